@@ -1,0 +1,65 @@
+# `make` says what there is. Written for Debian 12 and a Rust toolchain; demo and test install what else they need.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+bin = $(DESTDIR)$(PREFIX)/bin
+share = $(DESTDIR)$(PREFIX)/share
+programs = $(notdir $(basename $(wildcard src/bin/*.rs)))
+
+build_packages = libmnl-dev pkg-config $(shell command -v cc >/dev/null || echo gcc libc6-dev)
+lab_packages = nftables dnsmasq-base iproute2 isc-dhcp-client bind9-dnsutils iputils-ping
+# The witnesses (libnftnl, rustables by way of libclang), systemd-analyze, and what boots Debian's kernel.
+test_packages = libnftnl-dev libclang-dev systemd kmod xz-utils
+
+.PHONY: help build demo test bench bless lint man install clean packages-to-build packages-to-demo packages-to-test
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do \
+	    printf '  make %-8s %s\n' "$$name" "$$what"; done
+
+build: packages-to-build ## the programs, into target/release
+	cargo build --release --locked
+
+demo: packages-to-demo build ## a lab: bridge, guests, dnsmasq, DHCP clients; leases, names, spoofing stopped
+	@lab/demo.sh
+
+test: packages-to-test ## all tests, here and on Debian's own kernel in a virtual machine
+	cargo test --workspace --locked
+	tests/stock-kernel/run.sh
+
+bench: packages-to-demo ## measure against nft -f: a table, and JSON in target
+	cargo bench --locked
+
+bless: packages-to-test ## rewrite the golden files in nft-fixtures from what the programs write now
+	BLESS=1 cargo test --locked --test golden --test kernel_equivalence each_
+
+lint: packages-to-test ## rustfmt and clippy, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+man: packages-to-test ## man pages and shell completions, into target/generated
+	cargo run --locked --example man -- target/generated
+
+install: ## what `make build man` made, to DESTDIR and PREFIX (/usr/local)
+	@for made in $(programs:%=target/release/%) target/generated/man; do \
+	    [ -e $$made ] || { echo "install: no $$made: run 'make build man' first" >&2; exit 1; }; done
+	install -d $(bin) $(share)/man/man8 $(DESTDIR)$(PREFIX)/lib/systemd/system \
+	    $(share)/bash-completion/completions $(share)/zsh/site-functions $(share)/fish/vendor_completions.d
+	install -m 755 $(programs:%=target/release/%) $(bin)
+	install -m 644 target/generated/man/*.8 $(share)/man/man8
+	for name in $(programs); do \
+	    install -m 644 target/generated/completions/$$name.bash $(share)/bash-completion/completions/$$name && \
+	    install -m 644 target/generated/completions/_$$name $(share)/zsh/site-functions && \
+	    install -m 644 target/generated/completions/$$name.fish $(share)/fish/vendor_completions.d || exit; done
+	for unit in packaging/systemd/*; do \
+	    sed 's,/usr/bin/instances,$(PREFIX)/bin/instances,' $$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit; done
+
+clean: ## everything that was built or downloaded
+	cargo clean
+
+packages-to-build:
+	@scripts/install-missing.sh $(build_packages)
+packages-to-demo:
+	@scripts/install-missing.sh $(build_packages) $(lab_packages)
+packages-to-test:
+	@scripts/install-missing.sh $(build_packages) $(lab_packages) $(test_packages)

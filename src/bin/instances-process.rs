@@ -1,0 +1,24 @@
+//! Writes hosts and nftables files from the registry, or loads them into the kernel. See `instances-process --help`.
+
+use clap::Parser;
+use instances::cli::process::{Arguments, PROGRAM};
+use instances::exit::Exit;
+use std::io::{BufWriter, Write, stderr, stdout};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut out = BufWriter::new(stdout().lock());
+    let ended = arguments
+        .lower(&|variable| std::env::var_os(variable))
+        .and_then(|request| instances::process::run(&request, &mut out, &mut stderr()));
+    // A reader that went away is no failure.
+    let _ = out.flush();
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let _ = writeln!(stderr(), "{PROGRAM}: {error}");
+            Exit::Failed.into()
+        }
+    }
+}

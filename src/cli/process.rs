@@ -1,0 +1,216 @@
+//! `instances-process`: what is to be made of the registry, and where it goes.
+
+use super::Environment;
+use crate::error::{Error, Result};
+use crate::net::{IfName, InvalidIfName, Name, Shown};
+use crate::plan::address_sets::LONGEST_NAME;
+use crate::plan::hooks::Bridges;
+use crate::plan::hosts::Domain;
+use crate::plan::policy::{Hooking, Wishes};
+use crate::plan::ruleset::{Family, Identifier};
+use crate::registry::paths::Paths;
+use clap::{Parser, ValueEnum};
+use std::path::PathBuf;
+
+/// The program's name, in messages.
+pub const PROGRAM: &str = "instances-process";
+
+/// Writes the hosts file and the nftables files from the registry, or loads them into the kernel.
+#[allow(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
+#[derive(Debug, Parser)]
+#[command(name = PROGRAM, version, after_help = AFTER_HELP, max_term_width = 120)]
+pub struct Arguments {
+    /// Process even if no update is detected
+    // May be repeated, as the original allows.
+    #[arg(short, long, overrides_with = "force")]
+    pub force: bool,
+
+    /// Write the three files: hosts, nftables chains, nftables sets [default without --apply]
+    #[arg(long)]
+    pub emit: bool,
+
+    /// Write the hosts file and load chains and sets into the kernel, in one transaction
+    #[arg(long)]
+    pub apply: bool,
+
+    /// How the policy is laid out: a rule per address, or sets (not yet)
+    #[arg(long, value_enum, default_value_t = Layout::Rules)]
+    pub layout: Layout,
+
+    /// The bridge table for chains and sets; what others have in it stays [default: instances, or instances_ID with INSTANCES_BASE_ID]
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<Identifier>,
+
+    /// Put the protections in force on these bridges, by base chains of our own; '*': all bridges; none: remove the base chains
+    #[arg(long, value_name = "BRIDGE,...", value_delimiter = ',')]
+    pub hook: Vec<String>,
+
+    /// Let everything pass that comes in by these ports (uplinks); only with --hook
+    #[arg(long, value_name = "IFNAME,...", value_delimiter = ',', requires = "hook")]
+    pub trusted_port: Vec<IfName>,
+
+    /// Load the address sets also into this table, like inet:filter; may be repeated
+    #[arg(long, value_name = "FAMILY:TABLE", value_parser = family_and_table)]
+    pub sets_into: Vec<(Family, Identifier)>,
+
+    /// Where the hosts file goes: a file, or a folder such as dnsmasq's hostsdir [default: P.hosts]
+    #[arg(long, value_name = "PATH")]
+    pub hosts_to: Option<PathBuf>,
+
+    /// Change nothing: compare the files (and with --apply the kernel) with the plan, print what differs
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// How a policy is laid out in chains, rules and sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Layout {
+    /// One rule per address.
+    Rules,
+    /// A constant number of rules over sets.
+    Sets,
+}
+
+const AFTER_HELP: &str = "\
+Environment:
+  INSTANCES_BASE_PATH     base of all paths [default: /var/lib/misc/instances]
+  INSTANCES_BASE_ID       appended to it after a hyphen: one registry per bridge
+  INSTANCES_HOSTS_DOMAIN  suffixes for names, comma-separated, each with its initial dot [default: .instance.internal]
+  INSTANCES_ADDRESS_SETS  names whose address sets are made, comma-separated [default: host]
+
+Files (P is the base path):
+  P.json                  read: the registry
+  P.updated               removed when all is done: the flag that the registry changed
+  P.hosts                 written: names and addresses, for dnsmasq's hostsdir
+  P.nftables_chains       written: chains, to be included in a `table bridge`
+  P.nftables_sets         written: sets of addresses
+
+Exit status: 0 done, 1 failed or (--check) differs, 2 usage, 10 no update was detected
+
+Examples:
+  instances-process                                 the three files, if there was an update
+  instances-process -f --apply --hook br0 --trusted-port eth0 --hosts-to /etc/dnsmasq.hosts.d
+  instances-process --check --apply --hook br0      does the kernel still hold the policy?
+";
+
+/// What is to be done with the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Put it into files and kernel, if there was an update.
+    ProcessUpdate,
+    /// Put it there in any case.
+    ForceProcess,
+    /// Compare files and kernel with it.
+    Check,
+}
+
+/// The command line and environment, lowered.
+#[derive(Debug)]
+pub struct Request {
+    /// Where things are.
+    pub paths: Paths,
+    /// What is to be done.
+    pub task: Task,
+    /// Whether chains and sets go to files.
+    pub emit: bool,
+    /// Whether they go to the kernel.
+    pub apply: bool,
+    /// Where the hosts file goes.
+    pub hosts: PathBuf,
+    /// The domains of names.
+    pub domains: Vec<Domain>,
+    /// What is wanted of the kernel.
+    pub wishes: Wishes,
+    /// What was invalid in the environment and is left out, for the user to know.
+    pub left_out: Vec<String>,
+}
+
+impl Arguments {
+    /// Lowers arguments and environment.
+    ///
+    /// # Errors
+    /// A combination that makes no sense, an invalid base id.
+    pub fn lower(self, environment: Environment) -> Result<Request> {
+        if self.layout == Layout::Sets {
+            return Err(Error::new("--layout sets: not yet").remedy("use --layout rules"));
+        }
+        let paths = Paths::new(environment("INSTANCES_BASE_PATH"), environment("INSTANCES_BASE_ID"))?;
+        let table = match (self.table, paths.id()) {
+            (Some(table), _) => table,
+            (None, None) => default_table("instances")?,
+            (None, Some(id)) => default_table(&format!("instances_{id}"))?,
+        };
+        let hosts = match self.hosts_to {
+            Some(folder) if folder.is_dir() => folder.join(paths.hosts().file_name().unwrap_or_default()),
+            Some(file) => file,
+            None => paths.hosts(),
+        };
+        let mut left_out = Vec::new();
+        let domains = listed(environment, "INSTANCES_HOSTS_DOMAIN", ".instance.internal", |text| {
+            text.parse()
+                .map_err(|why| left_out.push(format!("Invalid hosts domain: {} ({why}); skipped", Shown(text))))
+                .ok()
+        });
+        let set_names = listed(environment, "INSTANCES_ADDRESS_SETS", "host", |text| set_name(text, &mut left_out));
+        let hook = hooking(&self.hook, self.trusted_port)?;
+        let wishes = Wishes { table, set_names, hook, sets_into: self.sets_into };
+        let emit = self.emit || !self.apply;
+        let task = match (self.check, self.force) {
+            (true, _) => Task::Check,
+            (false, true) => Task::ForceProcess,
+            (false, false) => Task::ProcessUpdate,
+        };
+        Ok(Request { paths, task, emit, apply: self.apply, hosts, domains, wishes, left_out })
+    }
+}
+
+fn default_table(name: &str) -> Result<Identifier> {
+    name.parse().map_err(|why| Error::new(format!("no table can be called {name}: {why}")).remedy("use --table"))
+}
+
+/// A comma-separated list from the environment.
+fn listed<T>(environment: Environment, variable: &str, default: &str, parse: impl FnMut(&str) -> Option<T>) -> Vec<T> {
+    let list = environment(variable).map_or_else(|| default.to_owned(), |list| list.to_string_lossy().into_owned());
+    list.split(',').filter_map(parse).collect()
+}
+
+fn set_name(text: &str, left_out: &mut Vec<String>) -> Option<Name> {
+    let text = text.trim();
+    match text.parse::<Name>() {
+        Ok(name) if name.as_str().len() <= LONGEST_NAME => Some(name),
+        _ if text.is_empty() => None,
+        Ok(_) => {
+            left_out.push(format!("Invalid hostname for address set: {} (longer than {LONGEST_NAME})", Shown(text)));
+            None
+        }
+        Err(why) => {
+            left_out.push(format!("Invalid hostname for address set: {} ({why}); skipped", Shown(text)));
+            None
+        }
+    }
+}
+
+fn hooking(bridges: &[String], trusted_ports: Vec<IfName>) -> Result<Hooking> {
+    let bridges = match bridges {
+        [] => return Ok(Hooking::LeaveAsIs),
+        [only] if only == "none" => return Ok(Hooking::Remove),
+        [only] if only == "*" => Bridges::All,
+        names => Bridges::These(names.iter().map(|name| bridge(name)).collect::<Result<_>>()?),
+    };
+    Ok(Hooking::Protect { bridges, trusted_ports })
+}
+
+fn bridge(name: &str) -> Result<IfName> {
+    let wrong =
+        |why: &str| Error::new(format!("--hook {}: {why}", Shown(name))).remedy("name bridges, or '*' or none alone");
+    match name {
+        "*" => Err(wrong("stands for all bridges")),
+        "none" => Err(wrong("stands for no bridge")),
+        _ => name.parse().map_err(|why: InvalidIfName| wrong(&why.to_string())),
+    }
+}
+
+fn family_and_table(text: &str) -> Result<(Family, Identifier), String> {
+    let (family, table) = text.split_once(':').ok_or("expected FAMILY:TABLE, like inet:filter")?;
+    Ok((family.parse()?, table.parse()?))
+}

@@ -1,0 +1,34 @@
+//! Which instance (MAC address) may use which name and which addresses: this crate keeps the answer and makes it hold.
+//!
+//! # The tour, in the order in which data flows
+//!
+//! An observation comes in. dnsmasq runs `instances-update add MAC IP HOSTNAME`; [`cli::update`] lowers these words,
+//! some of them chosen by a client, to a typed request and refuses the rest. An admin may point to an interface of the
+//! host instead, which [`source::host_iface`] reads from the kernel. From here on every value is one of [`net`]'s types
+//! and legal by construction.
+//!
+//! [`update`] takes the lock ([`registry::lock`]) and asks [`registry::probe`] whether the event changes nothing, which
+//! is the usual case and costs one small read. Otherwise [`registry::wire`] reads the registry, the rules in
+//! `registry::merge` change it, and [`registry::store`] replaces the file in one step and raises the flag.
+//!
+//! `instances-process` answers the flag. [`cli::process`] lowers its options, [`process`] reads the registry and has a
+//! plan made of it. [`plan`] is pure: [`plan::ruleset`] is the model of chains, rules and sets, the files beside it are
+//! one protection each, [`plan::hosts`] is the hosts file. The same registry always gives the same plan.
+//!
+//! [`sink`] puts the plan where it takes effect: [`sink::nft_text`] prints it in nft's language,
+//! [`sink::nft_netlink`] loads it into the kernel in one transaction and reads it back, and [`sink::atomic_file`]
+//! replaces files so that nobody ever sees half of one. [`netlink`] is the wire format that both ends speak.
+//!
+//! Failures are one [`error::Error`] each, for a person, and [`exit::Exit`] lists every exit status.
+
+pub mod cli;
+pub mod error;
+pub mod exit;
+pub mod net;
+pub mod netlink;
+pub mod plan;
+pub mod process;
+pub mod registry;
+pub mod sink;
+pub mod source;
+pub mod update;

@@ -1,0 +1,192 @@
+//! `instances-process`: from the registry to files and kernel.
+
+use crate::cli::process::{PROGRAM, Request, Task};
+use crate::error::{Error, Result};
+use crate::exit::Exit;
+use crate::plan::hosts;
+use crate::plan::policy;
+use crate::plan::ruleset::{Chain, Ruleset, Table};
+use crate::registry::Registry;
+use crate::registry::lock::Lock;
+use crate::registry::store::{self, Version};
+use crate::sink::nft_netlink::apply::{self, Applied, Failure};
+use crate::sink::{atomic_file, nft_text};
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// How often a plan is made anew because somebody else changed the kernel's ruleset meanwhile.
+const TRIES: usize = 20;
+
+/// Does what was asked for. Differences go to `out`, the rest to `news` (standard error).
+///
+/// # Errors
+/// One line for a person; the flag stays, the old policy is in force.
+pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Result<Exit> {
+    for left_out in &request.left_out {
+        let _ = writeln!(news, "{left_out}");
+    }
+    if request.task == Task::Check {
+        return check(request, out);
+    }
+    for _ in 0..TRIES {
+        // Before anything is read: then a commit of somebody else's after the reading makes ours stale.
+        let generation = if request.apply { Some(apply::generation()?) } else { None };
+        let Some(input) = read(request)? else { return Ok(Exit::NothingToDo) };
+        let ruleset = policy::ruleset(&input.registry, &request.wishes);
+        let applied = match generation.map(|generation| apply::apply(&ruleset, generation)).transpose() {
+            Err(Failure::Stale) => continue,
+            Err(Failure::Final(error)) => return Err(error),
+            Ok(applied) => applied,
+        };
+        drop_flag(request, input.flag)?;
+        tell(&input, &ruleset, applied, news);
+        return Ok(Exit::Done);
+    }
+    let message = format!("the kernel's ruleset was changed by others {TRIES} times while ours was made");
+    Err(Error::new(message).remedy("see who does it with: nft monitor; the old policy is in force"))
+}
+
+/// What was processed.
+struct Input {
+    registry: Registry,
+    /// The flag as it was when the registry was read.
+    flag: Option<Version>,
+    host_lines: usize,
+}
+
+/// Reads the registry and writes the files, under the lock; `None`: there was no update.
+fn read(request: &Request) -> Result<Option<Input>> {
+    let _lock = Lock::acquire(&request.paths.lock())?;
+    let flag = Version::at(&request.paths.flag());
+    if flag.is_none() && request.task == Task::ProcessUpdate {
+        return Ok(None);
+    }
+    let registry = store::read(&request.paths.registry())?.registry;
+    let mut host_lines = 0;
+    atomic_file::replace(&request.hosts, |out| {
+        hosts::lines(&registry, &request.domains).try_for_each(|line| {
+            host_lines += 1;
+            writeln!(out, "{line}")
+        })
+    })?;
+    if request.emit {
+        let ruleset = policy::ruleset(&registry, &request.wishes);
+        for (path, print) in nftables_files(request, &ruleset) {
+            atomic_file::replace(&path, |out| print(out))?;
+        }
+    }
+    Ok(Some(Input { registry, flag, host_lines }))
+}
+
+type Print<'a> = Box<dyn Fn(&mut dyn Write) -> io::Result<()> + 'a>;
+
+/// The two nftables files and what belongs into them.
+fn nftables_files<'a>(request: &Request, ruleset: &'a Ruleset) -> [(PathBuf, Print<'a>); 2] {
+    let table = ruleset.tables.first();
+    let chains = protections(table);
+    let sets = table.map(|table| table.sets.as_slice()).unwrap_or_default();
+    [
+        (request.paths.chains(), Box::new(move |out: &mut dyn Write| nft_text::write_chains(out, chains))),
+        (request.paths.sets(), Box::new(move |out: &mut dyn Write| nft_text::write_sets(out, sets))),
+    ]
+}
+
+/// The chains that people jump to; base chains are not for including.
+fn protections<'a, 'b>(table: Option<&'b Table<'a>>) -> &'b [Chain<'a>] {
+    let chains = table.map(|table| table.chains.as_slice()).unwrap_or_default();
+    let count = chains.iter().take_while(|chain| chain.hook.is_none()).count();
+    chains.get(..count).unwrap_or_default()
+}
+
+/// Takes the flag down, unless it was raised again since `seen`.
+fn drop_flag(request: &Request, seen: Option<Version>) -> Result<()> {
+    let path = request.paths.flag();
+    let _lock = Lock::acquire(&request.paths.lock())?;
+    if seen.is_none() || Version::at(&path) != seen {
+        return Ok(());
+    }
+    fs::remove_file(&path).map_err(|error| Error::io("remove", &path, &error))
+}
+
+fn tell(input: &Input, ruleset: &Ruleset, applied: Option<Applied>, news: &mut dyn Write) {
+    let Some(table) = ruleset.tables.first() else { return };
+    let rules: usize = protections(Some(table)).iter().map(|chain| chain.rules.len()).sum();
+    let _ = writeln!(
+        news,
+        "Loading: {} instances; saving: {} host addresses, {rules} nftables rules, {} nftables sets; done",
+        input.registry.len(),
+        input.host_lines,
+        table.sets.len()
+    );
+    if let Some(applied) = applied {
+        let how = if applied.loaded { "loaded and read back" } else { "held already" };
+        for table in &ruleset.tables {
+            let _ = writeln!(news, "Kernel: table {} {}: {how}", table.family, table.name);
+        }
+        for table in &applied.created {
+            let _ = writeln!(news, "Kernel: {table} was not there and has been made");
+        }
+        if let Some(why) = applied.idle {
+            let _ = writeln!(news, "{PROGRAM}: loaded but not in force: {why}");
+        }
+    }
+}
+
+/// Compares files and kernel with the plan, prints what differs.
+fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
+    let registry = store::read(&request.paths.registry())?.registry;
+    let ruleset = policy::ruleset(&registry, &request.wishes);
+    let lines: Print =
+        Box::new(|out| hosts::lines(&registry, &request.domains).try_for_each(|line| writeln!(out, "{line}")));
+    let mut files = vec![(request.hosts.clone(), lines)];
+    if request.emit {
+        files.extend(nftables_files(request, &ruleset));
+    }
+    let mut differs = false;
+    for (path, print) in files {
+        differs |= file_differs(&path, &print, out)?;
+    }
+    if request.apply {
+        for table in &ruleset.tables {
+            let comparison = apply::check(table)?;
+            if comparison.count > 0 {
+                differs = true;
+                let name = format!("table {} {}", table.family, table.name);
+                print(out, &format!("--- {name} (in the kernel)\n+++ {name} (planned)\n"))?;
+                for difference in comparison.differences {
+                    print(out, &format!("{difference}\n"))?;
+                }
+            }
+        }
+    }
+    Ok(if differs { Exit::Failed } else { Exit::Done })
+}
+
+fn file_differs(path: &PathBuf, planned: &Print, out: &mut dyn Write) -> Result<bool> {
+    let mut wanted = Vec::new();
+    planned(&mut wanted).map_err(|error| Error::new(error.to_string()))?;
+    let found = match fs::read(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(Error::io("read", path, &error)),
+    };
+    if found == wanted {
+        return Ok(false);
+    }
+    let (wanted, found) = (String::from_utf8_lossy(&wanted), String::from_utf8_lossy(&found));
+    let diff = similar::TextDiff::from_lines(&*found, &*wanted);
+    let (planned, there) = (format!("{} (planned)", path.display()), format!("{} (there)", path.display()));
+    print(out, &diff.unified_diff().header(&there, &planned).to_string())?;
+    Ok(true)
+}
+
+/// Writes a result. A reader that went away (`| head`) is no failure.
+fn print(out: &mut dyn Write, text: &str) -> Result<()> {
+    match out.write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::new(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

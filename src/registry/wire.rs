@@ -1,0 +1,342 @@
+//! How the registry is spelled: UTF-8 JSON, one object, MAC -> object, indented by two blanks.
+//!
+//! Reading is strict about what we use and keeps what we do not: unknown fields stay in place, as they were written.
+
+use super::model::{Field, Instance, Key, Parsed, Registry};
+use crate::net::{Mac, Shown};
+use ipnet::IpNet;
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::fmt::{self, Write as _};
+use std::net::IpAddr;
+
+/// Where each instance's key (the MAC's first digit) stands in the text, in bytes from its start.
+pub type Offsets = Vec<(Mac, u32)>;
+
+/// Longest message in characters; ours are shorter.
+const LONGEST_MESSAGE: usize = 300;
+
+/// The text is no registry.
+#[derive(Debug)]
+pub struct Malformed {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in bytes, from 1; where reading stopped, which is at the end of the offending value.
+    pub column: usize,
+    /// What is wrong there.
+    pub message: String,
+}
+
+/// Reads a registry. The offsets are those of keys that are spelled without escapes, which is all of them in practice.
+///
+/// # Errors
+/// [`Malformed`]: not JSON, not an object of objects, a key that is no lower-case MAC or stands twice, a field of ours
+/// that stands twice or has a value it cannot have.
+pub fn parse(text: &[u8]) -> Result<(Registry, Offsets), Malformed> {
+    let mut offsets = Offsets::new();
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let top = Top { start: text.as_ptr().addr(), offsets: &mut offsets };
+    match top.deserialize(&mut reader).and_then(|registry| reader.end().map(|()| registry)) {
+        Ok(registry) => Ok((registry, offsets)),
+        Err(error) => {
+            let text = error.to_string();
+            // The text may quote the file, at any length.
+            let message = text.rsplit_once(" at line ").map_or(&*text, |(message, _)| message);
+            let message = message.chars().take(LONGEST_MESSAGE).collect();
+            Err(Malformed { line: error.line(), column: error.column().max(1), message })
+        }
+    }
+}
+
+/// Reads the object of one instance at the start of `text`; `None` if it is cut short or malformed.
+pub fn parse_instance(text: &[u8]) -> Option<Instance> {
+    Instance::deserialize(&mut serde_json::Deserializer::from_slice(text)).ok()
+}
+
+/// Spells a registry. Reading the result gives the same registry.
+pub fn print(registry: &Registry) -> (String, Offsets) {
+    const TYPICAL: usize = 256;
+    let mut text = String::with_capacity(registry.len() * TYPICAL + 4);
+    let mut offsets = Offsets::with_capacity(registry.len());
+    text.push('{');
+    for (index, (mac, instance)) in registry.iter().enumerate() {
+        text.push_str(if index == 0 { "\n  \"" } else { ",\n  \"" });
+        offsets.push((mac, u32::try_from(text.len()).unwrap_or(u32::MAX)));
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{mac}\": ");
+        print_instance(&mut text, instance);
+    }
+    text.push_str(if registry.is_empty() { "}\n" } else { "\n}\n" });
+    (text, offsets)
+}
+
+fn print_instance(text: &mut String, instance: &Instance) {
+    text.push('{');
+    for (index, field) in instance.fields.iter().enumerate() {
+        text.push_str(if index == 0 { "\n    " } else { ",\n    " });
+        match field {
+            Field::Known(key) => {
+                let _ = write!(text, "\"{}\": ", key.as_str());
+                print_value(text, instance, *key);
+            }
+            Field::Kept(kept) => {
+                let (key, value) = &**kept;
+                let _ = write!(text, "{}: {}", serde_json::Value::from(&**key), value.get());
+            }
+        }
+    }
+    text.push_str(if instance.fields.is_empty() { "}" } else { "\n  }" });
+}
+
+fn print_value(text: &mut String, instance: &Instance, key: Key) {
+    match key {
+        Key::Name => {
+            text.push('"');
+            text.push_str(instance.name().map_or("", |name| name.as_str()));
+            text.push('"');
+        }
+        Key::Allowed => {
+            for (index, net) in instance.allowed().iter().enumerate() {
+                let _ = write!(text, "{}\n      \"{net}\"", if index == 0 { "[" } else { "," });
+            }
+            text.push_str("\n    ]");
+        }
+        _ => {
+            if let Some(address) = instance.address(key) {
+                let _ = write!(text, "\"{address}\"");
+            }
+        }
+    }
+}
+
+struct Top<'o> {
+    /// Address of the text's first byte: a borrowed key's distance from it is the key's offset.
+    start: usize,
+    offsets: &'o mut Offsets,
+}
+
+impl<'de> DeserializeSeed<'de> for Top<'_> {
+    type Value = Registry;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Registry, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Top<'_> {
+    type Value = Registry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of instances by MAC address")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Registry, A::Error> {
+        let mut registry = Registry::default();
+        while let Some(MacKey { mac, position }) = map.next_key()? {
+            if registry.instances.contains_key(&mac) {
+                return Err(A::Error::custom(format_args!("instance {mac} stands twice")));
+            }
+            if let Some(offset) = position.and_then(|position| u32::try_from(position - self.start).ok()) {
+                self.offsets.push((mac, offset));
+            }
+            registry.instances.insert(mac, map.next_value()?);
+        }
+        Ok(registry)
+    }
+}
+
+struct MacKey {
+    mac: Mac,
+    /// Address in memory of a key that was borrowed from the text.
+    position: Option<usize>,
+}
+
+impl<'de> Deserialize<'de> for MacKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(MacKeyVisitor)
+    }
+}
+
+struct MacKeyVisitor;
+
+impl<'de> Visitor<'de> for MacKeyVisitor {
+    type Value = MacKey;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a MAC address")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<MacKey, E> {
+        let mac = text.parse().map_err(|error| E::custom(format_args!("key \"{}\": {error}", Shown(text))))?;
+        Ok(MacKey { mac, position: None })
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<MacKey, E> {
+        let position = Some(text.as_ptr().addr());
+        self.visit_str(text).map(|key| MacKey { position, ..key })
+    }
+}
+
+impl<'de> Deserialize<'de> for Instance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(InstanceVisitor)
+    }
+}
+
+struct InstanceVisitor;
+
+impl<'de> Visitor<'de> for InstanceVisitor {
+    type Value = Instance;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an instance (an object with name, ipv4, ipv6_gua, ipv6_ula, ipv6_lla, allowed)")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Instance, A::Error> {
+        let mut instance = Instance::default();
+        instance.fields.reserve_exact(4);
+        while let Some(key) = map.next_key()? {
+            match key {
+                AnyKey::Known(key) => {
+                    if instance.fields.iter().any(|field| field.key() == key.as_str()) {
+                        return Err(A::Error::custom(format_args!("field \"{}\" stands twice", key.as_str())));
+                    }
+                    match map.next_value_seed(KnownValue(key))? {
+                        Ok(value) => instance.parsed(value),
+                        Err(none) => instance.fields.push(Field::Kept(Box::new((key.as_str().into(), none)))),
+                    }
+                }
+                AnyKey::Unknown(key) => {
+                    instance.fields.push(Field::Kept(Box::new((key, map.next_value()?))));
+                }
+            }
+        }
+        Ok(instance)
+    }
+}
+
+enum AnyKey {
+    Known(Key),
+    Unknown(Box<str>),
+}
+
+impl<'de> Deserialize<'de> for AnyKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyKeyVisitor;
+        impl Visitor<'_> for AnyKeyVisitor {
+            type Value = AnyKey;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field's name")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<AnyKey, E> {
+                let known = Key::ALL.into_iter().find(|key| key.as_str() == text);
+                Ok(known.map_or_else(|| AnyKey::Unknown(text.into()), AnyKey::Known))
+            }
+        }
+        deserializer.deserialize_str(AnyKeyVisitor)
+    }
+}
+
+/// The value of a field of ours; `Err` holds the spelling of one that says none.
+struct KnownValue(Key);
+
+impl<'de> DeserializeSeed<'de> for KnownValue {
+    type Value = Result<Parsed, Box<RawValue>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KnownValue {
+    type Value = Result<Parsed, Box<RawValue>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.0 {
+            Key::Name => "a name",
+            Key::Ipv4 => "an IPv4 address",
+            Key::Ipv6Gua | Key::Ipv6Ula | Key::Ipv6Lla => "an IPv6 address",
+            Key::Allowed => "a list of addresses and prefixes",
+        };
+        write!(f, "{what} in \"{}\"", self.0.as_str())
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        none("null")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        let wrong = |detail: &dyn fmt::Display| {
+            E::custom(format_args!("field \"{}\": \"{}\" {detail}", self.0.as_str(), Shown(text)))
+        };
+        match (self.0, text) {
+            (Key::Allowed, _) => Err(E::invalid_type(de::Unexpected::Str(text), &self)),
+            (Key::Name, "") => Ok(Ok(Parsed::Name(None))),
+            (Key::Name, _) => match text.parse() {
+                Ok(name) => Ok(Ok(Parsed::Name(Some(name)))),
+                Err(error) => Err(wrong(&format_args!("is no name: {error}"))),
+            },
+            (_, "") => none("\"\""),
+            (key, _) => match (key, text.parse()) {
+                (Key::Ipv4, Ok(IpAddr::V4(address))) => Ok(Ok(Parsed::Ipv4(address))),
+                (Key::Ipv4, _) => Err(wrong(&"is no IPv4 address")),
+                (_, Ok(IpAddr::V6(address))) => Ok(Ok(Parsed::Ipv6(key, address))),
+                _ => Err(wrong(&"is no IPv6 address")),
+            },
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        if self.0 != Key::Allowed {
+            return Err(A::Error::invalid_type(de::Unexpected::Seq, &self));
+        }
+        let mut allowed = Vec::new();
+        while let Some(AllowedNet(net)) = list.next_element()? {
+            allowed.push(net);
+        }
+        if allowed.is_empty() { none("[]") } else { Ok(Ok(Parsed::Allowed(allowed))) }
+    }
+}
+
+fn none<E: de::Error>(spelling: &str) -> Result<Result<Parsed, Box<RawValue>>, E> {
+    RawValue::from_string(spelling.to_owned()).map(Err).map_err(E::custom)
+}
+
+struct AllowedNet(IpNet);
+
+impl<'de> Deserialize<'de> for AllowedNet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NetVisitor;
+        impl Visitor<'_> for NetVisitor {
+            type Value = AllowedNet;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address or prefix in \"allowed\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<AllowedNet, E> {
+                parse_net(text)
+                    .map(AllowedNet)
+                    .map_err(|error| E::custom(format_args!("field \"allowed\": \"{}\" {error}", Shown(text))))
+            }
+        }
+        deserializer.deserialize_str(NetVisitor)
+    }
+}
+
+/// An address, or a prefix without host bits (`10.0.0.5`, `10.0.0.0/24`, `fd00::/64`).
+///
+/// # Errors
+/// A message that goes after the text in quotes.
+pub fn parse_net(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address));
+    }
+    match text.parse::<IpNet>() {
+        Ok(net) if net.trunc() == net => Ok(net),
+        Ok(net) => Err(format!("has host bits set: write {} or {}", net.trunc(), IpNet::from(net.addr()))),
+        Err(_) => Err("is no address and no prefix (like 10.0.0.5, 10.0.0.0/24, fd00::/64)".to_owned()),
+    }
+}

@@ -1,0 +1,124 @@
+//! Files that are replaced as a whole: a reader sees the old content or the new one, also after a crash.
+
+use crate::error::{Error, Result};
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Permissions of a new file. dnsmasq reads hosts files as its own user, so not less.
+const NEW_FILE: Mode = Mode::from_raw_mode(0o644);
+
+/// New content for `path`, not in force before [`Pending::commit`]. Dropped without it, nothing has happened.
+///
+/// The temporary file is `.NAME.new` beside the target: on the same file system, ignored by dnsmasq, and always the
+/// same, so that a killed writer leaves at most one. Writers of one path must exclude each other.
+pub struct Pending<'a> {
+    path: &'a Path,
+    temporary: PathBuf,
+    file: io::BufWriter<File>,
+}
+
+impl<'a> Pending<'a> {
+    /// Starts a replacement. Mode and owner are those of the file that is there, else 0644 and our own.
+    ///
+    /// # Errors
+    /// The folder is missing or not writable, or something that is no regular file is in the way.
+    pub fn new(path: &'a Path) -> Result<Self> {
+        let file_name = path.file_name().ok_or_else(|| Error::new(format!("{}: not a file", path.display())))?;
+        let mut temporary_name = OsString::from(".");
+        temporary_name.push(file_name);
+        temporary_name.push(".new");
+        let temporary = path.with_file_name(temporary_name);
+
+        let existing = match fs::symlink_metadata(path) {
+            Ok(metadata) => Some(metadata),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::io("write", path, &error)),
+        };
+        if let Some(metadata) = existing.as_ref().filter(|metadata| !metadata.is_file()) {
+            return Err(not_a_file("write", path, metadata));
+        }
+
+        let failed = |error: io::Error| Error::io("write", path, &error);
+        // O_EXCL after unlink: a planted symlink or hard link is never written through.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(CWD, &temporary, flags, NEW_FILE).map_err(|error| failed(error.into()))?;
+        let file = File::from(fd);
+        let pending = Self { path, temporary, file: io::BufWriter::with_capacity(1 << 16, file) };
+        pending.take_over(existing.as_ref()).map_err(failed)?;
+        Ok(pending)
+    }
+
+    fn take_over(&self, existing: Option<&fs::Metadata>) -> io::Result<()> {
+        let file = self.file.get_ref();
+        if let Some(old) = existing {
+            let new = file.metadata()?;
+            if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+                rustix::fs::fchown(file, Some(Uid::from_raw(old.uid())), Some(Gid::from_raw(old.gid())))?;
+            }
+        }
+        // Not left to the umask.
+        let mode = existing.map_or(NEW_FILE, |old| Mode::from_raw_mode(old.mode() & 0o7777));
+        Ok(rustix::fs::fchmod(file, mode)?)
+    }
+
+    /// Writes everything out to the disk; what can fail for want of space fails here.
+    pub fn sync(&mut self) -> Result<()> {
+        let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        synced.map_err(|error| Error::io("write", self.path, &error))
+    }
+
+    /// Puts the new content in force: rename, then sync of the folder.
+    pub fn commit(mut self) -> Result<()> {
+        self.sync()?;
+        let failed = |error: io::Error| Error::io("write", self.path, &error);
+        fs::rename(&self.temporary, self.path).map_err(failed)?;
+        let folder = match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+}
+
+impl Write for Pending<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        // After a commit there is none.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Replaces a file by what `write` writes.
+pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let mut pending = Pending::new(path)?;
+    write(&mut pending).map_err(|error| Error::io("write", path, &error))?;
+    pending.commit()
+}
+
+/// The error for something that is in the place of a regular file.
+pub fn not_a_file(doing: &str, path: &Path, metadata: &fs::Metadata) -> Error {
+    let kind = metadata.file_type();
+    if kind.is_symlink() {
+        let remedy = "name the place it points to instead, so that it can be replaced in one step";
+        return Error::new(format!("cannot {doing} {}: it is a symbolic link", path.display())).remedy(remedy);
+    }
+    let what = if kind.is_dir() { "a folder" } else { "not a regular file" };
+    Error::new(format!("cannot {doing} {}: it is {what}", path.display())).remedy("move it out of the way")
+}

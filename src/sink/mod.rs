@@ -1,0 +1,5 @@
+//! Where plans go: files, replaced as a whole, and the kernel, in one transaction.
+
+pub mod atomic_file;
+pub mod nft_netlink;
+pub mod nft_text;

@@ -1,0 +1,228 @@
+//! Puts a ruleset in force and makes sure that it is.
+
+use super::batch::{self, Present};
+use super::encode;
+use super::expr::{self, Expr};
+use super::readback::{self, Comparison, Depth, TableState, base_as_planned};
+use super::socket::{KernelError, Refusal, Socket};
+use crate::error::{Error, Result, in_words};
+use crate::netlink::DumpError;
+use crate::plan::ruleset::{Chain, Rule, Ruleset, Table};
+use std::io;
+
+/// How an attempt to apply a ruleset ended well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// Whether it was loaded; otherwise the kernel held it already, nothing was sent, and counters go on.
+    pub loaded: bool,
+    /// The tables that were not there before.
+    pub created: Vec<String>,
+    /// Why the protections are not in force all the same.
+    pub idle: Option<String>,
+}
+
+/// Why an attempt did not end well.
+#[derive(Debug)]
+pub enum Failure {
+    /// Somebody else changed the kernel's ruleset meanwhile: plan again from the start.
+    Stale,
+    /// For good. The old policy is in force.
+    Final(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
+    }
+}
+
+/// The kernel's present generation. Ask before reading what the ruleset is planned from.
+///
+/// # Errors
+/// There is no nf_tables, or no permission.
+pub fn generation() -> Result<u32> {
+    Socket::open().and_then(|mut socket| socket.generation()).map_err(|error| no_nf_tables(&error))
+}
+
+/// Makes the kernel hold `ruleset`, in one transaction that is valid only for `generation`, and reads it back.
+///
+/// # Errors
+/// [`Failure`]; then the old policy is in force, except where the kernel does not hold what it acknowledged.
+pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
+    let before = compare_all(ruleset)?;
+    for (table, (state, _)) in ruleset.tables.iter().zip(&before) {
+        refuse_conflicts(table, state)?;
+    }
+    if before.iter().all(|(_, comparison)| comparison.count == 0 && comparison.complete) {
+        return Ok(Applied { loaded: false, created: Vec::new(), idle: idle(ruleset, &before) });
+    }
+    let present = |index: usize, chain: &str| {
+        before.get(index).is_some_and(|(state, _): &(TableState, _)| state.chains.contains_key(chain))
+    };
+    let batch = batch::replace(ruleset, generation, &present).map_err(|error| Error::new(error.to_string()))?;
+    let socket = Socket::open().map_err(|error| no_nf_tables(&error))?;
+    socket.commit(&batch).map_err(|refusal| match refusal {
+        Refusal::Stale => Failure::Stale,
+        Refusal::Kernel(error) => Failure::Final(explained(ruleset, &present, &error)),
+        Refusal::Io(error) => Failure::Final(unsent(batch.bytes.len(), &error)),
+    })?;
+    drop(batch);
+    let after = compare_all(ruleset)?;
+    for (table, (_, comparison)) in ruleset.tables.iter().zip(&after) {
+        if comparison.count > 0 {
+            return Err(not_as_loaded(table, comparison, generation));
+        }
+    }
+    let created = ruleset.tables.iter().zip(&before).filter(|(_, (state, _))| state.flags.is_none());
+    let created = created.map(|(table, _)| format!("table {} {}", table.family, table.name)).collect();
+    Ok(Applied { loaded: true, created, idle: idle(ruleset, &after) })
+}
+
+/// Compares a table in the kernel with the plan, in full.
+///
+/// # Errors
+/// The kernel cannot be asked.
+pub fn check(table: &Table) -> Result<Comparison> {
+    for _ in 0..9 {
+        match readback::compare(table, Depth::Full) {
+            Err(DumpError::Interrupted) => {}
+            Err(DumpError::Io(error)) => return Err(unreadable(table, &error)),
+            Ok((_, comparison)) => return Ok(comparison),
+        }
+    }
+    Err(Error::new("the kernel's ruleset changes all the time").remedy("see who does it with: nft monitor"))
+}
+
+fn compare_all(ruleset: &Ruleset) -> Result<Vec<(TableState, Comparison)>, Failure> {
+    let compared = ruleset.tables.iter().map(|table| {
+        readback::compare(table, Depth::Bounded).map_err(|error| match error {
+            DumpError::Interrupted => Failure::Stale,
+            DumpError::Io(error) => Failure::Final(unreadable(table, &error)),
+        })
+    });
+    compared.collect()
+}
+
+/// Why the protections in the bridge table, the first, are loaded but not in force, if so.
+fn idle(ruleset: &Ruleset, compared: &[(TableState, Comparison)]) -> Option<String> {
+    let (table, (state, comparison)) = (ruleset.tables.first()?, compared.first()?);
+    let place = format!("table {} {}", table.family, table.name);
+    if state.is_dormant() {
+        return Some(format!("{place} is dormant; wake it with: nft add {place} '{{ flags ; }}'"));
+    }
+    let reached = comparison.reached(state);
+    // Uses that are neither rules nor jumps are those of verdict maps; where these are used is not looked at.
+    let in_a_map = |chain: &Chain| {
+        let used = state.chains.get(chain.name).map_or(0, |found| found.used);
+        used > chain.rules.len() + comparison.jumps_to(chain.name)
+    };
+    let protections = table.chains.iter().filter(|chain| chain.hook.is_none());
+    let unreached = protections.filter(|chain| !reached.contains(chain.name) && !in_a_map(chain));
+    let unreached: Vec<_> = unreached.map(|chain| chain.name).collect();
+    if unreached.is_empty() {
+        return None;
+    }
+    Some(format!("no base chain in {place} leads to {}; use --hook BRIDGE, or jumps of your own", unreached.join(", ")))
+}
+
+/// What is in the way, found out beforehand: older kernels would take a set of another type without a word.
+fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
+    let place = format!("table {} {}", table.family, table.name);
+    if state.is_owned() {
+        let message = format!("{place} belongs to another program (flag owner), which alone may change it");
+        return Err(Error::new(message).remedy("choose another with --table"));
+    }
+    for chain in &table.chains {
+        let Some(found) = state.chains.get(chain.name) else { continue };
+        if found.base != chain.hook.map(base_as_planned) {
+            let found = match &found.base {
+                Some((hook, priority, kind)) => {
+                    format!("a base chain (type {kind}, hook number {hook}, priority {priority})")
+                }
+                None => "a chain without hook".to_owned(),
+            };
+            let message = format!("{place} has {} already, and it is {found} that is not ours", chain.name);
+            return Err(Error::new(message).remedy("rename that one, or choose another table with --table"));
+        }
+    }
+    for set in &table.sets {
+        let Some(found) = state.sets.get(set.name.as_str()) else { continue };
+        let (key_type, key_length) = encode::key_type(&set.elements);
+        if (found.key_type, found.key_length, found.flags) != (key_type, key_length, 0) {
+            let message = format!("{place} has a set {} already, of another type or with flags", set.name);
+            return Err(Error::new(message).remedy("rename that one, or choose another table with --table"));
+        }
+    }
+    Ok(())
+}
+
+fn explained(ruleset: &Ruleset, present: Present, error: &KernelError) -> Error {
+    let kernel_says = match &error.words {
+        Some(words) => format!("{} ({words})", errno(error.code)),
+        None => errno(error.code),
+    };
+    if error.code == libc::EPERM && error.sequence == batch::FIRST {
+        return no_permission(&kernel_says);
+    }
+    let Some(step) = batch::step(ruleset, present, error.sequence) else {
+        return Error::new(format!("the kernel refused the transaction: {kernel_says}"));
+    };
+    let refused = Error::new(format!("the kernel refused {}: {kernel_says}", step.describe(error.offset)));
+    match step {
+        batch::Step::Rule(_, _, rule) if needs_bridge_name(rule) && error.code == libc::EOPNOTSUPP => refused.remedy(
+            "this kernel cannot match a bridge by name (nft_meta_bridge, CONFIG_NFT_BRIDGE_META, is missing): use \
+             --hook '*', which protects all bridges, or jump from a chain of your own by iifname",
+        ),
+        _ => refused.remedy("the old policy is in force"),
+    }
+}
+
+fn needs_bridge_name(rule: &Rule) -> bool {
+    expr::lower(&rule.statements).any(|expression| expression == Expr::Meta(expr::MetaKey::InputBridgeName))
+}
+
+fn not_as_loaded(table: &Table, comparison: &Comparison, generation: u32) -> Failure {
+    // Our own commit is one step; what is more is somebody else's, who may well have changed our table.
+    if self::generation().is_ok_and(|now| now != generation.wrapping_add(1)) {
+        return Failure::Stale;
+    }
+    let differences = comparison.differences.join("; ");
+    let message = format!(
+        "table {} {}: the kernel acknowledged the transaction but holds something else in {} places: {differences}",
+        table.family, table.name, comparison.count
+    );
+    Failure::Final(Error::new(message).remedy("this is a bug here or in the kernel: please report it"))
+}
+
+fn unreadable(table: &Table, error: &io::Error) -> Error {
+    if error.raw_os_error() == Some(libc::EPERM) {
+        return no_permission(&in_words(error));
+    }
+    Error::new(format!("cannot read table {} {} from the kernel: {}", table.family, table.name, in_words(error)))
+}
+
+fn no_nf_tables(error: &io::Error) -> Error {
+    if error.raw_os_error() == Some(libc::EPERM) {
+        return no_permission(&in_words(error));
+    }
+    Error::new(format!("cannot talk to nf_tables: {}", in_words(error)))
+        .remedy("this kernel may lack it: modprobe nf_tables")
+}
+
+fn no_permission(words: &str) -> Error {
+    Error::new(format!("the kernel does not let us change its ruleset: {words}"))
+        .remedy("run as root, or with CAP_NET_ADMIN")
+}
+
+fn unsent(bytes: usize, error: &io::Error) -> Error {
+    let failed = Error::new(format!("cannot send a transaction of {bytes} bytes: {}", in_words(error)));
+    match error.raw_os_error() {
+        Some(libc::EMSGSIZE | libc::ENOBUFS) => failed
+            .remedy("the socket's buffer is too small: run with CAP_NET_ADMIN in the host's user namespace, or raise net.core.wmem_max"),
+        _ => failed.remedy("the old policy is in force"),
+    }
+}
+
+fn errno(code: i32) -> String {
+    in_words(&io::Error::from_raw_os_error(code))
+}

@@ -1,0 +1,3 @@
+//! Where observations come from. dnsmasq's own come in by the command line ([`crate::cli::update`]).
+
+pub mod host_iface;

@@ -1,0 +1,179 @@
+//! The text, loaded by nft, and the netlink transaction, loaded by us, are the same to the kernel; and nft can load again
+//! what it lists.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "common/fixtures.rs"]
+mod fixtures;
+#[path = "common/netns.rs"]
+mod netns;
+
+use fixtures::Case;
+use instances::net::{IfName, Name};
+use instances::plan::hooks::Bridges;
+use instances::plan::policy::{self, Hooking, Wishes};
+use instances::plan::ruleset::{Family, Ruleset};
+use instances::registry::{Registry, wire};
+use instances::sink::nft_netlink::apply;
+use instances::sink::nft_text;
+use netns::{in_new_netns, nft, on_stock_kernel, run};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// All that a family's table holds according to `nft -j list`, without handles, in an order that does not depend on
+/// which chain or set was made first. Rules keep their order within their chain.
+fn listing() -> Vec<Value> {
+    let listed: Value = serde_json::from_str(&run("nft", &["-j", "list", "ruleset"])).unwrap();
+    let mut objects = listed["nftables"].as_array().unwrap().clone();
+    objects.retain(|object| object.get("metainfo").is_none());
+    for object in &mut objects {
+        for inner in object.as_object_mut().unwrap().values_mut() {
+            inner.as_object_mut().unwrap().remove("handle");
+        }
+    }
+    let place = |object: &Value| {
+        let (kind, inner) = object.as_object().unwrap().iter().next().unwrap();
+        let text = |key: &str| inner[key].as_str().unwrap_or_default().to_owned();
+        (
+            kind.clone(),
+            text("family"),
+            text("table"),
+            text("chain"),
+            if kind == "rule" { String::new() } else { text("name") },
+        )
+    };
+    objects.sort_by_key(place);
+    objects
+}
+
+/// The whole ruleset as an nft script.
+fn script(ruleset: &Ruleset) -> String {
+    let mut text = Vec::new();
+    for table in &ruleset.tables {
+        text.extend(format!("table {} {} {{\n", table.family, table.name).bytes());
+        nft_text::write_chains(&mut text, &table.chains).unwrap();
+        nft_text::write_sets(&mut text, &table.sets).unwrap();
+        text.extend(b"}\n");
+    }
+    String::from_utf8(text).unwrap()
+}
+
+fn wishes(set_names: &[&str], hook: Hooking) -> Wishes {
+    let set_names = set_names.iter().map(|name| name.parse::<Name>().unwrap()).collect();
+    Wishes {
+        table: "instances".parse().unwrap(),
+        set_names,
+        hook,
+        sets_into: vec![(Family::Inet, "filter".parse().unwrap())],
+    }
+}
+
+/// Loads both ways into an empty kernel and compares; then loads again, which must change nothing.
+fn assert_equal_both_ways(registry: &Registry, wishes: &Wishes) {
+    let ruleset = policy::ruleset(registry, wishes);
+    nft("flush ruleset");
+    nft(&script(&ruleset));
+    let from_text = listing();
+
+    nft("flush ruleset");
+    let applied = apply::apply(&ruleset, apply::generation().unwrap()).unwrap();
+    assert!(applied.loaded);
+    let from_netlink = listing();
+    assert_eq!(from_text, from_netlink);
+
+    let before = apply::generation().unwrap();
+    let again = apply::apply(&ruleset, before).unwrap();
+    assert!(!again.loaded, "loading what is there already must not touch it");
+    assert_eq!(apply::generation().unwrap(), before);
+
+    // Also where nft put it: our comparison must not depend on who loaded it.
+    nft("flush ruleset");
+    nft(&script(&ruleset));
+    for table in &ruleset.tables {
+        let comparison = apply::check(table).unwrap();
+        assert_eq!((comparison.count, comparison.differences), (0, vec![]));
+    }
+}
+
+#[test]
+fn each_fixture_loads_both_ways_and_is_listed_as_its_golden_file_says() {
+    in_new_netns(|| {
+        let mut differences = String::new();
+        for case in Case::all() {
+            let text = std::fs::read(case.folder.join("registry.json")).unwrap();
+            let (registry, _) = wire::parse(&text).unwrap();
+            let sets = case.environment.iter().find(|(name, _)| name == "INSTANCES_ADDRESS_SETS");
+            let sets = sets.map_or("host", |(_, list)| list).split(',').map(str::trim);
+            let sets: Vec<_> = sets.filter(|name| name.parse::<Name>().is_ok()).collect();
+            assert_equal_both_ways(&registry, &wishes(&sets, Hooking::LeaveAsIs));
+
+            nft("flush ruleset");
+            let folder = tempfile::tempdir().unwrap();
+            let output = case.process(&folder.path().join("P"), &["--force", "--apply"]);
+            assert!(output.status.success(), "{}: {}", case.name(), String::from_utf8_lossy(&output.stderr));
+            let listed = run("nft", &["list", "ruleset"]);
+            // What nft lists, nft loads; and it is the same afterwards.
+            nft(&format!("flush ruleset\n{listed}"));
+            assert_eq!(run("nft", &["list", "ruleset"]), listed, "{}", case.name());
+            differences.extend(case.compare("listed.nft", &listed));
+        }
+        assert!(differences.is_empty(), "to accept: make bless\n{differences}");
+    });
+}
+
+/// A registry as it could come about, and as nobody would make it.
+fn any_registry() -> impl Strategy<Value = Registry> {
+    let v4 = any::<u32>().prop_map(|bits| std::net::Ipv4Addr::from(bits).to_string());
+    let v6 = any::<u128>().prop_map(|bits| std::net::Ipv6Addr::from(bits).to_string());
+    let net4 = (any::<u32>(), 0u8..=32)
+        .prop_map(|(bits, length)| ipnet::Ipv4Net::new(bits.into(), length).unwrap().trunc().to_string());
+    let net6 = (any::<u128>(), 0u8..=128)
+        .prop_map(|(bits, length)| ipnet::Ipv6Net::new(bits.into(), length).unwrap().trunc().to_string());
+    let instance = (
+        proptest::option::of("[a-zA-Z][a-zA-Z0-9-]{0,140}"),
+        proptest::option::of(v4),
+        proptest::array::uniform3(proptest::option::of(v6)),
+        proptest::collection::vec(prop_oneof![net4, net6], 0..4),
+    );
+    proptest::collection::btree_map(any::<[u8; 6]>(), instance, 0..12).prop_map(|instances| {
+        let mut text = String::from("{");
+        for (index, (mac, (name, v4, v6, allowed))) in instances.into_iter().enumerate() {
+            let mac = instances::net::Mac(mac);
+            let [gua, ula, lla] = v6;
+            let comma = if index == 0 { "" } else { "," };
+            let _ = write!(
+                text,
+                "{comma}\"{mac}\":{}",
+                serde_json::json!({"name": name, "ipv4": v4, "ipv6_gua": gua, "ipv6_ula": ula, "ipv6_lla": lla, "allowed": allowed})
+            );
+        }
+        text.push('}');
+        wire::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error:?}: {text}")).0
+    })
+}
+
+#[test]
+fn random_registries_load_both_ways() {
+    in_new_netns(|| {
+        let cases = if on_stock_kernel() { 10 } else { 100 };
+        let seed = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        let mut runner = TestRunner::new_with_rng(Config { cases, ..Config::default() }, seed);
+        let hook = prop_oneof![
+            Just(Hooking::LeaveAsIs),
+            Just(Hooking::Protect { bridges: Bridges::All, trusted_ports: vec![] }),
+            Just(Hooking::Protect {
+                bridges: Bridges::All,
+                trusted_ports: ["eth0", "bond0.7"].map(|name| name.parse::<IfName>().unwrap()).to_vec(),
+            }),
+        ];
+        runner
+            .run(&(any_registry(), hook), |(registry, hook)| {
+                let named = registry.iter().filter_map(|(_, instance)| instance.name());
+                let names: Vec<_> = named.map(Name::as_str).take(2).chain(["host"]).collect();
+                assert_equal_both_ways(&registry, &wishes(&names, hook));
+                Ok(())
+            })
+            .unwrap();
+    });
+}

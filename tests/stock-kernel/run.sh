@@ -1,0 +1,36 @@
+#!/bin/bash
+# Runs the tests that need a kernel (tests/kernel_*.rs), and the lab, once more: on Debian's own kernel, in a virtual
+# machine which shares this machine's files. They are compiled here, before it boots; nothing is installed here.
+#
+# environment: as for on-stock-kernel.sh, and CI. Inside, STOCK_KERNEL=1 says where the tests are: a kernel that has
+# everything Debian's has, on a processor that is emulated and 10 to 90 times slower.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/../.."
+export STOCK_KERNEL=1 STOCK_KERNEL_TIMEOUT="${STOCK_KERNEL_TIMEOUT:-1200}"
+export STOCK_KERNEL_CACHE="${STOCK_KERNEL_CACHE:-target/stock-kernel}"
+
+# Its package is downloaded when the cache is empty, and the mirror keeps only the newest.
+[ -e "$STOCK_KERNEL_CACHE/kernel" ] || scripts/install-missing.sh --refresh
+
+messages=$(cargo test --no-run --locked --test 'kernel_*' --message-format=json)
+mapfile -t programs < <(grep -o '"executable":"[^"]*/kernel_[^"]*"' <<<"$messages" | cut -d'"' -f4)
+[ ${#programs[@]} -gt 0 ] || { echo "stock-kernel: no test programs in cargo's messages" >&2; exit 1; }
+BIN=$(dirname "$(dirname "${programs[0]}")") # target/debug/deps/kernel_x: the programs are next to deps
+export BIN LAB_PATIENCE=120
+
+# A loop in the guest rather than a virtual machine for each: booting takes longer than most of them.
+# shellcheck disable=SC2016
+inside='
+    failed=()
+    echo "stock-kernel: Linux $(uname -r)"
+    for program in "$@"; do
+        echo "stock-kernel: ${program##*/}"
+        "$program" --test-threads=2 || failed+=("${program##*/}")
+    done
+    if lab/demo.sh >/run/lab 2>&1; then tail -n 1 /run/lab; else cat /run/lab; failed+=(lab/demo.sh); fi
+    [ ${#failed[@]} = 0 ] || { echo "stock-kernel: FAILED: ${failed[*]}"; exit 1; }
+    echo "stock-kernel: all passed"
+'
+exec "$here/on-stock-kernel.sh" -e STOCK_KERNEL -e CI -e BIN -e LAB_PATIENCE -- \
+    bash -c "$inside" stock-kernel "${programs[@]}"

@@ -1,0 +1,1 @@
+//! Nothing but tests: `tests/read_back.rs` reads what `instances` loaded back through `rustables`.
