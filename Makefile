@@ -8,8 +8,8 @@ programs = $(notdir $(basename $(wildcard src/bin/*.rs)))
 
 build_packages = libmnl-dev pkg-config $(shell command -v cc >/dev/null || echo gcc libc6-dev)
 lab_packages = nftables dnsmasq-base iproute2 isc-dhcp-client bind9-dnsutils iputils-ping
-# The witnesses (libnftnl, rustables by way of libclang), systemd-analyze, and what boots Debian's kernel.
-test_packages = libnftnl-dev libclang-dev systemd kmod xz-utils
+# The witnesses (libnftnl, rustables by way of libclang, strace), systemd-analyze, and what boots Debian's kernel.
+test_packages = libnftnl-dev libclang-dev strace systemd man-db kmod xz-utils
 
 .PHONY: help build demo test bench bless lint man install clean packages-to-build packages-to-demo packages-to-test
 
@@ -53,6 +53,9 @@ install: ## what `make build man` made, to DESTDIR and PREFIX (/usr/local)
 	    install -m 644 target/generated/completions/$$name.fish $(share)/fish/vendor_completions.d || exit; done
 	for unit in packaging/systemd/*; do \
 	    sed 's,/usr/bin/instances,$(PREFIX)/bin/instances,' $$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit; done
+	install -d $(DESTDIR)/etc/default
+	[ -e $(DESTDIR)/etc/default/instances ] || \
+	    install -m 644 packaging/default/instances $(DESTDIR)/etc/default/instances
 
 clean: ## everything that was built or downloaded
 	cargo clean

@@ -30,53 +30,53 @@ pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Resu
         return check(request, out);
     }
     for _ in 0..TRIES {
-        // Before anything is read: then a commit of somebody else's after the reading makes ours stale.
-        let generation = if request.apply { Some(apply::generation()?) } else { None };
-        let Some(input) = read(request)? else { return Ok(Exit::NothingToDo) };
-        let ruleset = policy::ruleset(&input.registry, &request.wishes);
-        let applied = match generation.map(|generation| apply::apply(&ruleset, generation)).transpose() {
-            Err(Failure::Stale) => continue,
+        match attempt(request, news) {
+            Ok(exit) => return Ok(exit),
+            Err(Failure::Stale) => {}
             Err(Failure::Final(error)) => return Err(error),
-            Ok(applied) => applied,
-        };
-        drop_flag(request, input.flag)?;
-        tell(&input, &ruleset, applied, news);
-        return Ok(Exit::Done);
+        }
     }
     let message = format!("the kernel's ruleset was changed by others {TRIES} times while ours was made");
     Err(Error::new(message).remedy("see who does it with: nft monitor; the old policy is in force"))
 }
 
-/// What was processed.
-struct Input {
-    registry: Registry,
-    /// The flag as it was when the registry was read.
-    flag: Option<Version>,
-    host_lines: usize,
-}
+/// Reads the registry, writes the files, loads the kernel, takes the flag down.
+fn attempt(request: &Request, news: &mut dyn Write) -> Result<Exit, Failure> {
+    // Before anything is read: then a commit of somebody else's after the reading makes ours stale.
+    let generation = if request.apply { Some(apply::generation()?) } else { None };
 
-/// Reads the registry and writes the files, under the lock; `None`: there was no update.
-fn read(request: &Request) -> Result<Option<Input>> {
-    let _lock = Lock::acquire(&request.paths.lock())?;
+    let lock = Lock::acquire(&request.paths.lock())?;
     let flag = Version::at(&request.paths.flag());
     if flag.is_none() && request.task == Task::ProcessUpdate {
-        return Ok(None);
+        return Ok(Exit::NothingToDo);
     }
     let registry = store::read(&request.paths.registry())?.registry;
+    let ruleset = policy::ruleset(&registry, &request.wishes);
+    let host_lines = write_files(request, &registry, &ruleset)?;
+    // The kernel may take seconds, for which dnsmasq's next event must not wait.
+    drop(lock);
+
+    let applied = generation.map(|generation| apply::apply(&ruleset, generation)).transpose()?;
+    drop_flag(request, flag)?;
+    tell(registry.len(), host_lines, &ruleset, applied, news);
+    Ok(Exit::Done)
+}
+
+/// Writes the hosts file and, if wanted, the nftables files; the number of lines in the former.
+fn write_files(request: &Request, registry: &Registry, ruleset: &Ruleset) -> Result<usize> {
     let mut host_lines = 0;
     atomic_file::replace(&request.hosts, |out| {
-        hosts::lines(&registry, &request.domains).try_for_each(|line| {
+        hosts::lines(registry, &request.domains).try_for_each(|line| {
             host_lines += 1;
             writeln!(out, "{line}")
         })
     })?;
     if request.emit {
-        let ruleset = policy::ruleset(&registry, &request.wishes);
-        for (path, print) in nftables_files(request, &ruleset) {
+        for (path, print) in nftables_files(request, ruleset) {
             atomic_file::replace(&path, |out| print(out))?;
         }
     }
-    Ok(Some(Input { registry, flag, host_lines }))
+    Ok(host_lines)
 }
 
 type Print<'a> = Box<dyn Fn(&mut dyn Write) -> io::Result<()> + 'a>;
@@ -109,14 +109,12 @@ fn drop_flag(request: &Request, seen: Option<Version>) -> Result<()> {
     fs::remove_file(&path).map_err(|error| Error::io("remove", &path, &error))
 }
 
-fn tell(input: &Input, ruleset: &Ruleset, applied: Option<Applied>, news: &mut dyn Write) {
+fn tell(instances: usize, host_lines: usize, ruleset: &Ruleset, applied: Option<Applied>, news: &mut dyn Write) {
     let Some(table) = ruleset.tables.first() else { return };
     let rules: usize = protections(Some(table)).iter().map(|chain| chain.rules.len()).sum();
     let _ = writeln!(
         news,
-        "Loading: {} instances; saving: {} host addresses, {rules} nftables rules, {} nftables sets; done",
-        input.registry.len(),
-        input.host_lines,
+        "Loading: {instances} instances; saving: {host_lines} host addresses, {rules} nftables rules, {} nftables sets; done",
         table.sets.len()
     );
     if let Some(applied) = applied {

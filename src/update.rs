@@ -145,7 +145,7 @@ fn print(out: &mut dyn Write, text: std::fmt::Arguments) -> Result<()> {
     }
 }
 
-/// Writes news; nobody listening is no reason to fail.
+/// Writes news, in one piece since others write there too; nobody listening is no reason to fail.
 fn tell(news: &mut dyn Write, text: std::fmt::Arguments) {
-    let _ = news.write_fmt(text);
+    let _ = news.write_all(text.to_string().as_bytes());
 }

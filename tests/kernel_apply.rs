@@ -180,6 +180,18 @@ fn what_is_in_the_way_is_named_and_nothing_changes() {
 }
 
 #[test]
+fn the_element_that_the_kernel_refuses_is_named() {
+    in_new_netns(|| {
+        let host = Host::new();
+        nft("table bridge instances { set all_v4.instance { type ipv4_addr; size 1; }; }");
+        let message = host.refused(&[]);
+        let named =
+            "refused element 10.0.0.2 of set all_v4.instance in table bridge instances: Too many open files in system";
+        assert!(message.contains(named), "{message}");
+    });
+}
+
+#[test]
 fn a_conflict_in_one_table_leaves_all_as_they_were() {
     in_new_netns(|| {
         let host = Host::new();

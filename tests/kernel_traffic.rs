@@ -18,7 +18,7 @@ use kernel::{DB, Host, WEB, bridge_with_guests};
 use netns::{in_new_netns, nft, on_stock_kernel, run};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const WEB_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 const DB_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
@@ -289,14 +289,15 @@ fn killed_at_any_moment_the_kernel_holds_the_old_policy_or_the_new_one() {
         host.apply(&[]);
         let mut in_force = 0;
         let mut landed = [0, 0];
-        let started = Instant::now();
         let runs = if on_stock_kernel() { 10 } else { 100 };
         for number in 1..=runs {
             with(number);
             let mut process = host.process(&["-f", "--apply"]).stderr(std::process::Stdio::null()).spawn().unwrap();
-            // Spread over the whole run, which takes some 20 ms: not waiting for anything, but choosing the moment.
-            std::thread::sleep(Duration::from_micros(u64::try_from(number).unwrap() * 7919 % 40_000));
-            process.kill().unwrap();
+            // Not waiting for anything, but choosing the moment: from at once over the whole run to not at all.
+            if number % 10 > 0 {
+                std::thread::sleep(Duration::from_millis(u64::try_from(number % 10 - 1).unwrap() * 4));
+                process.kill().unwrap();
+            }
             process.wait().unwrap();
             let (all, new) = rules_of(number);
             assert_eq!(all, 500);
@@ -308,6 +309,6 @@ fn killed_at_any_moment_the_kernel_holds_the_old_policy_or_the_new_one() {
             }
             landed[usize::from(new == 500)] += 1;
         }
-        assert!(on_stock_kernel() || landed[0] > 0 && landed[1] > 0, "{landed:?} in {:?}", started.elapsed());
+        assert!(landed[0] > 0 && landed[1] > 0, "{landed:?}");
     });
 }

@@ -89,7 +89,7 @@ Exit status: 0 done, 1 failed or (--check) differs, 2 usage, 10 no update was de
 
 Examples:
   instances-process                                 the three files, if there was an update
-  instances-process -f --apply --hook br0 --trusted-port eth0 --hosts-to /etc/dnsmasq.hosts.d
+  instances-process -f --apply --hook br0 --trusted-port eth0 --hosts-to /var/lib/instances/hosts
   instances-process --check --apply --hook br0      does the kernel still hold the policy?
 ";
 
@@ -180,7 +180,10 @@ fn set_name(text: &str, left_out: &mut Vec<String>) -> Option<Name> {
         Ok(name) if name.as_str().len() <= LONGEST_NAME => Some(name),
         _ if text.is_empty() => None,
         Ok(_) => {
-            left_out.push(format!("Invalid hostname for address set: {} (longer than {LONGEST_NAME})", Shown(text)));
+            left_out.push(format!(
+                "Invalid hostname for address set: {} (longer than {LONGEST_NAME}); skipped",
+                Shown(text)
+            ));
             None
         }
         Err(why) => {

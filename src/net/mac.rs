@@ -48,14 +48,9 @@ impl FromStr for Mac {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
-        let mut text = [b':'; Self::TEXT_LEN];
-        for (group, octet) in text.chunks_mut(3).zip(self.0) {
-            if let [high, low, ..] = group {
-                (*high, *low) = (digit(octet >> 4), digit(octet & 15));
-            }
-        }
-        f.pad(str::from_utf8(&text).unwrap_or_default())
+        let mut text = String::with_capacity(Self::TEXT_LEN);
+        super::text::push_mac(&mut text, *self);
+        f.pad(&text)
     }
 }
 

@@ -5,6 +5,7 @@ mod addr;
 mod ifname;
 mod mac;
 mod name;
+pub mod text;
 
 pub use addr::{V6Class, link_local_of};
 pub use ifname::{IfName, InvalidIfName};

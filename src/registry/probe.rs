@@ -9,7 +9,8 @@
 //! found at its place. It is only written for a registry that was read in full, is well-formed, and in which no two
 //! instances share an address, so that the object alone decides. Whenever anything is in doubt (the original truncates
 //! the lock file, an editor changes the registry, a crash tears the index), the answer is "unknown" and the full parse
-//! decides.
+//! decides. What stays unnoticed is somebody who, without the lock, writes into the file in the same tick of the clock (4 ms
+//! on older kernels) in which we replaced it, at the same size; what is then believed is an object read from their file.
 
 use super::lock::Lock;
 use super::model::Registry;

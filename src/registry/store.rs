@@ -121,7 +121,7 @@ pub fn replace(path: &Path, flag: &Path, registry: &Registry) -> Result<Option<L
     let (text, offsets) = wire::print(registry);
     let mut pending = Pending::new(path)?;
     pending.write_all(text.as_bytes()).map_err(|error| Error::io("write", path, &error))?;
-    pending.sync()?;
+    let pending = pending.sync()?;
     raise(flag)?;
     pending.commit()?;
     // Asked for only now: the rename changed the time of status change.

@@ -3,7 +3,9 @@
 //! Reading is strict about what we use and keeps what we do not: unknown fields stay in place, as they were written.
 
 use super::model::{Field, Instance, Key, Parsed, Registry};
+use crate::net::text::{parse_v6, push_ip, push_mac};
 use crate::net::{Mac, Shown};
+use indexmap::map::Entry;
 use ipnet::IpNet;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -15,6 +17,9 @@ pub type Offsets = Vec<(Mac, u32)>;
 
 /// Longest message in characters; ours are shorter.
 const LONGEST_MESSAGE: usize = 300;
+
+/// Bytes of a typical instance, for first guesses of sizes.
+const TYPICAL: usize = 150;
 
 /// The text is no registry.
 #[derive(Debug)]
@@ -35,7 +40,7 @@ pub struct Malformed {
 pub fn parse(text: &[u8]) -> Result<(Registry, Offsets), Malformed> {
     let mut offsets = Offsets::new();
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let top = Top { start: text.as_ptr().addr(), offsets: &mut offsets };
+    let top = Top { start: text.as_ptr().addr(), expected: text.len() / TYPICAL, offsets: &mut offsets };
     match top.deserialize(&mut reader).and_then(|registry| reader.end().map(|()| registry)) {
         Ok(registry) => Ok((registry, offsets)),
         Err(error) => {
@@ -55,15 +60,14 @@ pub fn parse_instance(text: &[u8]) -> Option<Instance> {
 
 /// Spells a registry. Reading the result gives the same registry.
 pub fn print(registry: &Registry) -> (String, Offsets) {
-    const TYPICAL: usize = 256;
-    let mut text = String::with_capacity(registry.len() * TYPICAL + 4);
+    let mut text = String::with_capacity(registry.len() * 2 * TYPICAL + 4);
     let mut offsets = Offsets::with_capacity(registry.len());
     text.push('{');
     for (index, (mac, instance)) in registry.iter().enumerate() {
         text.push_str(if index == 0 { "\n  \"" } else { ",\n  \"" });
         offsets.push((mac, u32::try_from(text.len()).unwrap_or(u32::MAX)));
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{mac}\": ");
+        push_mac(&mut text, mac);
+        text.push_str("\": ");
         print_instance(&mut text, instance);
     }
     text.push_str(if registry.is_empty() { "}\n" } else { "\n}\n" });
@@ -76,11 +80,14 @@ fn print_instance(text: &mut String, instance: &Instance) {
         text.push_str(if index == 0 { "\n    " } else { ",\n    " });
         match field {
             Field::Known(key) => {
-                let _ = write!(text, "\"{}\": ", key.as_str());
+                text.push('"');
+                text.push_str(key.as_str());
+                text.push_str("\": ");
                 print_value(text, instance, *key);
             }
             Field::Kept(kept) => {
                 let (key, value) = &**kept;
+                // Writing to a String cannot fail.
                 let _ = write!(text, "{}: {}", serde_json::Value::from(&**key), value.get());
             }
         }
@@ -103,7 +110,9 @@ fn print_value(text: &mut String, instance: &Instance, key: Key) {
         }
         _ => {
             if let Some(address) = instance.address(key) {
-                let _ = write!(text, "\"{address}\"");
+                text.push('"');
+                push_ip(text, address);
+                text.push('"');
             }
         }
     }
@@ -112,6 +121,8 @@ fn print_value(text: &mut String, instance: &Instance, key: Key) {
 struct Top<'o> {
     /// Address of the text's first byte: a borrowed key's distance from it is the key's offset.
     start: usize,
+    /// How many instances there may be.
+    expected: usize,
     offsets: &'o mut Offsets,
 }
 
@@ -132,14 +143,15 @@ impl<'de> Visitor<'de> for Top<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Registry, A::Error> {
         let mut registry = Registry::default();
+        registry.instances.reserve(self.expected);
         while let Some(MacKey { mac, position }) = map.next_key()? {
-            if registry.instances.contains_key(&mac) {
+            let Entry::Vacant(place) = registry.instances.entry(mac) else {
                 return Err(A::Error::custom(format_args!("instance {mac} stands twice")));
-            }
+            };
             if let Some(offset) = position.and_then(|position| u32::try_from(position - self.start).ok()) {
                 self.offsets.push((mac, offset));
             }
-            registry.instances.insert(mac, map.next_value()?);
+            place.insert(map.next_value()?);
         }
         Ok(registry)
     }
@@ -279,11 +291,13 @@ impl<'de> Visitor<'de> for KnownValue {
                 Err(error) => Err(wrong(&format_args!("is no name: {error}"))),
             },
             (_, "") => none("\"\""),
-            (key, _) => match (key, text.parse()) {
-                (Key::Ipv4, Ok(IpAddr::V4(address))) => Ok(Ok(Parsed::Ipv4(address))),
-                (Key::Ipv4, _) => Err(wrong(&"is no IPv4 address")),
-                (_, Ok(IpAddr::V6(address))) => Ok(Ok(Parsed::Ipv6(key, address))),
-                _ => Err(wrong(&"is no IPv6 address")),
+            (Key::Ipv4, _) => match text.parse() {
+                Ok(address) => Ok(Ok(Parsed::Ipv4(address))),
+                Err(_) => Err(wrong(&"is no IPv4 address")),
+            },
+            (key, _) => match parse_v6(text) {
+                Some(address) => Ok(Ok(Parsed::Ipv6(key, address))),
+                None => Err(wrong(&"is no IPv6 address")),
             },
         }
     }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Permissions of a new file. dnsmasq reads hosts files as its own user, so not less.
 const NEW_FILE: Mode = Mode::from_raw_mode(0o644);
 
-/// New content for `path`, not in force before [`Pending::commit`]. Dropped without it, nothing has happened.
+/// New content for `path`, not in force before [`Synced::commit`]. Dropped without it, nothing has happened.
 ///
 /// The temporary file is `.NAME.new` beside the target: on the same file system, ignored by dnsmasq, and always the
 /// same, so that a killed writer leaves at most one. Writers of one path must exclude each other.
@@ -70,17 +70,23 @@ impl<'a> Pending<'a> {
     }
 
     /// Writes everything out to the disk; what can fail for want of space fails here.
-    pub fn sync(&mut self) -> Result<()> {
+    pub fn sync(mut self) -> Result<Synced<'a>> {
         let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
-        synced.map_err(|error| Error::io("write", self.path, &error))
+        synced.map_err(|error| Error::io("write", self.path, &error))?;
+        Ok(Synced(self))
     }
+}
 
+/// New content that is safe on the disk, not in force before [`Synced::commit`].
+pub struct Synced<'a>(Pending<'a>);
+
+impl Synced<'_> {
     /// Puts the new content in force: rename, then sync of the folder.
-    pub fn commit(mut self) -> Result<()> {
-        self.sync()?;
-        let failed = |error: io::Error| Error::io("write", self.path, &error);
-        fs::rename(&self.temporary, self.path).map_err(failed)?;
-        let folder = match self.path.parent() {
+    pub fn commit(self) -> Result<()> {
+        let Self(pending) = self;
+        let failed = |error: io::Error| Error::io("write", pending.path, &error);
+        fs::rename(&pending.temporary, pending.path).map_err(failed)?;
+        let folder = match pending.path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
@@ -109,7 +115,7 @@ impl Drop for Pending<'_> {
 pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let mut pending = Pending::new(path)?;
     write(&mut pending).map_err(|error| Error::io("write", path, &error))?;
-    pending.commit()
+    pending.sync()?.commit()
 }
 
 /// The error for something that is in the place of a regular file.

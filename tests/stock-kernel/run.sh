@@ -29,6 +29,8 @@ inside='
         "$program" --test-threads=2 || failed+=("${program##*/}")
     done
     if lab/demo.sh >/run/lab 2>&1; then tail -n 1 /run/lab; else cat /run/lab; failed+=(lab/demo.sh); fi
+    # Last, for it replaces the units of the guest.
+    tests/stock-kernel/systemd.sh || failed+=(systemd.sh)
     [ ${#failed[@]} = 0 ] || { echo "stock-kernel: FAILED: ${failed[*]}"; exit 1; }
     echo "stock-kernel: all passed"
 '

@@ -15,7 +15,7 @@ use std::io;
 pub struct Applied {
     /// Whether it was loaded; otherwise the kernel held it already, nothing was sent, and counters go on.
     pub loaded: bool,
-    /// The tables that were not there before.
+    /// The tables besides the bridge table that were not there before: perhaps by a slip of the pen.
     pub created: Vec<String>,
     /// Why the protections are not in force all the same.
     pub idle: Option<String>,
@@ -73,7 +73,7 @@ pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
             return Err(not_as_loaded(table, comparison, generation));
         }
     }
-    let created = ruleset.tables.iter().zip(&before).filter(|(_, (state, _))| state.flags.is_none());
+    let created = ruleset.tables.iter().zip(&before).skip(1).filter(|(_, (state, _))| state.flags.is_none());
     let created = created.map(|(table, _)| format!("table {} {}", table.family, table.name)).collect();
     Ok(Applied { loaded: true, created, idle: idle(ruleset, &after) })
 }

@@ -1,0 +1,87 @@
+#!/bin/bash
+# Runs the units under a real systemd: on-stock-kernel.sh tests/stock-kernel/systemd.sh. Only in there: it installs the
+# programs of BIN (target/debug) into /usr/bin and puts other units out of the way, which is gone with the machine.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+registry=/var/lib/misc/instances hosts=/var/lib/instances/hosts/instances.hosts
+
+install_units() {
+    # The machine's own services stay off, but for what a target of ours wants.
+    rm -rf /etc/systemd/system/*.wants $registry.* /var/lib/instances
+    install "${BIN:-target/debug}"/instances-{process,update} /usr/bin
+    install -m 644 packaging/systemd/* /etc/systemd/system
+    install -m 644 packaging/default/instances /etc/default/instances
+    cat >/etc/systemd/system/check.target <<UNIT
+[Unit]
+Wants=instances-process.path instances-process.service check.service
+UNIT
+    cat >/etc/systemd/system/check.service <<UNIT
+[Unit]
+DefaultDependencies=no
+After=instances-process.path instances-process.service
+[Service]
+Type=oneshot
+StandardOutput=file:/run/check.log
+StandardError=inherit
+ExecStart=$PWD/tests/stock-kernel/systemd.sh check
+ExecStopPost=/bin/systemctl exit
+UNIT
+}
+
+is() { [ "$(systemctl show --value --property="$2" "$1")" = "$3" ]; } # UNIT PROPERTY VALUE
+is_done() { is instances-process.service ActiveState inactive && [ ! -e $registry.updated ]; }
+within_reason() { # COMMAND...
+    for _ in {1..300}; do
+        if "$@"; then return; fi
+        sleep 0.2
+    done
+    echo "after a minute still not: $*"
+    return 1
+}
+holds() { within_reason is_done && grep -q " $1[.]" $hosts && nft list table bridge instances | grep -q "\"$1\""; } # NAME
+add() { instances-update add "02:00:00:00:00:$1" "10.0.0.$1" "guest$1"; } # NUMBER
+
+check() {
+    trap 'echo "failed: line $LINENO"; systemctl status --no-pager --full "instances-process.*"' ERR
+    # At boot there was no update, and all the same:
+    nft list chain bridge instances instances_drop_arp >/dev/null
+    [ -e $hosts ]
+    within_reason is instances-process.path SubState waiting
+
+    add 10
+    holds guest10
+
+    # Far more than the five starts in ten seconds which systemd allows a unit by default, as fast as they come.
+    for number in {11..40}; do add "$number"; done 2>/dev/null
+    holds guest40
+    is instances-process.path SubState waiting
+
+    # A registry that is broken for a while: tried again every ten seconds, not all the time; the old policy stays.
+    mv $registry.json $registry.good
+    echo '[' >$registry.json
+    touch $registry.updated
+    within_reason is instances-process.service SubState auto-restart
+    sleep 15
+    local restarts
+    restarts=$(systemctl show --value --property=NRestarts instances-process.service)
+    [ "$restarts" -ge 1 ] && [ "$restarts" -le 2 ]
+    is instances-process.path ActiveState active
+    nft list table bridge instances | grep -q '"guest40"'
+    mv $registry.good $registry.json
+    holds guest40
+
+    # And it still listens.
+    add 41
+    holds guest41
+    echo "systemd: started at boot, by an update and by thirty; survived a failure without spinning"
+}
+
+if [ "${1-}" = check ]; then
+    check
+else
+    install_units
+    unshare --pid --fork --mount --mount-proc --uts --kill-child \
+        env container=lab /lib/systemd/systemd --system --unit=check.target --log-target=null --show-status=no </dev/null || true
+    cat /run/check.log
+    grep -q '^systemd: started' /run/check.log
+fi

@@ -1,0 +1,120 @@
+//! The systemd units, as systemd itself reads them.
+#![allow(clippy::expect_used)]
+
+use std::env;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::Command;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_instances-process");
+const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/systemd");
+/// What `make install` replaces.
+const INSTALLED: &str = "/usr/bin/instances-process";
+
+/// The units as `make install` would leave them, for the program that was just built, and a second pair for `br1`, made
+/// as the path unit says.
+fn installed() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for entry in fs::read_dir(UNITS).expect("the units") {
+        let entry = entry.expect("a unit");
+        let text = fs::read_to_string(entry.path()).expect("a unit is text").replace(INSTALLED, PROGRAM);
+        let name = entry.file_name().into_string().expect("a name");
+        fs::write(folder.path().join(&name), &text).expect("write a unit");
+
+        let of_br1 = text
+            .replace("/misc/instances.updated", "/misc/instances-br1.updated")
+            .replace(
+                "\nUnsetEnvironment=INSTANCES_BASE_PATH INSTANCES_BASE_ID\n",
+                "\nEnvironment=INSTANCES_BASE_ID=br1\n",
+            )
+            .replace("default/instances", "default/instances-br1");
+        assert_ne!(text, of_br1);
+        fs::write(folder.path().join(name.replace('.', "-br1.")), of_br1).expect("write a unit");
+    }
+    folder
+}
+
+/// Runs `systemd-analyze`; `None` where there is none.
+fn analyze(units: &Path, arguments: &[&str]) -> Option<(bool, String)> {
+    let mut command = Command::new("systemd-analyze");
+    // The colon: and what this system has.
+    let search = format!("{}:", units.display());
+    command.args(arguments).env("SYSTEMD_UNIT_PATH", search).env("LC_ALL", "C.UTF-8").current_dir(units);
+    match command.output() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Past the capture of libtest, which would hide it.
+            let _ = writeln!(io::stderr(), "SKIPPED: no systemd-analyze here");
+            assert!(env::var_os("CI").is_none(), "in CI the units must be verified, and there is no systemd-analyze");
+            None
+        }
+        Err(error) => unreachable!("systemd-analyze cannot be run: {error}"),
+        Ok(output) => {
+            let text = [output.stdout, output.stderr].concat();
+            Some((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
+        }
+    }
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_units() {
+    let folder = installed();
+    let units = [
+        "instances-process.path",
+        "instances-process.service",
+        "instances-process-br1.path",
+        "instances-process-br1.service",
+    ];
+    for unit in units {
+        // The man page is not installed here.
+        let Some((fine, said)) = analyze(folder.path(), &["verify", "--man=no", unit]) else { return };
+        assert!(fine && said.is_empty(), "{unit}: {said}");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_unit_would_be_found() {
+    let folder = installed();
+    let unit = folder.path().join("instances-process.service");
+    let text = fs::read_to_string(&unit).expect("read").replace("ProtectHome=yes", "ProtectHome=maybe");
+    fs::write(&unit, text).expect("write");
+    let Some((_, said)) = analyze(folder.path(), &["verify", "--man=no", "instances-process.service"]) else { return };
+    assert!(said.contains("protect home"), "{said}");
+}
+
+#[test]
+fn the_service_is_confined() {
+    let folder = installed();
+    let arguments = ["security", "--offline=true", "--threshold=25", "--no-pager", "instances-process.service"];
+    let Some((below, said)) = analyze(folder.path(), &arguments) else { return };
+    assert!(below, "exposure above 2.5: {said}");
+}
+
+/// The mistakes that would make the pair of units spin or go blind; see the comments in them.
+#[test]
+fn the_pair_of_units_neither_spins_nor_gives_up() {
+    let service = fs::read_to_string(format!("{UNITS}/instances-process.service")).expect("the service");
+    let path = fs::read_to_string(format!("{UNITS}/instances-process.path")).expect("the path unit");
+    let has = |line: &str| service.lines().any(|there| there == line);
+    assert!(has("StartLimitIntervalSec=0"), "a burst of updates must not end the path unit");
+    assert!(has("Restart=on-failure") && !service.lines().any(|line| line.starts_with("RestartPrevent")));
+    assert!(has("UnsetEnvironment=INSTANCES_BASE_PATH INSTANCES_BASE_ID"), "the flag is that of the path unit");
+    let flag = instances::registry::paths::Paths::new(None, None).expect("no id").flag();
+    assert!(path.lines().any(|line| line == format!("PathExists={}", flag.display())));
+}
+
+#[test]
+fn the_settings_that_are_shipped_are_valid_and_change_nothing() {
+    let settings =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/default/instances")).expect("read");
+    assert!(settings.lines().all(|line| line.is_empty() || line.starts_with('#')), "something is set");
+    let service = fs::read_to_string(format!("{UNITS}/instances-process.service")).expect("the service");
+    let proposals = settings.lines().filter_map(|line| line.strip_prefix("#INSTANCES_PROCESS_OPTIONS="));
+    for (index, options) in proposals.map(|quoted| quoted.trim_matches('"')).enumerate() {
+        let arguments = ["instances-process", "--force"].into_iter().chain(options.split(' '));
+        let parsed = <instances::cli::process::Arguments as clap::Parser>::try_parse_from(arguments);
+        assert!(parsed.is_ok(), "{options}: {parsed:?}");
+        let is_default = service.contains(&format!("Environment=\"INSTANCES_PROCESS_OPTIONS={options}\""));
+        assert_eq!(is_default, index == 0, "{options}");
+    }
+}
