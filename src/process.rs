@@ -1,5 +1,6 @@
 //! `instances-process`: from the registry to files and kernel.
 
+use crate::cli::print;
 use crate::cli::process::{PROGRAM, Request, Task};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -42,12 +43,17 @@ pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Resu
 
 /// Reads the registry, writes the files, loads the kernel, takes the flag down.
 fn attempt(request: &Request, news: &mut dyn Write) -> Result<Exit, Failure> {
+    let flag_is_down = |flag: Option<Version>| flag.is_none() && request.task == Task::ProcessUpdate;
+    if flag_is_down(Version::at(&request.paths.flag())) {
+        return Ok(Exit::NothingToDo);
+    }
     // Before anything is read: then a commit of somebody else's after the reading makes ours stale.
     let generation = if request.apply { Some(apply::generation()?) } else { None };
 
     let lock = Lock::acquire(&request.paths.lock())?;
     let flag = Version::at(&request.paths.flag());
-    if flag.is_none() && request.task == Task::ProcessUpdate {
+    // Somebody else may have been faster.
+    if flag_is_down(flag) {
         return Ok(Exit::NothingToDo);
     }
     let registry = store::read(&request.paths.registry())?.registry;
@@ -151,9 +157,9 @@ fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
             if comparison.count > 0 {
                 differs = true;
                 let name = format!("table {} {}", table.family, table.name);
-                print(out, &format!("--- {name} (in the kernel)\n+++ {name} (planned)\n"))?;
+                print(out, format_args!("--- {name} (in the kernel)\n+++ {name} (planned)\n"))?;
                 for difference in comparison.differences {
-                    print(out, &format!("{difference}\n"))?;
+                    print(out, format_args!("{difference}\n"))?;
                 }
             }
         }
@@ -175,16 +181,6 @@ fn file_differs(path: &PathBuf, planned: &Print, out: &mut dyn Write) -> Result<
     let (wanted, found) = (String::from_utf8_lossy(&wanted), String::from_utf8_lossy(&found));
     let diff = similar::TextDiff::from_lines(&*found, &*wanted);
     let (planned, there) = (format!("{} (planned)", path.display()), format!("{} (there)", path.display()));
-    print(out, &diff.unified_diff().header(&there, &planned).to_string())?;
+    print(out, format_args!("{}", diff.unified_diff().header(&there, &planned)))?;
     Ok(true)
-}
-
-/// Writes a result. A reader that went away (`| head`) is no failure.
-fn print(out: &mut dyn Write, text: &str) -> Result<()> {
-    match out.write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::new(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
 }

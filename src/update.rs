@@ -1,5 +1,6 @@
 //! `instances-update`: one event or one wish of an admin, from the registry to the registry.
 
+use crate::cli::print;
 use crate::cli::update::{PROGRAM, Request, Work, command};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
@@ -8,7 +9,7 @@ use crate::registry::paths::Paths;
 use crate::registry::store::{self, Snapshot};
 use crate::registry::{Allowance, HostInterface, Registry, lock::Lock, probe};
 use crate::source::host_iface::Interfaces;
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::IpAddr;
 
 /// Does what was asked for. Results go to `out`, news about changes to `news` (standard error: dnsmasq logs it).
@@ -133,16 +134,6 @@ fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<()> {
 fn joined<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
     if items.is_empty() { "-".to_owned() } else { items.join(" ") }
-}
-
-/// Writes a result. A reader that went away (`| head`) is no failure.
-fn print(out: &mut dyn Write, text: std::fmt::Arguments) -> Result<()> {
-    match out.write_fmt(text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::new(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Writes news, in one piece since others write there too; nobody listening is no reason to fail.

@@ -211,3 +211,15 @@ fn a_lock_held_for_longer_than_ten_seconds_is_given_up_on() {
     assert_eq!(sandbox.registry(), before);
     assert_eq!(sandbox.files(), ["instances.json", "instances.lock", "instances.updated"]);
 }
+
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let (sandbox, _) = one();
+    for arguments in [&["--list"][..], &["--list", "--json"], &["--help"], &["--version"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = sandbox.command(UPDATE, arguments).stdout(full).output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert_eq!(message, "instances-update: cannot write to standard output: No space left on device\n");
+    }
+}

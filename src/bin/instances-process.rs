@@ -1,9 +1,9 @@
 //! Writes hosts and nftables files from the registry, or loads them into the kernel. See `instances-process --help`.
 
 use clap::Parser;
+use instances::cli::finish;
 use instances::cli::process::{Arguments, PROGRAM};
-use instances::exit::Exit;
-use std::io::{BufWriter, Write, stderr, stdout};
+use std::io::{BufWriter, stderr, stdout};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -12,13 +12,5 @@ fn main() -> ExitCode {
     let ended = arguments
         .lower(&|variable| std::env::var_os(variable))
         .and_then(|request| instances::process::run(&request, &mut out, &mut stderr()));
-    // A reader that went away is no failure.
-    let _ = out.flush();
-    match ended {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            let _ = writeln!(stderr(), "{PROGRAM}: {error}");
-            Exit::Failed.into()
-        }
-    }
+    finish(PROGRAM, ended, &mut out)
 }

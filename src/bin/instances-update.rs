@@ -1,10 +1,10 @@
 //! dnsmasq's `dhcp-script`: registers leases. See `instances-update --help`.
 
+use instances::cli::finish;
 use instances::cli::update::{PROGRAM, lower};
-use instances::exit::Exit;
 use instances::source::host_iface::KernelInterfaces;
 use std::ffi::OsString;
-use std::io::{BufWriter, Write, stderr, stdout};
+use std::io::{BufWriter, stderr, stdout};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -12,13 +12,5 @@ fn main() -> ExitCode {
     let mut out = BufWriter::new(stdout().lock());
     let ended = lower(&arguments, &|variable| std::env::var_os(variable))
         .and_then(|request| instances::update::run(request, &KernelInterfaces, &mut out, &mut stderr()));
-    // A reader that went away is no failure.
-    let _ = out.flush();
-    match ended {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            let _ = writeln!(stderr(), "{PROGRAM}: {error}");
-            Exit::Failed.into()
-        }
-    }
+    finish(PROGRAM, ended, &mut out)
 }
