@@ -5,7 +5,7 @@ use crate::cli::process::{PROGRAM, Request, Task};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::plan::hosts;
-use crate::plan::policy;
+use crate::plan::policy::{self, Hooking};
 use crate::plan::ruleset::{Chain, Ruleset, Table};
 use crate::registry::Registry;
 use crate::registry::lock::Lock;
@@ -13,22 +13,29 @@ use crate::registry::store::{self, Version};
 use crate::sink::nft_netlink::apply::{self, Applied, Failure};
 use crate::sink::{atomic_file, nft_text};
 use std::fs;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
 /// How often a plan is made anew because somebody else changed the kernel's ruleset meanwhile.
 const TRIES: usize = 20;
+
+/// Bytes of a file that `--check` reads at least.
+const LARGEST_DIFF: u64 = 64 << 20;
 
 /// Does what was asked for. Differences go to `out`, the rest to `news` (standard error).
 ///
 /// # Errors
 /// One line for a person; the flag stays, the old policy is in force.
 pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Result<Exit> {
+    refuse_own_files(request)?;
+    if request.task == Task::ProcessUpdate && Version::at(&request.paths.flag()).is_none() {
+        return Ok(Exit::NothingToDo);
+    }
     for left_out in &request.left_out {
         let _ = writeln!(news, "{left_out}");
     }
     if request.task == Task::Check {
-        return check(request, out);
+        return check(request, out, news);
     }
     for _ in 0..TRIES {
         match attempt(request, news) {
@@ -41,19 +48,34 @@ pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Resu
     Err(Error::new(message).remedy("see who does it with: nft monitor; the old policy is in force"))
 }
 
+/// The hosts file must not go where another file of ours is.
+fn refuse_own_files(request: &Request) -> Result<()> {
+    let paths = &request.paths;
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        (fs::canonicalize(folder).ok(), path.file_name().map(ToOwned::to_owned))
+    };
+    let wanted = place(&request.hosts);
+    let others = [paths.registry(), paths.flag(), paths.lock(), paths.chains(), paths.sets()];
+    match others.iter().find(|other| place(other) == wanted) {
+        None => Ok(()),
+        Some(other) => {
+            let message =
+                format!("--hosts-to {}: this is {}, a file of ours", request.hosts.display(), other.display());
+            Err(Error::new(message).remedy("choose another place"))
+        }
+    }
+}
+
 /// Reads the registry, writes the files, loads the kernel, takes the flag down.
 fn attempt(request: &Request, news: &mut dyn Write) -> Result<Exit, Failure> {
-    let flag_is_down = |flag: Option<Version>| flag.is_none() && request.task == Task::ProcessUpdate;
-    if flag_is_down(Version::at(&request.paths.flag())) {
-        return Ok(Exit::NothingToDo);
-    }
     // Before anything is read: then a commit of somebody else's after the reading makes ours stale.
     let generation = if request.apply { Some(apply::generation()?) } else { None };
 
     let lock = Lock::acquire(&request.paths.lock())?;
     let flag = Version::at(&request.paths.flag());
     // Somebody else may have been faster.
-    if flag_is_down(flag) {
+    if flag.is_none() && request.task == Task::ProcessUpdate {
         return Ok(Exit::NothingToDo);
     }
     let registry = store::read(&request.paths.registry())?.registry;
@@ -138,7 +160,7 @@ fn tell(instances: usize, host_lines: usize, ruleset: &Ruleset, applied: Option<
 }
 
 /// Compares files and kernel with the plan, prints what differs.
-fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
+fn check(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Result<Exit> {
     let registry = store::read(&request.paths.registry())?.registry;
     let ruleset = policy::ruleset(&registry, &request.wishes);
     let lines: Print =
@@ -152,29 +174,35 @@ fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
         differs |= file_differs(&path, &print, out)?;
     }
     if request.apply {
-        for table in &ruleset.tables {
-            let comparison = apply::check(table)?;
-            if comparison.count > 0 {
+        let checked = apply::check(&ruleset)?;
+        for (table, differences) in ruleset.tables.iter().zip(checked.differences) {
+            if !differences.is_empty() {
                 differs = true;
                 let name = format!("table {} {}", table.family, table.name);
                 print(out, format_args!("--- {name} (in the kernel)\n+++ {name} (planned)\n"))?;
-                for difference in comparison.differences {
-                    print(out, format_args!("{difference}\n"))?;
-                }
             }
+            for difference in differences {
+                print(out, format_args!("{difference}\n"))?;
+            }
+        }
+        if let Some(why) = checked.idle {
+            // Who asks about hooks asks whether the policy is in force.
+            differs |= matches!(request.wishes.hook, Hooking::Protect { .. });
+            let _ = writeln!(news, "{PROGRAM}: not in force: {why}");
         }
     }
     Ok(if differs { Exit::Failed } else { Exit::Done })
 }
 
-fn file_differs(path: &PathBuf, planned: &Print, out: &mut dyn Write) -> Result<bool> {
+fn file_differs(path: &Path, planned: &Print, out: &mut dyn Write) -> Result<bool> {
     let mut wanted = Vec::new();
     planned(&mut wanted).map_err(|error| Error::new(error.to_string()))?;
-    let found = match fs::read(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(Error::io("read", path, &error)),
-    };
+    let mut found = Vec::new();
+    if let Some((file, _)) = atomic_file::open_existing(path)? {
+        // One byte more than planned is enough to differ; a diff of something endless is not.
+        let most = (wanted.len() as u64).max(LARGEST_DIFF);
+        file.take(most + 1).read_to_end(&mut found).map_err(|error| Error::io("read", path, &error))?;
+    }
     if found == wanted {
         return Ok(false);
     }

@@ -22,7 +22,7 @@ pub fn run(request: Request, interfaces: &dyn Interfaces, out: &mut dyn Write, n
         Request::Version => print(out, format_args!("{PROGRAM} {}\n", env!("CARGO_PKG_VERSION")))?,
         Request::NoAction => {
             let usage = command().render_usage();
-            tell(news, format_args!("{PROGRAM}: no action given; see {PROGRAM} --help\n{usage}"));
+            tell(news, format_args!("{PROGRAM}: no action given; see {PROGRAM} --help\n{usage}\n"));
             return Ok(Exit::Usage);
         }
         Request::Ignore => {}
@@ -102,6 +102,9 @@ fn announce(work: &Work, interface: Option<&HostInterface>, news: &mut dyn Write
     tell(news, format_args!("Instance updated: {mac}{detail}\n"));
 }
 
+/// Characters of the widest column of a table; a longer cell pushes the rest of its row aside.
+const WIDEST: usize = 100;
+
 /// The registry as a table for people, or as it is.
 fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<()> {
     if json {
@@ -121,7 +124,7 @@ fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<()> {
     let mut widths = [0; 5];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.len().max(*width);
+            *width = cell.len().min(WIDEST).max(*width);
         }
     }
     for row in &rows {

@@ -338,3 +338,16 @@ fn initialize_names_what_it_cannot_get() {
     assert!(refused.refused().contains(lock.to_str().unwrap()), "{}", refused.err);
     unchanged(&sandbox, &before);
 }
+
+#[test]
+fn names_longer_than_dns_allows_are_not_given_but_kept() {
+    let long = "n".repeat(100_000);
+    let sandbox = Sandbox::with_registry(format!("{{\"{A}\": {{\"name\": \"{long}\"}}}}"));
+    assert!(sandbox.update(&["--rename", A, &"m".repeat(256)]).refused().contains("DNS has at most 255"));
+    assert!(sandbox.update(&["--list"]).printed().contains(&long));
+    sandbox.update(&["add", B, "10.0.0.2", "two"]);
+    assert!(sandbox.registry().contains(&long));
+    sandbox.process(&["--force"]);
+    let hosts = sandbox.read(".hosts");
+    assert!(hosts.contains("two.instance.internal") && !hosts.contains("nnn"), "dnsmasq would cut it into other names");
+}

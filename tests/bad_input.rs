@@ -88,7 +88,7 @@ fn no_object() {
 fn a_message_is_short_however_long_what_it_quotes() {
     let sandbox = Sandbox::with_registry(format!("\"{}\"", "x".repeat(1 << 20)));
     assert!(sandbox.update(&["--list"]).refused().len() < 500);
-    let sandbox = Sandbox::with_registry(with_fields(&format!("\"name\": \"{}\"", "x".repeat(1 << 20))));
+    let sandbox = Sandbox::with_registry(with_fields(&format!("\"ipv4\": \"{}\"", "x".repeat(1 << 20))));
     assert!(sandbox.update(&["--list"]).refused().len() < 500);
 }
 
@@ -188,7 +188,7 @@ fn out_of_place(put: impl Fn(&Path), reason: &str) -> Sandbox {
 #[test]
 fn a_gigabyte_of_garbage() {
     let sandbox =
-        out_of_place(|path| File::create(path).unwrap().set_len(1 << 30).unwrap(), "1073741824 bytes cannot be");
+        out_of_place(|path| File::create(path).unwrap().set_len(1 << 30).unwrap(), "1073741824 bytes are too many");
     assert_eq!(fs::metadata(sandbox.path(".json")).unwrap().len(), 1 << 30);
 }
 

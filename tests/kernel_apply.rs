@@ -111,7 +111,14 @@ fn a_policy_that_nothing_leads_to_is_said_to_be_idle() {
              ether type ip6 goto instances_drop_ndp; }; }");
         assert!(!host.apply(&[]).contains("not in force"));
         nft("table bridge instances { flags dormant; }");
-        assert!(host.apply(&[]).contains("not in force: table bridge instances is dormant"));
+        let news = host.apply(&[]);
+        assert!(news.contains("not in force: table bridge instances is dormant"), "{news}");
+        host.apply(&["--hook", "*"]);
+        let output = host.process(&["--check", "--apply", "--hook", "*"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "dormant is not in force");
+        let remedy = news.split("wake it with: nft ").nth(1).unwrap().trim().split(' ');
+        run("nft", &remedy.collect::<Vec<_>>());
+        assert!(!host.apply(&[]).contains("not in force"));
     });
 }
 
@@ -120,8 +127,20 @@ fn a_verdict_map_may_lead_to_the_policy() {
     in_new_netns(|| {
         let host = Host::new();
         host.apply(&[]);
+        nft("table bridge instances { map unused { type ether_type : verdict;
+             elements = { arp : jump instances_drop_arp, ip6 : jump instances_drop_ndp }; }; }");
+        assert!(host.apply(&[]).contains("not in force"));
+        let output = host.process(&["--check", "--apply"]).output().unwrap();
+        assert!(output.status.success() && String::from_utf8(output.stderr).unwrap().contains("not in force"));
         nft("table bridge instances { chain forward { type filter hook forward priority 0
              ether type vmap { arp : jump instances_drop_arp, ip6 : jump instances_drop_ndp }; }; }");
+        assert!(!host.apply(&[]).contains("not in force"));
+        // Also by way of another chain.
+        nft("flush ruleset");
+        host.apply(&[]);
+        nft("table bridge instances { chain middle { ether type arp jump instances_drop_arp
+             ether type ip6 jump instances_drop_ndp; }; chain forward { type filter hook forward priority 0
+             ether type vmap { arp : jump middle, ip6 : jump middle }; }; }");
         assert!(!host.apply(&[]).contains("not in force"));
     });
 }
@@ -176,6 +195,76 @@ fn what_is_in_the_way_is_named_and_nothing_changes() {
             assert!(message.contains("--table"), "no remedy: {message}");
             nft("flush ruleset");
         }
+    });
+}
+
+#[test]
+fn hook_none_removes_our_base_chains_only() {
+    in_new_netns(|| {
+        let host = Host::new();
+        for foreign in [
+            "chain instances_input { type filter hook output priority 7; policy drop; counter; }",
+            "chain instances_forward { counter; }",
+            "chain instances_forward { type filter hook forward priority 0; }",
+        ] {
+            nft(&format!("table bridge instances {{ {foreign}; }}"));
+            let message = host.refused(&["--hook", "none"]);
+            assert!(message.contains("that is not ours"), "{message}");
+            nft("flush ruleset");
+        }
+    });
+}
+
+#[test]
+fn a_changed_policy_of_a_base_chain_is_noticed_and_mended() {
+    in_new_netns(|| {
+        let host = Host::new();
+        host.apply(&["--hook", "*"]);
+        nft("add chain bridge instances instances_forward { policy drop; }");
+        let output = host.process(&["--check", "--apply", "--hook", "*"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(String::from_utf8(output.stdout).unwrap().contains("+chain instances_forward"));
+        assert!(host.apply(&["--hook", "*"]).contains("loaded and read back"));
+        assert!(chain("instances_forward").contains("policy accept"));
+    });
+}
+
+/// A rule may still refer to the set of a name that is no longer asked for: it must not go on admitting an address that
+/// belongs to somebody else by now.
+#[test]
+fn sets_that_are_no_longer_asked_for_are_emptied() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let apply = |names: &str| {
+            let mut process = host.process(&["-f", "--apply", "--sets-into", "inet:filter"]);
+            assert!(process.env("INSTANCES_ADDRESS_SETS", names).status().unwrap().success());
+        };
+        let members = |table: &str| {
+            run("nft", &["list", "ruleset"])
+                .split("table ")
+                .find(|text| text.starts_with(table))
+                .unwrap()
+                .split("set web.v4.instance")
+                .nth(1)
+                .unwrap()
+                .split('}')
+                .next()
+                .unwrap()
+                .contains("10.0.0.1")
+        };
+        apply("web");
+        nft(
+            "table inet filter { set mine.v4 { type ipv4_addr; elements = { 10.9.9.9 }; }; chain c { ip saddr @web.v4.instance accept; }; }",
+        );
+        assert!(members("bridge") && members("inet"));
+        let output = host.process(&["--check", "--apply", "--sets-into", "inet:filter"]).output().unwrap();
+        assert!(String::from_utf8(output.stdout).unwrap().contains("-@web.v4.instance: 10.0.0.1"));
+        apply("db");
+        assert!(!members("bridge") && !members("inet"));
+        assert!(run("nft", &["list", "ruleset"]).contains("10.9.9.9"), "a set of somebody else's");
+        let before = run("nft", &["-a", "list", "ruleset"]);
+        apply("db");
+        assert_eq!(run("nft", &["-a", "list", "ruleset"]), before);
     });
 }
 

@@ -230,6 +230,7 @@ fn others_who_change_the_ruleset_all_the_time_are_outlasted_or_named() {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
                     nft("add table ip somebody; delete table ip somebody");
+                    nft("flush ruleset");
                 }
             });
             for _ in 0..10 {
@@ -250,7 +251,9 @@ fn others_who_change_the_ruleset_all_the_time_are_outlasted_or_named() {
 fn two_at_once_leave_the_newest_policy() {
     in_new_netns(|| {
         let host = Host::new();
-        for number in 0..20 {
+        for number in 0..40 {
+            // One that has read the old registry, perhaps, when the new one appears, and three that can only see the new one.
+            let old = host.process(&["-f", "--apply"]).stderr(std::process::Stdio::null()).spawn();
             host.write(&format!(r#"{{"02:00:00:00:00:01": {{"name": "web", "ipv4": "10.0.1.{number}"}}}}"#));
             let processes =
                 [(); 3].map(|()| host.process(&["-f", "--apply"]).stderr(std::process::Stdio::piped()).spawn());
@@ -258,6 +261,7 @@ fn two_at_once_leave_the_newest_policy() {
                 let output = process.unwrap().wait_with_output().unwrap();
                 assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             }
+            assert!(old.unwrap().wait().unwrap().success());
             let output = host.process(&["--check", "--apply"]).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         }

@@ -305,7 +305,8 @@ fn help_and_usage_errors_have_their_own_exits() {
 
 #[test]
 fn the_set_layout_is_not_there_yet() {
-    assert!(one().process(&["--layout", "sets"]).refused().contains("--layout sets: not yet"));
+    let ended = one().process(&["--layout", "sets"]);
+    assert!(ended.status == Some(2) && ended.err.contains("'sets'") && ended.err.contains("not yet"), "{}", ended.err);
 }
 
 #[test]
@@ -319,4 +320,47 @@ fn output_is_in_registry_order() {
     let names: Vec<_> =
         text.lines().filter(|line| line.starts_with("fe80")).map(|line| line.split(' ').nth(1).unwrap()).collect();
     assert_eq!(names, ["sea.l6.instance.internal", "eh.l6.instance.internal", "bee.l6.instance.internal"]);
+}
+
+#[test]
+fn the_hosts_file_never_goes_where_another_file_of_ours_is() {
+    let sandbox = one();
+    let before = sandbox.registry();
+    let folder = sandbox.folder();
+    for suffix in [".json", ".updated", ".lock", ".nftables_chains", ".nftables_sets"] {
+        let plain = sandbox.path(suffix);
+        let roundabout = folder.join("..").join(folder.file_name().unwrap()).join(plain.file_name().unwrap());
+        for path in [plain, roundabout] {
+            for task in ["--force", "--check"] {
+                let ended = sandbox.process(&[task, "--hosts-to", path.to_str().unwrap()]);
+                assert!(ended.refused().contains("a file of ours"), "{}", ended.err);
+            }
+        }
+    }
+    assert_eq!(sandbox.registry(), before);
+}
+
+#[test]
+fn what_only_the_kernel_understands_needs_apply() {
+    for option in [["--hook", "br0"], ["--table", "guard"], ["--sets-into", "inet:filter"]] {
+        let ended = one().process(&[&["--force"], &option[..]].concat());
+        assert!(ended.status == Some(2) && ended.err.contains("--apply"), "{option:?}: {}", ended.err);
+    }
+    for hook in ["*,br0", "none,br0", "br0,", "", "br*", "a b", "a/b"] {
+        let ended = one().process(&["--force", "--apply", "--hook", hook]);
+        assert_eq!(ended.status, Some(2), "{hook:?}: {}", ended.err);
+    }
+}
+
+#[test]
+fn check_reads_no_pipes_and_no_devices() {
+    for path in ["/dev/zero", "/dev/stdin"] {
+        one().process(&["--check", "--hosts-to", path]).refused();
+    }
+    let sandbox = one();
+    let pipe = sandbox.path(".pipe");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    assert!(
+        sandbox.process(&["--check", "--hosts-to", pipe.to_str().unwrap()]).refused().contains("not a regular file")
+    );
 }

@@ -237,7 +237,7 @@ fn act(registry: &mut Registry, plain: &mut Plain, action: &Action) {
         Action::Initialize(mac, addresses, name) => {
             plain.initialize(mac, addresses, name);
             let addresses = addresses.iter().map(|(address, _)| address.parse().unwrap()).collect();
-            let interface = HostInterface { name: "br0".parse().unwrap(), mac: mac_of(mac), addresses };
+            let interface = HostInterface { mac: mac_of(mac), addresses };
             registry.initialize(&interface, &name.parse().unwrap());
             plain.text() != before
         }

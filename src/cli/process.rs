@@ -9,7 +9,7 @@ use crate::plan::hosts::Domain;
 use crate::plan::policy::{Hooking, Wishes};
 use crate::plan::ruleset::{Family, Identifier};
 use crate::registry::paths::Paths;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use std::path::PathBuf;
 
 /// The program's name, in messages.
@@ -34,23 +34,23 @@ pub struct Arguments {
     pub apply: bool,
 
     /// How the policy is laid out: a rule per address, or sets (not yet)
-    #[arg(long, value_enum, default_value_t = Layout::Rules)]
+    #[arg(long, value_parser = layout, default_value = "rules")]
     pub layout: Layout,
 
     /// The bridge table for chains and sets; what others have in it stays [default: instances, or instances_ID with INSTANCES_BASE_ID]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "apply")]
     pub table: Option<Identifier>,
 
     /// Put the protections in force on these bridges, by base chains of our own; '*': all bridges; none: remove the base chains
-    #[arg(long, value_name = "BRIDGE,...", value_delimiter = ',')]
-    pub hook: Vec<String>,
+    #[arg(long, value_name = "BRIDGE,...", value_parser = hook, requires = "apply")]
+    pub hook: Option<Hook>,
 
     /// Let everything pass that comes in by these ports (uplinks); only with --hook
     #[arg(long, value_name = "IFNAME,...", value_delimiter = ',', requires = "hook")]
     pub trusted_port: Vec<IfName>,
 
     /// Load the address sets also into this table, like inet:filter; may be repeated
-    #[arg(long, value_name = "FAMILY:TABLE", value_parser = family_and_table)]
+    #[arg(long, value_name = "FAMILY:TABLE", value_parser = family_and_table, requires = "apply")]
     pub sets_into: Vec<(Family, Identifier)>,
 
     /// Where the hosts file goes: a file, or a folder such as dnsmasq's hostsdir [default: P.hosts]
@@ -63,12 +63,19 @@ pub struct Arguments {
 }
 
 /// How a policy is laid out in chains, rules and sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     /// One rule per address.
     Rules,
-    /// A constant number of rules over sets.
-    Sets,
+}
+
+/// What `--hook` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hook {
+    /// Our base chains go.
+    None,
+    /// They come, for these bridges.
+    Bridges(Bridges),
 }
 
 const AFTER_HELP: &str = "\
@@ -80,6 +87,7 @@ Environment:
 
 Files (P is the base path):
   P.json                  read: the registry
+  P.lock                  lock on all of them, waited for at most 10 s
   P.updated               removed when all is done: the flag that the registry changed
   P.hosts                 written: names and addresses, for dnsmasq's hostsdir
   P.nftables_chains       written: chains, to be included in a `table bridge`
@@ -131,9 +139,6 @@ impl Arguments {
     /// # Errors
     /// A combination that makes no sense, an invalid base id.
     pub fn lower(self, environment: Environment) -> Result<Request> {
-        if self.layout == Layout::Sets {
-            return Err(Error::new("--layout sets: not yet").remedy("use --layout rules"));
-        }
         let paths = Paths::new(environment("INSTANCES_BASE_PATH"), environment("INSTANCES_BASE_ID"))?;
         let table = match (self.table, paths.id()) {
             (Some(table), _) => table,
@@ -152,7 +157,12 @@ impl Arguments {
                 .ok()
         });
         let set_names = listed(environment, "INSTANCES_ADDRESS_SETS", "host", |text| set_name(text, &mut left_out));
-        let hook = hooking(&self.hook, self.trusted_port)?;
+        let hook = match self.hook {
+            None => Hooking::LeaveAsIs,
+            Some(Hook::Bridges(bridges)) => Hooking::Protect { bridges, trusted_ports: self.trusted_port },
+            Some(Hook::None) if self.trusted_port.is_empty() => Hooking::Remove,
+            Some(Hook::None) => return Err(Error::new("--trusted-port has no meaning with --hook none")),
+        };
         let wishes = Wishes { table, set_names, hook, sets_into: self.sets_into };
         let emit = self.emit || !self.apply;
         let task = match (self.check, self.force) {
@@ -193,23 +203,26 @@ fn set_name(text: &str, left_out: &mut Vec<String>) -> Option<Name> {
     }
 }
 
-fn hooking(bridges: &[String], trusted_ports: Vec<IfName>) -> Result<Hooking> {
-    let bridges = match bridges {
-        [] => return Ok(Hooking::LeaveAsIs),
-        [only] if only == "none" => return Ok(Hooking::Remove),
-        [only] if only == "*" => Bridges::All,
-        names => Bridges::These(names.iter().map(|name| bridge(name)).collect::<Result<_>>()?),
-    };
-    Ok(Hooking::Protect { bridges, trusted_ports })
+fn hook(text: &str) -> Result<Hook, String> {
+    match text {
+        "none" => Ok(Hook::None),
+        "*" => Ok(Hook::Bridges(Bridges::All)),
+        _ => text.split(',').map(bridge).collect::<Result<_, _>>().map(|these| Hook::Bridges(Bridges::These(these))),
+    }
 }
 
-fn bridge(name: &str) -> Result<IfName> {
-    let wrong =
-        |why: &str| Error::new(format!("--hook {}: {why}", Shown(name))).remedy("name bridges, or '*' or none alone");
+fn bridge(name: &str) -> Result<IfName, String> {
     match name {
-        "*" => Err(wrong("stands for all bridges")),
-        "none" => Err(wrong("stands for no bridge")),
-        _ => name.parse().map_err(|why: InvalidIfName| wrong(&why.to_string())),
+        "*" | "none" => Err(format!("{name} stands alone, not in a list")),
+        _ => name.parse().map_err(|why: InvalidIfName| format!("\"{}\": {why}", Shown(name))),
+    }
+}
+
+fn layout(text: &str) -> Result<Layout, String> {
+    match text {
+        "rules" => Ok(Layout::Rules),
+        "sets" => Err("not yet; use rules".to_owned()),
+        _ => Err("expected rules".to_owned()),
     }
 }
 

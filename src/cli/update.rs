@@ -5,9 +5,8 @@
 
 use super::Environment;
 use crate::error::{Error, Result};
-use crate::net::{IfName, Mac, Name, Shown};
+use crate::net::{IfName, Mac, Name, Shown, parse_net};
 use crate::registry::paths::Paths;
-use crate::registry::wire::parse_net;
 use clap::{Arg, ArgAction, Command};
 use ipnet::IpNet;
 use std::ffi::OsString;
@@ -130,7 +129,13 @@ fn mac(text: &OsString) -> Result<Mac> {
 }
 
 fn name(text: &OsString) -> Result<Name> {
-    parsed(text, "hostname", str::parse)
+    let name: Name = parsed(text, "hostname", str::parse)?;
+    if name.fits_dns() {
+        return Ok(name);
+    }
+    let message =
+        format!("invalid hostname \"{}\": DNS has at most {} octets", Shown(name.as_str()), Name::LONGEST_IN_DNS);
+    Err(Error::new(message))
 }
 
 fn ifname(text: &OsString) -> Result<IfName> {

@@ -1,5 +1,6 @@
 use super::Mac;
-use std::net::Ipv6Addr;
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Which of an instance's three IPv6 fields an address belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,21 @@ fn is_global_unicast(address: Ipv6Addr) -> bool {
 pub fn link_local_of(mac: Mac) -> Ipv6Addr {
     let [a, b, c, d, e, f] = mac.0;
     Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+}
+
+/// An address, or a prefix without host bits (`10.0.0.5`, `10.0.0.0/24`, `fd00::/64`).
+///
+/// # Errors
+/// A message that goes after the text in quotes.
+pub fn parse_net(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address));
+    }
+    match text.parse::<IpNet>() {
+        Ok(net) if net.trunc() == net => Ok(net),
+        Ok(net) => Err(format!("has host bits set: write {} or {}", net.trunc(), IpNet::from(net.addr()))),
+        Err(_) => Err("is no address and no prefix (like 10.0.0.5, 10.0.0.0/24, fd00::/64)".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The name of a network interface, as the kernel allows it (`dev_valid_name`, net/core/dev.c): 1 to 15 bytes, not `.`
-/// or `..`, without `/`, `:` and blanks. Control characters and quotes, which the kernel would take, are refused too.
+/// or `..`, without `/`, `:` and blanks. Control characters, quotes and `*` (a wildcard to nft), which the kernel would take, are
+/// refused too.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct IfName {
     /// Padded with NUL to the size of the kernel's IFNAMSIZ.
@@ -31,7 +32,7 @@ pub struct InvalidIfName;
 
 impl fmt::Display for InvalidIfName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an interface's name has 1 to 15 printable characters without / : \" and blanks")
+        f.write_str("an interface's name has 1 to 15 printable characters without / : \" * and blanks; no patterns")
     }
 }
 
@@ -41,7 +42,8 @@ impl FromStr for IfName {
     type Err = InvalidIfName;
 
     fn from_str(text: &str) -> Result<Self, InvalidIfName> {
-        let printable = text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b'"' | b'\\'));
+        let printable =
+            text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b'"' | b'\\' | b'*'));
         let mut padded = [0; Self::SIZE];
         match padded.get_mut(..text.len()) {
             Some(start) if printable && !matches!(text, "" | "." | "..") && text.len() < Self::SIZE => {
@@ -74,7 +76,7 @@ mod tests {
         for right in ["br0", "eth0.100", "fwbr117i0", "a23456789012345", "veth-x_y@1"] {
             assert_eq!(right.parse::<IfName>().map(|name| name.to_string()), Ok(right.into()));
         }
-        for wrong in ["", ".", "..", "a/b", "a:0", "a b", "a\n", "a\"b", "a234567890123456", "é"] {
+        for wrong in ["", ".", "..", "a/b", "a:0", "a b", "a\n", "a\"b", "a234567890123456", "é", "tap*", "*"] {
             assert_eq!(wrong.parse::<IfName>(), Err(InvalidIfName), "{wrong:?}");
         }
     }

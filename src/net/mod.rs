@@ -7,7 +7,7 @@ mod mac;
 mod name;
 pub mod text;
 
-pub use addr::{V6Class, link_local_of};
+pub use addr::{V6Class, link_local_of, parse_net};
 pub use ifname::{IfName, InvalidIfName};
 pub use mac::{InvalidMac, Mac};
 pub use name::{InvalidName, Name};

@@ -11,6 +11,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// The longest name of an instance whose sets have names that nf_tables can hold.
 pub const LONGEST_NAME: usize = Identifier::LONGEST - ".v4.instance".len();
 
+/// How the names of our sets end.
+pub const ENDINGS: &[&str] = &["v4.instance", "v6.instance", "g6.instance", "u6.instance", "l6.instance"];
+
 /// The sets: five for all, then five for each of `names`, in order.
 pub fn sets(registry: &Registry, names: &[Name]) -> Vec<Set> {
     let mut sets = Vec::new();

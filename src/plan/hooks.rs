@@ -7,12 +7,18 @@ use super::ruleset::{Chain, Field, Hook, HookPoint, Match, Rule, Statement, Valu
 use crate::net::IfName;
 
 /// The chain on the input hook.
-pub const INPUT: &str = "instances_input";
+const INPUT: &str = "instances_input";
 /// The chain on the forward hook.
-pub const FORWARD: &str = "instances_forward";
+const FORWARD: &str = "instances_forward";
 
 /// The bridge family's `filter` priority (NF_BR_PRI_FILTER_BRIDGED).
 const PRIORITY: i32 = -200;
+
+/// Our base chains.
+pub const BASE_CHAINS: [(&str, Hook); 2] = [
+    (INPUT, Hook { point: HookPoint::Input, priority: PRIORITY }),
+    (FORWARD, Hook { point: HookPoint::Forward, priority: PRIORITY }),
+];
 
 /// Which bridges are protected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +31,7 @@ pub enum Bridges {
 
 /// The base chains which send frames through `protections`.
 pub fn chains(bridges: &Bridges, trusted_ports: &[IfName], protections: &[Chain]) -> [Chain<'static>; 2] {
-    [(INPUT, HookPoint::Input), (FORWARD, HookPoint::Forward)].map(|(name, point)| {
+    BASE_CHAINS.map(|(name, hook)| {
         let mut rules = Vec::new();
         for port in trusted_ports {
             let from_port = Match::equal(Field::InputPort, Value::Interface(*port));
@@ -42,7 +48,7 @@ pub fn chains(bridges: &Bridges, trusted_ports: &[IfName], protections: &[Chain]
                 rules.push(rule(place.map(Statement::Match).into_iter().chain(protection.jump())));
             }
         }
-        Chain { name, meant_for: Vec::new(), hook: Some(Hook { point, priority: PRIORITY }), rules }
+        Chain { name, meant_for: Vec::new(), hook: Some(hook), rules }
     })
 }
 

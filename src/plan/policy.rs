@@ -1,8 +1,9 @@
 //! The whole plan for the kernel, put together from its parts.
 
+use super::address_sets::{self, ENDINGS};
 use super::hooks::{self, Bridges};
 use super::ruleset::{Family, Identifier, Ruleset, Table};
-use super::{address_sets, arp, ndp};
+use super::{arp, ndp};
 use crate::net::{IfName, Name};
 use crate::registry::Registry;
 
@@ -41,21 +42,35 @@ pub fn ruleset<'a>(registry: &'a Registry, wishes: &Wishes) -> Ruleset<'a> {
     let mut absent_chains = Vec::new();
     match &wishes.hook {
         Hooking::LeaveAsIs => {}
-        Hooking::Remove => absent_chains.extend([hooks::INPUT, hooks::FORWARD]),
+        Hooking::Remove => absent_chains.extend(hooks::BASE_CHAINS),
         Hooking::Protect { bridges, trusted_ports } => {
             let base_chains = hooks::chains(bridges, trusted_ports, &chains);
             chains.extend(base_chains);
         }
     }
     let sets = address_sets::sets(registry, &wishes.set_names);
-    let mut tables = vec![Table { family: Family::Bridge, name: wishes.table.clone(), chains, absent_chains, sets }];
+    let mut tables = vec![Table {
+        family: Family::Bridge,
+        name: wishes.table.clone(),
+        chains,
+        absent_chains,
+        sets,
+        set_endings: ENDINGS,
+    }];
     for (family, name) in &wishes.sets_into {
         let Some(ours) = tables.first() else { continue };
         if tables.iter().any(|table| (table.family, &table.name) == (*family, name)) {
             continue;
         }
         let sets = ours.sets.clone();
-        tables.push(Table { family: *family, name: name.clone(), chains: vec![], absent_chains: vec![], sets });
+        tables.push(Table {
+            family: *family,
+            name: name.clone(),
+            chains: vec![],
+            absent_chains: vec![],
+            sets,
+            set_endings: ENDINGS,
+        });
     }
     Ruleset { tables }
 }

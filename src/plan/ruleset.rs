@@ -2,7 +2,6 @@
 //! prints it and [`crate::sink::nft_netlink`] encodes it, and both must come out the same in the kernel.
 
 use crate::net::{IfName, Mac, Name};
-use std::borrow::Cow;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -23,10 +22,12 @@ pub struct Table<'a> {
     pub name: Identifier,
     /// Our chains; one comes after those that it jumps to.
     pub chains: Vec<Chain<'a>>,
-    /// Names of base chains of ours that must not be there.
-    pub absent_chains: Vec<&'static str>,
+    /// Base chains of ours that must not be there.
+    pub absent_chains: Vec<(&'static str, Hook)>,
     /// Our sets.
     pub sets: Vec<Set>,
+    /// Sets with names that end so are ours. Those that are not in `sets` are emptied: somebody may still refer to them.
+    pub set_endings: &'static [&'static str],
 }
 
 /// nf_tables' families that have a use here.
@@ -73,7 +74,8 @@ impl FromStr for Family {
     }
 }
 
-/// A table's or set's name that nft can read back: a letter, then letters, digits and `_ . / -`.
+/// A table's or set's name: a letter, then letters, digits and `_ . / -`. nft reads it back unless it is a bare word of its
+/// language (`map`, `ip`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Identifier(String);
 
@@ -183,9 +185,7 @@ impl Match {
     pub fn equal(field: Field, value: Value) -> Self {
         Self { field, prefix: None, value }
     }
-}
 
-impl Match {
     /// The bits that are compared, when not all are.
     pub fn mask(&self) -> Option<Bytes> {
         let ones = u128::MAX.checked_shl(128 - u32::from(self.prefix?)).unwrap_or_default().to_be_bytes();
@@ -316,7 +316,7 @@ pub enum Verdict {
 
 /// A comment that nft reads back: at most 128 characters, without quotes and line ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Comment<'a>(Cow<'a, str>);
+pub struct Comment<'a>(&'a str);
 
 impl<'a> Comment<'a> {
     /// Longest comment in bytes; nft refuses a whole file for a longer one.
@@ -325,17 +325,17 @@ impl<'a> Comment<'a> {
     /// An instance's name, cut where nft's limit wants it.
     pub fn name(name: &'a Name) -> Self {
         let text = name.as_str();
-        Self(Cow::Borrowed(text.get(..Self::LONGEST).unwrap_or(text)))
+        Self(text.get(..Self::LONGEST).unwrap_or(text))
     }
 
     /// A word of ours.
     pub fn word(word: &'static str) -> Self {
-        Self(Cow::Borrowed(word))
+        Self(word)
     }
 
     /// As text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0
     }
 }
 

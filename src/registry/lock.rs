@@ -1,6 +1,7 @@
 //! `P.lock`: one flock for everybody who touches the registry, the Python original included.
 
 use crate::error::{Error, Result};
+use crate::sink::atomic_file::unopened;
 use fs2::FileExt;
 use rustix::fs::{CWD, Mode, OFlags};
 use std::fs::{self, File};
@@ -27,7 +28,7 @@ impl Lock {
         let deadline = Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(1);
         loop {
-            let file = open(path).map_err(|error| Error::io("lock", path, &error))?;
+            let file = open(path).map_err(|error| unopened("lock", path, &error))?;
             match file.try_lock_exclusive() {
                 // Somebody may have removed the file between open and lock: then this lock excludes nobody.
                 Ok(()) if is_still_at(&file, path) => return Ok(Self { file }),

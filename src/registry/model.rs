@@ -1,4 +1,4 @@
-use crate::net::{IfName, Mac, Name, V6Class};
+use crate::net::{Mac, Name, V6Class};
 use indexmap::IndexMap;
 use ipnet::IpNet;
 use rustc_hash::{FxBuildHasher, FxHashSet};
@@ -141,8 +141,8 @@ impl Instance {
         &self.allowed
     }
 
-    /// What `add` and `old` would store for this address: nothing when the instance has it already, or when no field
-    /// takes such an address.
+    /// Whether `add` and `old` would store nothing for this address: the instance has it already, or no field takes such
+    /// an address.
     pub fn has_or_ignores(&self, address: IpAddr) -> bool {
         Self::exclusive_key(address).is_none_or(|key| self.address(key) == Some(address))
     }
@@ -275,8 +275,6 @@ pub(super) enum Parsed {
 /// A network interface of this host as `--initialize` records it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostInterface {
-    /// Its name.
-    pub name: IfName,
     /// Its MAC.
     pub mac: Mac,
     /// Its addresses in the order in which they shall be recorded; the last of a class wins.

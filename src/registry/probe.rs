@@ -5,7 +5,7 @@
 //! `P.json` it is about, and where each MAC stands in it. The next event reads one record and one object, whatever the
 //! size of the registry.
 //!
-//! The index is a cache and never believed: it must name the very version that is there now, and the object must be
+//! The index is a cache and not believed on its word (whoever may write the lock file may write the registry): it must name the very version that is there now, and the object must be
 //! found at its place. It is only written for a registry that was read in full, is well-formed, and in which no two
 //! instances share an address, so that the object alone decides. Whenever anything is in doubt (the original truncates
 //! the lock file, an editor changes the registry, a crash tears the index), the answer is "unknown" and the full parse

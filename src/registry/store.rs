@@ -3,7 +3,7 @@
 use super::model::Registry;
 use super::wire::{self, Offsets};
 use crate::error::{Error, Result};
-use crate::sink::atomic_file::{Pending, not_a_file};
+use crate::sink::atomic_file::{Pending, open_existing, unopened};
 use rustix::fs::{CWD, Mode, OFlags};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -73,23 +73,20 @@ pub struct Snapshot {
 /// # Errors
 /// It cannot be opened, is no regular file, or is too large.
 pub fn open(path: &Path) -> Result<Option<(File, fs::Metadata)>> {
-    let failed = |error: io::Error| Error::io("read", path, &error);
-    let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    if !metadata.is_file() {
-        return Err(not_a_file("read", path, &metadata));
+    let opened = open_existing(path)?;
+    if let Some((_, metadata)) = &opened {
+        refuse_size(path, metadata.len())?;
     }
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|error| failed(error.into()))?);
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.len() > LARGEST {
-        let message = format!("{}: {} bytes cannot be a registry", path.display(), metadata.len());
-        return Err(Error::new(message).remedy(format!("the largest that is read has {LARGEST} bytes; move it away")));
+    Ok(opened)
+}
+
+fn refuse_size(path: &Path, size: u64) -> Result<()> {
+    if size <= LARGEST {
+        return Ok(());
     }
-    Ok(Some((file, metadata)))
+    let message = format!("{}: {size} bytes are too many for a registry", path.display());
+    Err(Error::new(message)
+        .remedy(format!("the largest that is read has {LARGEST} bytes; move it away or make it smaller")))
 }
 
 /// Reads the registry; a missing one is empty.
@@ -119,13 +116,14 @@ pub fn read(path: &Path) -> Result<Snapshot> {
 /// Something cannot be written; then the registry is as it was.
 pub fn replace(path: &Path, flag: &Path, registry: &Registry) -> Result<Option<Layout>> {
     let (text, offsets) = wire::print(registry);
+    refuse_size(path, text.len() as u64)?;
     let mut pending = Pending::new(path)?;
     pending.write_all(text.as_bytes()).map_err(|error| Error::io("write", path, &error))?;
     let pending = pending.sync()?;
     raise(flag)?;
-    pending.commit()?;
+    let file = pending.commit()?;
     // Asked for only now: the rename changed the time of status change.
-    Ok(Version::at(path).map(|version| Layout { version, offsets }))
+    Ok(file.metadata().ok().map(|metadata| Layout { version: Version::of(&metadata), offsets }))
 }
 
 /// Creates or touches the flag. The time is set by us: the kernel's own has only the timer's resolution, and whoever
@@ -135,5 +133,5 @@ fn raise(flag: &Path) -> Result<()> {
     rustix::fs::openat(CWD, flag, flags, Mode::from_raw_mode(0o644))
         .map_err(io::Error::from)
         .and_then(|fd| File::from(fd).set_modified(std::time::SystemTime::now()))
-        .map_err(|error| Error::io("touch", flag, &error))
+        .map_err(|error| unopened("touch", flag, &error))
 }

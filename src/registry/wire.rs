@@ -4,13 +4,12 @@
 
 use super::model::{Field, Instance, Key, Parsed, Registry};
 use crate::net::text::{parse_v6, push_ip, push_mac};
-use crate::net::{Mac, Shown};
+use crate::net::{Mac, Shown, parse_net};
 use indexmap::map::Entry;
 use ipnet::IpNet;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt::{self, Write as _};
-use std::net::IpAddr;
 
 /// Where each instance's key (the MAC's first digit) stands in the text, in bytes from its start.
 pub type Offsets = Vec<(Mac, u32)>;
@@ -337,20 +336,5 @@ impl<'de> Deserialize<'de> for AllowedNet {
             }
         }
         deserializer.deserialize_str(NetVisitor)
-    }
-}
-
-/// An address, or a prefix without host bits (`10.0.0.5`, `10.0.0.0/24`, `fd00::/64`).
-///
-/// # Errors
-/// A message that goes after the text in quotes.
-pub fn parse_net(text: &str) -> Result<IpNet, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(address));
-    }
-    match text.parse::<IpNet>() {
-        Ok(net) if net.trunc() == net => Ok(net),
-        Ok(net) => Err(format!("has host bits set: write {} or {}", net.trunc(), IpNet::from(net.addr()))),
-        Err(_) => Err("is no address and no prefix (like 10.0.0.5, 10.0.0.0/24, fd00::/64)".to_owned()),
     }
 }

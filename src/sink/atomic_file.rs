@@ -1,6 +1,6 @@
 //! Files that are replaced as a whole: a reader sees the old content or the new one, also after a crash.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, in_words};
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -19,6 +19,8 @@ pub struct Pending<'a> {
     path: &'a Path,
     temporary: PathBuf,
     file: io::BufWriter<File>,
+    /// Opened beforehand: after the rename nothing but the disk may fail any more.
+    folder: File,
 }
 
 impl<'a> Pending<'a> {
@@ -43,6 +45,11 @@ impl<'a> Pending<'a> {
         }
 
         let failed = |error: io::Error| Error::io("write", path, &error);
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let folder = File::open(folder).map_err(failed)?;
         // O_EXCL after unlink: a planted symlink or hard link is never written through.
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
@@ -51,22 +58,28 @@ impl<'a> Pending<'a> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(CWD, &temporary, flags, NEW_FILE).map_err(|error| failed(error.into()))?;
         let file = File::from(fd);
-        let pending = Self { path, temporary, file: io::BufWriter::with_capacity(1 << 16, file) };
-        pending.take_over(existing.as_ref()).map_err(failed)?;
+        let pending = Self { path, temporary, file: io::BufWriter::with_capacity(1 << 16, file), folder };
+        pending.take_over(existing.as_ref())?;
         Ok(pending)
     }
 
-    fn take_over(&self, existing: Option<&fs::Metadata>) -> io::Result<()> {
+    fn take_over(&self, existing: Option<&fs::Metadata>) -> Result<()> {
         let file = self.file.get_ref();
+        let failed = |error: io::Error| Error::io("write", self.path, &error);
         if let Some(old) = existing {
-            let new = file.metadata()?;
-            if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
-                rustix::fs::fchown(file, Some(Uid::from_raw(old.uid())), Some(Gid::from_raw(old.gid())))?;
+            let new = file.metadata().map_err(failed)?;
+            let (user, group) = (old.uid(), old.gid());
+            if (user, group) != (new.uid(), new.gid()) {
+                rustix::fs::fchown(file, Some(Uid::from_raw(user)), Some(Gid::from_raw(group))).map_err(|error| {
+                    let why = in_words(&error.into());
+                    let message = format!("cannot write {}: its owner cannot be kept: {why}", self.path.display());
+                    Error::new(message).remedy(format!("run as its owner (uid {user}, gid {group}) or as root"))
+                })?;
             }
         }
         // Not left to the umask.
         let mode = existing.map_or(NEW_FILE, |old| Mode::from_raw_mode(old.mode() & 0o7777));
-        Ok(rustix::fs::fchmod(file, mode)?)
+        rustix::fs::fchmod(file, mode).map_err(|error| failed(error.into()))
     }
 
     /// Writes everything out to the disk; what can fail for want of space fails here.
@@ -81,16 +94,16 @@ impl<'a> Pending<'a> {
 pub struct Synced<'a>(Pending<'a>);
 
 impl Synced<'_> {
-    /// Puts the new content in force: rename, then sync of the folder.
-    pub fn commit(self) -> Result<()> {
+    /// Puts the new content in force: rename, then sync of the folder. Returns the file.
+    ///
+    /// # Errors
+    /// The rename failed, and nothing has changed; or the disk failed, and the new content may be gone after a crash.
+    pub fn commit(self) -> Result<File> {
         let Self(pending) = self;
         let failed = |error: io::Error| Error::io("write", pending.path, &error);
         fs::rename(&pending.temporary, pending.path).map_err(failed)?;
-        let folder = match pending.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+        pending.folder.sync_all().map_err(failed)?;
+        pending.file.get_ref().try_clone().map_err(failed)
     }
 }
 
@@ -115,7 +128,38 @@ impl Drop for Pending<'_> {
 pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     let mut pending = Pending::new(path)?;
     write(&mut pending).map_err(|error| Error::io("write", path, &error))?;
-    pending.sync()?.commit()
+    pending.sync()?.commit().map(drop)
+}
+
+/// Opens a regular file for reading; `None` if there is none.
+///
+/// # Errors
+/// It cannot be opened, or is no regular file.
+pub fn open_existing(path: &Path) -> Result<Option<(File, fs::Metadata)>> {
+    let failed = |error: io::Error| Error::io("read", path, &error);
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    if !metadata.is_file() {
+        return Err(not_a_file("read", path, &metadata));
+    }
+    // It may have been exchanged meanwhile: neither follow a link nor wait for a FIFO's writer.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd =
+        rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|error| unopened("read", path, &error.into()))?;
+    let file = File::from(fd);
+    let metadata = file.metadata().map_err(failed)?;
+    Ok(Some((file, metadata)))
+}
+
+/// The error for a path that could not be opened without following links: what is there, if that is the reason.
+pub fn unopened(doing: &str, path: &Path, error: &io::Error) -> Error {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.is_file() => not_a_file(doing, path, &metadata),
+        _ => Error::io(doing, path, error),
+    }
 }
 
 /// The error for something that is in the place of a regular file.

@@ -29,11 +29,11 @@ impl Interfaces for KernelInterfaces {
         })?;
         let mac = mac.ok_or_else(|| Error::new(format!("interface {name} has no Ethernet (MAC) address")))?;
         let addresses = again(|| addresses(&mut connection, index)).map_err(failed)?;
-        Ok(HostInterface { name, mac, addresses: recorded(&addresses) })
+        Ok(HostInterface { mac, addresses: recorded(&addresses) })
     }
 }
 
-/// An address of an interface and whether it is a by-address: secondary (IPv4), temporary or deprecated (IPv6).
+/// An address of an interface; the flags (IFA_F_*) say whether it is secondary (IPv4), temporary or deprecated (IPv6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct InterfaceAddress {
     address: IpAddr,

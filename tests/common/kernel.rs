@@ -31,7 +31,9 @@ impl Host {
     }
 
     pub fn write(&self, registry: &str) {
-        fs::write(self.path("json"), registry).unwrap();
+        // As everybody writes it: in one step.
+        fs::write(self.path("new"), registry).unwrap();
+        fs::rename(self.path("new"), self.path("json")).unwrap();
     }
 
     /// A command that runs instances-process on this registry.

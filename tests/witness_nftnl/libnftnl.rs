@@ -9,6 +9,7 @@
 use instances::plan::ruleset::{
     Chain, Elements, EtherType, Family, Field, HookPoint, Icmpv6, Match, Rule, Ruleset, Set, Statement, Value, Verdict,
 };
+use instances::sink::nft_netlink::readback::TableState;
 use ipnet::{Ipv4Net, Ipv6Net};
 use nftnl::expr::{Bitwise, Expression, Icmpv6HeaderField, Meta, Payload, TransportHeaderField};
 use nftnl::nftnl_sys::{self as sys, libc};
@@ -22,13 +23,13 @@ use std::ptr::NonNull;
 pub(crate) const LONGEST_COMMENT: usize = 125;
 
 /// The same transaction as `instances::sink::nft_netlink::batch::replace`.
-pub(crate) fn batch(ruleset: &Ruleset, present: &dyn Fn(usize, &str) -> bool) -> Vec<u8> {
+pub(crate) fn batch(ruleset: &Ruleset, before: &[TableState]) -> Vec<u8> {
     let mut batch = nftnl::Batch::new();
     let mut set_ids = 1..;
-    for (index, ours) in ruleset.tables.iter().enumerate() {
+    for (ours, before) in ruleset.tables.iter().zip(before) {
         let table = nftnl::Table::new(c_string(ours.name.as_str()), family(ours.family));
         batch.add(&table, MsgType::Add);
-        for name in ours.absent_chains.iter().filter(|name| present(index, name)) {
+        for (name, _) in ours.absent_chains.iter().filter(|(name, _)| before.chains.contains_key(*name)) {
             let chain = nftnl::Chain::new(c_string(name), &table);
             batch.add(&nftnl::Rule::new(&chain), MsgType::Del);
             batch.add(&chain, MsgType::Del);
@@ -36,7 +37,7 @@ pub(crate) fn batch(ruleset: &Ruleset, present: &dyn Fn(usize, &str) -> bool) ->
         for ours in &ours.chains {
             let chain = chain(ours, &table);
             batch.add(&chain, MsgType::Add);
-            if present(index, ours.name) {
+            if before.chains.contains_key(ours.name) {
                 batch.add(&nftnl::Rule::new(&chain), MsgType::Del);
             }
             for ours in &ours.rules {

@@ -17,8 +17,9 @@ use instances::plan::ruleset::{
 };
 use instances::registry::{Registry, wire};
 use instances::sink::nft_netlink::batch;
+use instances::sink::nft_netlink::readback::{ChainState, TableState};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use tree::{Message, Padding, Value as Tree};
@@ -127,8 +128,21 @@ fn elements(message: &mut Message) -> &mut [tree::Attribute] {
 }
 
 /// Compares both encodings; gives the intended differences that were met, and our messages.
-fn assert_same(ruleset: &Ruleset, present: &dyn Fn(usize, &str) -> bool) -> (BTreeSet<&'static str>, Vec<Message>) {
-    let batch = batch::replace(ruleset, GENERATION, present).unwrap();
+/// An empty kernel, for as many tables as there are here.
+const NOTHING: [TableState; 3] =
+    [const { TableState { flags: None, chains: BTreeMap::new(), sets: BTreeMap::new() } }; 3];
+
+const OURS: [&str; 4] = ["instances_drop_arp", "instances_drop_ndp", "instances_input", "instances_forward"];
+
+/// A kernel that has these chains in each table.
+fn with_chains(names: &[&str]) -> [TableState; 3] {
+    let state = ChainState { base: None, policy: None, used: 0 };
+    let chains: BTreeMap<_, _> = names.iter().map(|name| ((*name).to_owned(), state.clone())).collect();
+    [(); 3].map(|()| TableState { flags: Some(0), chains: chains.clone(), ..TableState::default() })
+}
+
+fn assert_same(ruleset: &Ruleset, before: &[TableState]) -> (BTreeSet<&'static str>, Vec<Message>) {
+    let batch = batch::replace(ruleset, GENERATION, before).unwrap();
     let mut ours = tree::messages(&batch.bytes, Padding::Zero);
     for (message, sequence) in ours.iter_mut().zip(batch::FIRST..) {
         assert_eq!(message.sequence, sequence, "sequence numbers count on");
@@ -142,7 +156,7 @@ fn assert_same(ruleset: &Ruleset, present: &dyn Fn(usize, &str) -> bool) -> (BTr
     }
     assert_eq!(ours.len(), usize::try_from(batch.acknowledged + 1).unwrap(), "the last object is acknowledged");
 
-    let mut theirs = tree::messages(&libnftnl::batch(ruleset, present), Padding::Any);
+    let mut theirs = tree::messages(&libnftnl::batch(ruleset, before), Padding::Any);
     let mut met = BTreeSet::new();
     for message in &mut theirs {
         met.extend(INTENDED.iter().filter(|intended| (intended.rewrite)(message)).map(|intended| intended.why));
@@ -200,7 +214,7 @@ const EVERY_KIND: &str = r#"{
 #[test]
 fn nftnl_encodes_every_kind_of_rule_as_we_do_but_for_what_is_intended() {
     let registry = registry(EVERY_KIND);
-    let (met, ours) = assert_same(&policy::ruleset(&registry, &wishes(hooked())), &|_, _| false);
+    let (met, ours) = assert_same(&policy::ruleset(&registry, &wishes(hooked())), &NOTHING);
     let unmet: Vec<_> = INTENDED.iter().map(|intended| intended.why).filter(|why| !met.contains(why)).collect();
     assert!(unmet.is_empty(), "no longer different: {unmet:#?}");
     // That the comparison compares something: 3 tables, 4 chains, and the rules in them.
@@ -213,8 +227,8 @@ fn nftnl_encodes_every_kind_of_rule_as_we_do_but_for_what_is_intended() {
 fn nftnl_replaces_and_removes_chains_as_we_do() {
     let registry = registry(EVERY_KIND);
     for hook in [hooked(), Hooking::Remove, Hooking::LeaveAsIs] {
-        assert_same(&policy::ruleset(&registry, &wishes(hook.clone())), &|_, _| true);
-        assert_same(&policy::ruleset(&registry, &wishes(hook)), &|_, chain| chain == "instances_input");
+        assert_same(&policy::ruleset(&registry, &wishes(hook.clone())), &with_chains(&OURS));
+        assert_same(&policy::ruleset(&registry, &wishes(hook)), &with_chains(&["instances_input"]));
     }
 }
 
@@ -227,7 +241,7 @@ fn nftnl_encodes_every_fixture_as_we_do() {
         let Ok((registry, _)) = wire::parse(&text) else { panic!("{} is malformed", path.display()) };
         if registry.iter().filter_map(|(_, it)| it.name()).all(|name| name.as_str().len() <= libnftnl::LONGEST_COMMENT)
         {
-            assert_same(&policy::ruleset(&registry, &wishes(hooked())), &|_, _| false);
+            assert_same(&policy::ruleset(&registry, &wishes(hooked())), &NOTHING);
             compared += 1;
         }
     }
@@ -240,14 +254,16 @@ fn sets_of_several_messages_hold_the_same_elements() {
     let v6 = (0..4000_u128).map(Ipv6Addr::from).collect();
     let sets = [("v4", Elements::Ipv4(v4)), ("v6", Elements::Ipv6(v6))];
     let sets = sets.map(|(name, elements)| Set { name: name.parse().unwrap(), elements }).to_vec();
-    let (_, mut ours) = assert_same(&ruleset(vec![], sets), &|_, _| false);
+    let (_, mut ours) = assert_same(&ruleset(vec![], sets), &NOTHING);
     let numbers: Vec<_> = ours.iter_mut().map(|message| elements(message).len()).filter(|number| *number > 0).collect();
     assert_eq!(numbers, [4000, 4000]);
 }
 
 fn ruleset(chains: Vec<Chain<'_>>, sets: Vec<Set>) -> Ruleset<'_> {
     let name = "table".parse().unwrap();
-    Ruleset { tables: vec![Table { family: Family::Bridge, name, chains, absent_chains: vec![], sets }] }
+    Ruleset {
+        tables: vec![Table { family: Family::Bridge, name, chains, absent_chains: vec![], sets, set_endings: &[] }],
+    }
 }
 
 fn any_match() -> impl Strategy<Value = Match> {
@@ -303,6 +319,6 @@ proptest! {
             Hook { point: if input { HookPoint::Input } else { HookPoint::Forward }, priority }
         });
         let chain = Chain { name: "chain", meant_for: vec![], hook, rules: rules.collect() };
-        assert_same(&ruleset(vec![chain], vec![]), &|_, _| false);
+        assert_same(&ruleset(vec![chain], vec![]), &NOTHING);
     }
 }

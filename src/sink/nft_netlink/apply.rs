@@ -1,13 +1,13 @@
 //! Puts a ruleset in force and makes sure that it is.
 
-use super::batch::{self, Present};
+use super::batch;
 use super::encode;
 use super::expr::{self, Expr};
 use super::readback::{self, Comparison, Depth, TableState, base_as_planned};
 use super::socket::{KernelError, Refusal, Socket};
 use crate::error::{Error, Result, in_words};
 use crate::netlink::DumpError;
-use crate::plan::ruleset::{Chain, Rule, Ruleset, Table};
+use crate::plan::ruleset::{Rule, Ruleset, Table};
 use std::io;
 
 /// How an attempt to apply a ruleset ended well.
@@ -36,6 +36,9 @@ impl From<Error> for Failure {
     }
 }
 
+/// How often a comparison that is overtaken by changes is begun anew.
+const TRIES: usize = 20;
+
 /// The kernel's present generation. Ask before reading what the ruleset is planned from.
 ///
 /// # Errors
@@ -49,54 +52,68 @@ pub fn generation() -> Result<u32> {
 /// # Errors
 /// [`Failure`]; then the old policy is in force, except where the kernel does not hold what it acknowledged.
 pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
-    let before = compare_all(ruleset)?;
+    let before = compare_all(ruleset, Depth::Bounded)?;
     for (table, (state, _)) in ruleset.tables.iter().zip(&before) {
         refuse_conflicts(table, state)?;
     }
     if before.iter().all(|(_, comparison)| comparison.count == 0 && comparison.complete) {
         return Ok(Applied { loaded: false, created: Vec::new(), idle: idle(ruleset, &before) });
     }
-    let present = |index: usize, chain: &str| {
-        before.get(index).is_some_and(|(state, _): &(TableState, _)| state.chains.contains_key(chain))
-    };
-    let batch = batch::replace(ruleset, generation, &present).map_err(|error| Error::new(error.to_string()))?;
+    let states: Vec<_> = before.into_iter().map(|(state, _)| state).collect();
+    let batch = batch::replace(ruleset, generation, &states).map_err(|error| Error::new(error.to_string()))?;
     let socket = Socket::open().map_err(|error| no_nf_tables(&error))?;
     socket.commit(&batch).map_err(|refusal| match refusal {
         Refusal::Stale => Failure::Stale,
-        Refusal::Kernel(error) => Failure::Final(explained(ruleset, &present, &error)),
-        Refusal::Io(error) => Failure::Final(unsent(batch.bytes.len(), &error)),
+        Refusal::Kernel(error) => Failure::Final(explained(ruleset, &states, &error)),
+        Refusal::Unsent(error) => Failure::Final(unsent(batch.bytes.len(), &error)),
+        Refusal::NoAnswer(error) => Failure::Final(unanswered(&error)),
     })?;
     drop(batch);
-    let after = compare_all(ruleset)?;
+    let after = compare_all(ruleset, Depth::Bounded)?;
     for (table, (_, comparison)) in ruleset.tables.iter().zip(&after) {
         if comparison.count > 0 {
             return Err(not_as_loaded(table, comparison, generation));
         }
     }
-    let created = ruleset.tables.iter().zip(&before).skip(1).filter(|(_, (state, _))| state.flags.is_none());
+    let created = ruleset.tables.iter().zip(&states).skip(1).filter(|(_, state)| state.flags.is_none());
     let created = created.map(|(table, _)| format!("table {} {}", table.family, table.name)).collect();
     Ok(Applied { loaded: true, created, idle: idle(ruleset, &after) })
 }
 
-/// Compares a table in the kernel with the plan, in full.
+/// What a full comparison found.
+#[derive(Debug)]
+pub struct Checked {
+    /// The differences for each table, as lines of a diff.
+    pub differences: Vec<Vec<String>>,
+    /// Why the protections are not in force.
+    pub idle: Option<String>,
+}
+
+/// Compares the kernel with the plan, in full.
 ///
 /// # Errors
-/// The kernel cannot be asked.
-pub fn check(table: &Table) -> Result<Comparison> {
-    for _ in 0..9 {
-        match readback::compare(table, Depth::Full) {
-            Err(DumpError::Interrupted) => {}
-            Err(DumpError::Io(error)) => return Err(unreadable(table, &error)),
-            Ok((_, comparison)) => return Ok(comparison),
+/// The kernel cannot be asked, or does not come to rest.
+pub fn check(ruleset: &Ruleset) -> Result<Checked> {
+    for _ in 0..TRIES {
+        match compare_all(ruleset, Depth::Full) {
+            Err(Failure::Stale) => {}
+            Err(Failure::Final(error)) => return Err(error),
+            Ok(compared) => {
+                let idle = idle(ruleset, &compared);
+                let differences = compared.into_iter().map(|(_, comparison)| comparison.differences).collect();
+                return Ok(Checked { differences, idle });
+            }
         }
     }
     Err(Error::new("the kernel's ruleset changes all the time").remedy("see who does it with: nft monitor"))
 }
 
-fn compare_all(ruleset: &Ruleset) -> Result<Vec<(TableState, Comparison)>, Failure> {
+fn compare_all(ruleset: &Ruleset, depth: Depth) -> Result<Vec<(TableState, Comparison)>, Failure> {
     let compared = ruleset.tables.iter().map(|table| {
-        readback::compare(table, Depth::Bounded).map_err(|error| match error {
+        readback::compare(table, depth).map_err(|error| match error {
             DumpError::Interrupted => Failure::Stale,
+            // The table went away between two dumps.
+            DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => Failure::Stale,
             DumpError::Io(error) => Failure::Final(unreadable(table, &error)),
         })
     });
@@ -108,16 +125,11 @@ fn idle(ruleset: &Ruleset, compared: &[(TableState, Comparison)]) -> Option<Stri
     let (table, (state, comparison)) = (ruleset.tables.first()?, compared.first()?);
     let place = format!("table {} {}", table.family, table.name);
     if state.is_dormant() {
-        return Some(format!("{place} is dormant; wake it with: nft add {place} '{{ flags ; }}'"));
+        return Some(format!("{place} is dormant; wake it with: nft add {place}"));
     }
     let reached = comparison.reached(state);
-    // Uses that are neither rules nor jumps are those of verdict maps; where these are used is not looked at.
-    let in_a_map = |chain: &Chain| {
-        let used = state.chains.get(chain.name).map_or(0, |found| found.used);
-        used > chain.rules.len() + comparison.jumps_to(chain.name)
-    };
     let protections = table.chains.iter().filter(|chain| chain.hook.is_none());
-    let unreached = protections.filter(|chain| !reached.contains(chain.name) && !in_a_map(chain));
+    let unreached = protections.filter(|chain| !reached.contains(chain.name));
     let unreached: Vec<_> = unreached.map(|chain| chain.name).collect();
     if unreached.is_empty() {
         return None;
@@ -132,16 +144,18 @@ fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
         let message = format!("{place} belongs to another program (flag owner), which alone may change it");
         return Err(Error::new(message).remedy("choose another with --table"));
     }
-    for chain in &table.chains {
-        let Some(found) = state.chains.get(chain.name) else { continue };
-        if found.base != chain.hook.map(base_as_planned) {
+    let planned = table.chains.iter().map(|chain| (chain.name, chain.hook));
+    let removed = table.absent_chains.iter().map(|(name, hook)| (*name, Some(*hook)));
+    for (name, hook) in planned.chain(removed) {
+        let Some(found) = state.chains.get(name) else { continue };
+        if found.base != hook.map(base_as_planned) {
             let found = match &found.base {
                 Some((hook, priority, kind)) => {
                     format!("a base chain (type {kind}, hook number {hook}, priority {priority})")
                 }
                 None => "a chain without hook".to_owned(),
             };
-            let message = format!("{place} has {} already, and it is {found} that is not ours", chain.name);
+            let message = format!("{place} has {name} already, and it is {found} that is not ours");
             return Err(Error::new(message).remedy("rename that one, or choose another table with --table"));
         }
     }
@@ -156,7 +170,7 @@ fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
     Ok(())
 }
 
-fn explained(ruleset: &Ruleset, present: Present, error: &KernelError) -> Error {
+fn explained(ruleset: &Ruleset, before: &[TableState], error: &KernelError) -> Error {
     let kernel_says = match &error.words {
         Some(words) => format!("{} ({words})", errno(error.code)),
         None => errno(error.code),
@@ -164,7 +178,7 @@ fn explained(ruleset: &Ruleset, present: Present, error: &KernelError) -> Error 
     if error.code == libc::EPERM && error.sequence == batch::FIRST {
         return no_permission(&kernel_says);
     }
-    let Some(step) = batch::step(ruleset, present, error.sequence) else {
+    let Some(step) = batch::step(ruleset, before, error.sequence) else {
         return Error::new(format!("the kernel refused the transaction: {kernel_says}"));
     };
     let refused = Error::new(format!("the kernel refused {}: {kernel_says}", step.describe(error.offset)));
@@ -173,6 +187,9 @@ fn explained(ruleset: &Ruleset, present: Present, error: &KernelError) -> Error 
             "this kernel cannot match a bridge by name (nft_meta_bridge, CONFIG_NFT_BRIDGE_META, is missing): use \
              --hook '*', which protects all bridges, or jump from a chain of your own by iifname",
         ),
+        batch::Step::Elements(..) if error.code == libc::ENFILE => {
+            refused.remedy("the set was made with a size, and that is too small; the old policy is in force")
+        }
         _ => refused.remedy("the old policy is in force"),
     }
 }
@@ -221,6 +238,11 @@ fn unsent(bytes: usize, error: &io::Error) -> Error {
             .remedy("the socket's buffer is too small: run with CAP_NET_ADMIN in the host's user namespace, or raise net.core.wmem_max"),
         _ => failed.remedy("the old policy is in force"),
     }
+}
+
+fn unanswered(error: &io::Error) -> Error {
+    Error::new(format!("the kernel's answer to the transaction is missing: {}", in_words(error)))
+        .remedy("what is in force shows: instances-process --check --apply")
 }
 
 fn errno(code: i32) -> String {

@@ -5,6 +5,7 @@
 
 use super::encode::{self, ElementsPart};
 use super::kernel;
+use super::readback::TableState;
 use crate::netlink::{ACK, REQUEST, TooLong, Writer};
 use crate::plan::ruleset::{Chain, Rule, Ruleset, Set, Table};
 use crate::sink::nft_text::RuleText;
@@ -32,18 +33,19 @@ pub const FIRST: u32 = 1;
 /// Bytes of a typical rule, for the first guess of the batch's size.
 const TYPICAL_RULE: usize = 512;
 
-/// The batch which makes the kernel hold `ruleset`, valid only while the kernel's generation is `generation`.
+/// The batch which makes the kernel hold `ruleset` where it held `before`, a state for each table, valid only while the
+/// kernel's generation is `generation`.
 ///
 /// # Errors
 /// A message is too long, which no ruleset of ours is.
-pub fn replace(ruleset: &Ruleset, generation: u32, present: Present) -> Result<Batch, TooLong> {
+pub fn replace(ruleset: &Ruleset, generation: u32, before: &[TableState]) -> Result<Batch, TooLong> {
     let rules: usize = ruleset.tables.iter().flat_map(|table| &table.chains).map(|chain| chain.rules.len()).sum();
     let elements: usize = ruleset.tables.iter().flat_map(|table| &table.sets).map(|set| set.elements.len()).sum();
     let mut writer = Writer::with_capacity(4096 + rules * TYPICAL_RULE + elements * 32);
     writer.message(BATCH_BEGIN, REQUEST, FIRST, &BATCH_HEADER, |writer| writer.number(BATCH_GENID, generation));
     let mut last = FIRST;
     let mut last_start = 0;
-    for (sequence, step) in (FIRST + 1..).zip(steps(ruleset, present)) {
+    for (sequence, step) in (FIRST + 1..).zip(steps(ruleset, before)) {
         (last, last_start) = (sequence, writer.len());
         step.write(&mut writer, sequence);
     }
@@ -55,12 +57,9 @@ pub fn replace(ruleset: &Ruleset, generation: u32, present: Present) -> Result<B
 }
 
 /// What the message with this sequence number was for.
-pub fn step<'a>(ruleset: &'a Ruleset<'a>, present: Present<'a>, sequence: u32) -> Option<Step<'a>> {
-    steps(ruleset, present).nth(usize::try_from(sequence.checked_sub(FIRST + 1)?).ok()?)
+pub fn step<'a>(ruleset: &'a Ruleset<'a>, before: &'a [TableState], sequence: u32) -> Option<Step<'a>> {
+    steps(ruleset, before).nth(usize::try_from(sequence.checked_sub(FIRST + 1)?).ok()?)
 }
-
-/// Which chains the kernel has: by index of the table and name.
-pub type Present<'a> = &'a dyn Fn(usize, &str) -> bool;
 
 /// One message of the transaction.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +77,7 @@ pub enum Step<'a> {
     /// See [`encode::set`].
     Set(&'a Table<'a>, &'a Set),
     /// See [`encode::flush_set`].
-    FlushSet(&'a Table<'a>, &'a Set),
+    FlushSet(&'a Table<'a>, &'a str),
     /// See [`encode::elements`].
     Elements(&'a Table<'a>, &'a Set, ElementsPart<'a>),
 }
@@ -92,7 +91,7 @@ impl Step<'_> {
             Self::DeleteChain(table, name) => encode::delete_chain(writer, sequence, table, name),
             Self::Rule(table, chain, rule) => encode::rule(writer, sequence, table, chain, rule),
             Self::Set(table, set) => encode::set(writer, sequence, table, set),
-            Self::FlushSet(table, set) => encode::flush_set(writer, sequence, table, set),
+            Self::FlushSet(table, name) => encode::flush_set(writer, sequence, table, name),
             Self::Elements(table, set, part) => encode::elements(writer, sequence, table, set, part),
         }
     }
@@ -108,7 +107,7 @@ impl Step<'_> {
             }
             Self::Rule(_, chain, rule) => format!("rule in chain {}: {}", chain.name, RuleText(rule)),
             Self::Set(table, set) => format!("set {} in table {} {}", set.name, table.family, table.name),
-            Self::FlushSet(table, set) => format!("flush of set {} in table {} {}", set.name, table.family, table.name),
+            Self::FlushSet(table, name) => format!("flush of set {name} in table {} {}", table.family, table.name),
             Self::Elements(table, set, part) => {
                 let in_set = format!("set {} in table {} {}", set.name, table.family, table.name);
                 match offset.and_then(|offset| self.element_at(part, offset)) {
@@ -129,19 +128,21 @@ impl Step<'_> {
     }
 }
 
-fn steps<'a>(ruleset: &'a Ruleset<'a>, present: Present<'a>) -> impl Iterator<Item = Step<'a>> {
-    ruleset.tables.iter().enumerate().flat_map(move |(index, table)| {
-        let unhooked = table.absent_chains.iter().filter(move |name| present(index, name));
+fn steps<'a>(ruleset: &'a Ruleset<'a>, before: &'a [TableState]) -> impl Iterator<Item = Step<'a>> {
+    ruleset.tables.iter().zip(before).flat_map(|(table, before)| {
+        let present = |name: &str| before.chains.contains_key(name);
+        let unhooked = table.absent_chains.iter().map(|(name, _)| *name).filter(move |name| present(name));
         let unhook = unhooked.flat_map(|name| [Step::FlushChain(table, name), Step::DeleteChain(table, name)]);
         let chains = table.chains.iter().flat_map(move |chain| {
-            let flush = present(index, chain.name).then_some(Step::FlushChain(table, chain.name));
+            let flush = present(chain.name).then_some(Step::FlushChain(table, chain.name));
             let rules = chain.rules.iter().map(move |rule| Step::Rule(table, chain, rule));
             [Step::Chain(table, chain)].into_iter().chain(flush).chain(rules)
         });
         let sets = table.sets.iter().flat_map(move |set| {
             let parts = encode::parts(&set.elements).map(move |part| Step::Elements(table, set, part));
-            [Step::Set(table, set), Step::FlushSet(table, set)].into_iter().chain(parts)
+            [Step::Set(table, set), Step::FlushSet(table, set.name.as_str())].into_iter().chain(parts)
         });
-        [Step::Table(table)].into_iter().chain(unhook).chain(chains).chain(sets)
+        let retired = before.retired_sets(table).map(move |name| Step::FlushSet(table, name));
+        [Step::Table(table)].into_iter().chain(unhook).chain(chains).chain(sets).chain(retired)
     })
 }

@@ -9,19 +9,26 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub const ELEMENTS_PER_MESSAGE: usize = 1500;
 
 /// NF_ACCEPT as a base chain's policy.
-const POLICY_ACCEPT: u32 = 1;
+pub(super) const POLICY_ACCEPT: u32 = 1;
 /// NFTNL_UDATA_RULE_COMMENT.
 const UDATA_COMMENT: u8 = 0;
 /// NFTNL_UDATA_SET_KEYBYTEORDER and nft's BYTEORDER_BIG_ENDIAN.
 const UDATA_KEY_BYTE_ORDER: u8 = 0;
 const BIG_ENDIAN: u32 = 2;
 
-/// nft's numbers for the types of set keys, and their sizes.
+/// nft's numbers for the types of our sets' keys, and their sizes.
+const IPV4_ADDR: (u32, u32) = (7, 4);
+const IPV6_ADDR: (u32, u32) = (8, 16);
+
 pub(super) fn key_type(elements: &Elements) -> (u32, u32) {
     match elements {
-        Elements::Ipv4(_) => (7, 4),
-        Elements::Ipv6(_) => (8, 16),
+        Elements::Ipv4(_) => IPV4_ADDR,
+        Elements::Ipv6(_) => IPV6_ADDR,
     }
+}
+
+pub(super) fn is_key_type(key_type: u32, key_length: u32) -> bool {
+    [IPV4_ADDR, IPV6_ADDR].contains(&(key_type, key_length))
 }
 
 /// NF_BR_LOCAL_IN, NF_BR_FORWARD.
@@ -116,10 +123,10 @@ pub fn set(writer: &mut Writer, sequence: u32, table: &Table, set: &Set) {
 }
 
 /// The end of all elements of a set.
-pub fn flush_set(writer: &mut Writer, sequence: u32, table: &Table, set: &Set) {
+pub fn flush_set(writer: &mut Writer, sequence: u32, table: &Table, name: &str) {
     message(writer, kernel::DELSETELEM, 0, sequence, table.family, |writer| {
         writer.text(kernel::SET_ELEM_LIST_TABLE, table.name.as_str());
-        writer.text(kernel::SET_ELEM_LIST_SET, set.name.as_str());
+        writer.text(kernel::SET_ELEM_LIST_SET, name);
     });
 }
 

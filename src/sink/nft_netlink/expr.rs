@@ -5,7 +5,6 @@
 
 use crate::netlink::{Attributes, Writer};
 use crate::plan::ruleset::{Bytes, EtherType, Field, Match, Statement, Value, Verdict};
-use std::borrow::Cow;
 use std::fmt;
 
 /// One expression. Counters are compared without their counts.
@@ -33,10 +32,12 @@ pub enum Expr<'a> {
         /// NF_DROP, NF_ACCEPT, NFT_RETURN, NFT_JUMP, ...
         code: i32,
         /// Where to, for a jump or goto.
-        chain: Option<Cow<'a, str>>,
+        chain: Option<&'a str>,
     },
-    /// One that we do not write: its name.
-    Foreign(Cow<'a, str>),
+    /// Look up the verdict in a map; we write none.
+    VerdictMap,
+    /// Another one that we do not write: its name.
+    Foreign(&'a str),
 }
 
 /// NFT_PAYLOAD_*_HEADER.
@@ -85,7 +86,7 @@ pub fn lower(statements: &[Statement]) -> impl Iterator<Item = Expr<'_>> {
                     Verdict::Drop => (NF_DROP, None),
                     Verdict::Accept => (NF_ACCEPT, None),
                     Verdict::Return => (RETURN, None),
-                    Verdict::Jump(chain) => (JUMP, Some(Cow::Borrowed(*chain))),
+                    Verdict::Jump(chain) => (JUMP, Some(*chain)),
                 };
                 [Some(Expr::Verdict { code, chain }), None, None, None, None]
             }
@@ -137,6 +138,7 @@ impl Expr<'_> {
             Self::Equal(_) => "cmp",
             Self::Counter => "counter",
             Self::Verdict { .. } => "immediate",
+            Self::VerdictMap => "lookup",
             Self::Foreign(name) => name,
         }
     }
@@ -189,7 +191,7 @@ impl Expr<'_> {
                     });
                 });
             }
-            Self::Counter | Self::Foreign(_) => {}
+            Self::Counter | Self::VerdictMap | Self::Foreign(_) => {}
         }
     }
 }
@@ -199,7 +201,7 @@ pub fn read(list: Attributes<'_>) -> impl Iterator<Item = Expr<'_>> {
     list.map(|(_, expression)| {
         let expression = Attributes(expression);
         let name = expression.text(EXPR_NAME).unwrap_or_default();
-        read_one(name, &expression.nested(EXPR_DATA)).unwrap_or(Expr::Foreign(Cow::Borrowed(name)))
+        read_one(name, &expression.nested(EXPR_DATA)).unwrap_or(Expr::Foreign(name))
     })
 }
 
@@ -226,8 +228,10 @@ fn read_one<'a>(name: &str, data: &Attributes<'a>) -> Option<Expr<'a>> {
         "immediate" if data.number(1) == Some(REGISTER_VERDICT) => {
             let verdict = data.nested(2).nested(super::kernel::DATA_VERDICT);
             let code = verdict.number(super::kernel::VERDICT_CODE)?.cast_signed();
-            Some(Expr::Verdict { code, chain: verdict.text(super::kernel::VERDICT_CHAIN).map(Cow::Borrowed) })
+            Some(Expr::Verdict { code, chain: verdict.text(super::kernel::VERDICT_CHAIN) })
         }
+        // A lookup whose result is a verdict.
+        "lookup" if data.number(3) == Some(REGISTER_VERDICT) => Some(Expr::VerdictMap),
         _ => None,
     }
 }
@@ -249,6 +253,7 @@ impl fmt::Debug for Expr<'_> {
                 (GOTO, Some(chain)) => write!(f, "[goto {chain}]"),
                 _ => write!(f, "[verdict {code}]"),
             },
+            Self::VerdictMap => f.write_str("[vmap]"),
             Self::Foreign(name) => write!(f, "[{name} ...]"),
         }
     }

@@ -6,7 +6,7 @@ use super::expr::{self, Expr};
 use super::{encode, kernel, nfgenmsg};
 use crate::net::Shown;
 use crate::netlink::{Attributes, Connection, DumpError, Writer};
-use crate::plan::ruleset::{Bytes, Chain, Elements, Hook, Rule, Set, Table};
+use crate::plan::ruleset::{Bytes, Chain, Elements, Hook, Rule, Table};
 use crate::sink::nft_text::RuleText;
 use rustc_hash::FxHashSet;
 use std::borrow::BorrowMut;
@@ -30,6 +30,8 @@ pub struct TableState {
 pub struct ChainState {
     /// Hook number, priority and type of a base chain.
     pub base: Option<(u32, i32, String)>,
+    /// What becomes of a packet that a base chain has not decided about.
+    pub policy: Option<u32>,
     /// Its rules plus the rules and map elements that jump to it.
     pub used: usize,
 }
@@ -54,6 +56,15 @@ impl TableState {
     /// Whether the table belongs to one process and nobody else may change it.
     pub fn is_owned(&self) -> bool {
         self.flags.is_some_and(|flags| flags & kernel::TABLE_F_OWNER != 0)
+    }
+
+    /// Sets of ours that the table shall not have any more.
+    pub fn retired_sets<'s>(&'s self, table: &'s Table) -> impl Iterator<Item = &'s str> {
+        let ours = |name: &str| table.set_endings.iter().any(|ending| name.ends_with(ending));
+        let planned = |name: &str| table.sets.iter().any(|set| set.name.as_str() == name);
+        let of_our_type = |state: &SetState| state.flags == 0 && encode::is_key_type(state.key_type, state.key_length);
+        let sets = self.sets.iter().filter(move |(name, state)| ours(name) && !planned(name) && of_our_type(state));
+        sets.map(|(name, _)| name.as_str())
     }
 
     /// Reads table, chains and sets, without rules and elements.
@@ -88,7 +99,10 @@ impl TableState {
                 {
                     let used = chain.number(kernel::CHAIN_USE).unwrap_or_default();
                     let used = usize::try_from(used).unwrap_or(usize::MAX);
-                    state.chains.insert(name.to_owned(), ChainState { base: base_of(&chain), used });
+                    state.chains.insert(
+                        name.to_owned(),
+                        ChainState { base: base_of(&chain), policy: chain.number(kernel::CHAIN_POLICY), used },
+                    );
                 }
             },
         )?;
@@ -131,25 +145,37 @@ pub struct Comparison {
     pub complete: bool,
     /// How many rules jump or go from a chain to a chain.
     jumps: BTreeMap<(String, String), usize>,
+    /// The number of rules of each chain; of ours, the planned one.
+    rules: BTreeMap<String, usize>,
+    /// The chains with rules that look verdicts up in a map.
+    with_verdict_maps: BTreeSet<String>,
 }
 
 impl Comparison {
-    /// The chains that packets reach: base chains and what is jumped to from them, however far.
-    pub fn reached(&self, state: &TableState) -> BTreeSet<&str> {
+    /// The chains that packets reach: base chains, what is jumped to from them, however far, and, where one of these looks
+    /// verdicts up in a map, what maps jump to. Which map that is is not looked at.
+    pub fn reached<'s>(&'s self, state: &'s TableState) -> BTreeSet<&'s str> {
+        // Uses that are neither rules nor jumps are those of verdict maps.
+        let in_a_map = |(name, chain): &(&String, &ChainState)| {
+            chain.used > self.rules.get(*name).copied().unwrap_or_default() + self.jumps_to(name)
+        };
+        let in_maps: Vec<_> = state.chains.iter().filter(in_a_map).map(|(name, _)| name.as_str()).collect();
         let mut reached = BTreeSet::new();
-        let bases =
-            self.jumps.keys().filter(|(from, _)| state.chains.get(from).is_some_and(|chain| chain.base.is_some()));
-        let mut from_here: Vec<&str> = bases.map(|(from, _)| from.as_str()).collect();
+        let bases = state.chains.iter().filter(|(_, chain)| chain.base.is_some());
+        let mut from_here: Vec<&str> = bases.map(|(name, _)| name.as_str()).collect();
         while let Some(from) = from_here.pop() {
             if reached.insert(from) {
                 from_here.extend(self.jumps.keys().filter(|(other, _)| other == from).map(|(_, to)| to.as_str()));
+                if self.with_verdict_maps.contains(from) {
+                    from_here.extend(&in_maps);
+                }
             }
         }
         reached
     }
 
     /// How many rules jump or go to a chain.
-    pub fn jumps_to(&self, chain: &str) -> usize {
+    fn jumps_to(&self, chain: &str) -> usize {
         self.jumps.iter().filter(|((_, to), _)| to == chain).map(|(_, count)| count).sum()
     }
 
@@ -189,14 +215,18 @@ pub fn compare(table: &Table, depth: Depth) -> Result<(TableState, Comparison), 
     let mut comparison = Comparison { keep, complete: true, ..Comparison::default() };
     for chain in &table.chains {
         let found = state.chains.get(chain.name);
-        if found.is_none_or(|found| found.base != chain.hook.map(base_as_planned)) {
+        let accepts = |found: &ChainState| found.policy.is_none_or(|policy| policy == encode::POLICY_ACCEPT);
+        if found.is_none_or(|found| found.base != chain.hook.map(base_as_planned) || !accepts(found)) {
             comparison.differs('+', format_args!("chain {}", chain.name));
         }
     }
-    for name in table.absent_chains.iter().filter(|name| state.chains.contains_key(**name)) {
+    for (name, _) in table.absent_chains.iter().filter(|(name, _)| state.chains.contains_key(*name)) {
         comparison.differs('-', format_args!("chain {name}"));
     }
     for name in state.chains.keys() {
+        if let Some(chain) = table.chains.iter().find(|chain| chain.name == name) {
+            comparison.rules.insert(name.clone(), chain.rules.len());
+        }
         match table.chains.iter().find(|chain| chain.name == name) {
             Some(chain) if chain.rules.len() > RULES_AT_DEPTH && depth == Depth::Bounded => {
                 comparison.complete = false;
@@ -208,6 +238,7 @@ pub fn compare(table: &Table, depth: Depth) -> Result<(TableState, Comparison), 
             }
             None => {
                 connection.dump(kernel::GETRULE, &nfgenmsg(table.family), in_chain(table, name), |message| {
+                    *comparison.rules.entry(name.clone()).or_default() += 1;
                     count_jumps(name, &message.attributes(kernel::NFGENMSG), &mut comparison);
                 })?;
             }
@@ -218,10 +249,13 @@ pub fn compare(table: &Table, depth: Depth) -> Result<(TableState, Comparison), 
         let (key_type, key_length) = encode::key_type(&set.elements);
         match state.sets.get(set.name.as_str()) {
             Some(found) if *found == (SetState { key_type, key_length, flags: 0 }) => {
-                compare_elements(&mut connection, table, set, &mut comparison)?;
+                compare_elements(&mut connection, table, set.name.as_str(), keys(&set.elements), &mut comparison)?;
             }
             _ => comparison.differs('+', format_args!("set {} of {} elements", set.name, set.elements.len())),
         }
+    }
+    for name in state.retired_sets(table) {
+        compare_elements(&mut connection, table, name, FxHashSet::default(), &mut comparison)?;
     }
     Ok((state, comparison))
 }
@@ -275,7 +309,9 @@ fn compare_rules(
 fn count_jumps(from: &str, rule: &Attributes, comparison: &mut Comparison) {
     for expression in expr::read(rule.nested(kernel::RULE_EXPRESSIONS)) {
         if let Expr::Verdict { code: expr::JUMP | expr::GOTO, chain: Some(to) } = expression {
-            *comparison.jumps.entry((from.to_owned(), to.into_owned())).or_default() += 1;
+            *comparison.jumps.entry((from.to_owned(), to.to_owned())).or_default() += 1;
+        } else if expression == Expr::VerdictMap {
+            comparison.with_verdict_maps.insert(from.to_owned());
         }
     }
 }
@@ -310,31 +346,35 @@ fn comment_of(userdata: &[u8]) -> Option<&str> {
     str::from_utf8(text.strip_suffix(&[0])?).ok()
 }
 
+fn keys(elements: &Elements) -> FxHashSet<Bytes> {
+    match elements {
+        Elements::Ipv4(elements) => elements.iter().map(|address| address.octets()[..].into()).collect(),
+        Elements::Ipv6(elements) => elements.iter().map(|address| address.octets()[..].into()).collect(),
+    }
+}
+
 fn compare_elements(
     connection: &mut Connection,
     table: &Table,
-    set: &Set,
+    set: &str,
+    mut missing: FxHashSet<Bytes>,
     comparison: &mut Comparison,
 ) -> Result<(), DumpError> {
-    let mut missing: FxHashSet<Bytes> = match &set.elements {
-        Elements::Ipv4(elements) => elements.iter().map(|address| address.octets()[..].into()).collect(),
-        Elements::Ipv6(elements) => elements.iter().map(|address| address.octets()[..].into()).collect(),
-    };
     let in_set = |writer: &mut Writer| {
         writer.text(kernel::SET_ELEM_LIST_TABLE, table.name.as_str());
-        writer.text(kernel::SET_ELEM_LIST_SET, set.name.as_str());
+        writer.text(kernel::SET_ELEM_LIST_SET, set);
     };
     connection.dump(kernel::GETSETELEM, &nfgenmsg(table.family), in_set, |message| {
         for (_, element) in message.attributes(kernel::NFGENMSG).nested(kernel::SET_ELEM_LIST_ELEMENTS) {
             let element = Attributes(element);
             let key = element.nested(kernel::SET_ELEM_KEY).get(kernel::DATA_VALUE).unwrap_or_default();
             if !missing.remove(&Bytes::from(key)) || element.get(kernel::SET_ELEM_FLAGS).is_some() {
-                comparison.differs('-', format_args!("@{}: {}", set.name, key_text(key)));
+                comparison.differs('-', format_args!("@{set}: {}", key_text(key)));
             }
         }
     })?;
     for key in missing {
-        comparison.differs('+', format_args!("@{}: {}", set.name, key_text(&key)));
+        comparison.differs('+', format_args!("@{set}: {}", key_text(&key)));
     }
     Ok(())
 }

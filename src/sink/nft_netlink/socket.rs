@@ -21,8 +21,10 @@ pub enum Refusal {
     Stale,
     /// The kernel refused a message.
     Kernel(KernelError),
-    /// The batch could not be sent, or no answer came.
-    Io(io::Error),
+    /// The batch could not be sent.
+    Unsent(io::Error),
+    /// The answer did not come: perhaps it was committed.
+    NoAnswer(io::Error),
 }
 
 /// What the kernel says about a message that it refused.
@@ -38,12 +40,6 @@ pub struct KernelError {
     pub offset: Option<u32>,
 }
 
-impl From<io::Error> for Refusal {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
 /// ERESTART: the generation is not the current one. Not among the errors that a system call may return.
 const ERESTART: i32 = 85;
 /// NLMSGERR_ATTR_MSG and NLMSGERR_ATTR_OFFS.
@@ -51,8 +47,8 @@ const ERROR_WORDS: u16 = 1;
 const ERROR_OFFSET: u16 = 2;
 /// The sequence number of the question after the batch; no batch has so many messages.
 const AFTER_BATCH: u32 = u32::MAX;
-/// The least that the receive buffer shall hold, for the errors of a batch in which much is wrong.
-const RECEIVE_BUFFER: usize = 4 << 20;
+/// Bytes of the receive buffer that an error takes, with the kernel's own.
+const ANSWER: usize = 2048;
 
 impl Socket {
     /// Connects to nf_tables.
@@ -92,17 +88,18 @@ impl Socket {
     /// # Errors
     /// [`Refusal`]; then nothing of the batch is in force.
     pub fn commit(mut self, batch: &Batch) -> Result<(), Refusal> {
-        self.make_room(batch.bytes.len());
-        if self.connection.socket().send(&batch.bytes)? != batch.bytes.len() {
-            return Err(io::Error::other("the kernel took only part of the batch").into());
+        self.make_room(batch);
+        let sent = self.connection.socket().send(&batch.bytes).map_err(Refusal::Unsent)?;
+        if sent != batch.bytes.len() {
+            return Err(Refusal::Unsent(io::Error::other("the kernel took only part of it")));
         }
         // The kernel answers in order, so the answer to one more question ends the answers to the batch.
-        self.ask_generation(AFTER_BATCH)?;
+        self.ask_generation(AFTER_BATCH).map_err(Refusal::NoAnswer)?;
         let mut acknowledged = false;
         let mut first_error = None;
         let mut at_end = false;
         while !at_end {
-            for message in Messages(self.connection.receive()?) {
+            for message in Messages(self.connection.receive().map_err(Refusal::NoAnswer)?) {
                 at_end |= message.sequence == AFTER_BATCH;
                 if message.kind == ERROR && message.sequence != AFTER_BATCH {
                     match code(&message) {
@@ -116,7 +113,7 @@ impl Socket {
             Some(KernelError { code: ERESTART, .. }) => Err(Refusal::Stale),
             Some(error) => Err(Refusal::Kernel(error)),
             None if acknowledged => Ok(()),
-            None => Err(io::Error::other("the kernel did not acknowledge the batch").into()),
+            None => Err(Refusal::NoAnswer(io::Error::other("it did not acknowledge"))),
         }
     }
 
@@ -129,13 +126,16 @@ impl Socket {
 
     /// Raises the socket's buffers, above the system's limit where CAP_NET_ADMIN allows it. Where neither is allowed,
     /// sending says so.
-    fn make_room(&self, batch: usize) {
+    fn make_room(&self, batch: &Batch) {
+        let size = batch.bytes.len();
         let _ = self
-            .set_option(libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, batch)
-            .or_else(|_| self.set_option(libc::SOL_SOCKET, libc::SO_SNDBUF, batch));
+            .set_option(libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, size)
+            .or_else(|_| self.set_option(libc::SOL_SOCKET, libc::SO_SNDBUF, size));
+        // In the worst case every message is refused.
+        let answers = ANSWER * usize::try_from(batch.acknowledged).unwrap_or_default();
         let _ = self
-            .set_option(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, RECEIVE_BUFFER)
-            .or_else(|_| self.set_option(libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_BUFFER));
+            .set_option(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, answers)
+            .or_else(|_| self.set_option(libc::SOL_SOCKET, libc::SO_RCVBUF, answers));
     }
 
     #[allow(unsafe_code)]
