@@ -11,7 +11,7 @@ lab_packages = nftables dnsmasq-base iproute2 isc-dhcp-client bind9-dnsutils ipu
 # The witnesses (libnftnl, rustables by way of libclang, strace), systemd-analyze, and what boots Debian's kernel.
 test_packages = libnftnl-dev libclang-dev strace systemd man-db kmod xz-utils
 
-.PHONY: help build demo test bench bless lint man install clean packages-to-build packages-to-demo packages-to-test
+.PHONY: help build demo test bench bless lint man install clean packages-to-build packages-to-man packages-to-demo packages-to-test
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do \
@@ -37,7 +37,7 @@ lint: packages-to-test ## rustfmt and clippy, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-man: packages-to-test ## man pages and shell completions, into target/generated
+man: packages-to-man ## man pages and shell completions, into target/generated
 	cargo run --locked --example man -- target/generated
 
 install: ## what `make build man` made, to DESTDIR and PREFIX (/usr/local)
@@ -62,6 +62,8 @@ clean: ## everything that was built or downloaded
 
 packages-to-build:
 	@scripts/install-missing.sh $(build_packages)
+packages-to-man:
+	@scripts/install-missing.sh $(build_packages) libnftnl-dev
 packages-to-demo:
 	@scripts/install-missing.sh $(build_packages) $(lab_packages)
 packages-to-test:

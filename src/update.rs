@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::net::{Mac, Name, V6Class};
 use crate::registry::paths::Paths;
 use crate::registry::store::{self, Snapshot};
-use crate::registry::{Allowance, HostInterface, Registry, lock::Lock, probe};
+use crate::registry::{Allowance, HostInterface, Registry, lock::Lock, probe, wire};
 use crate::source::host_iface::Interfaces;
 use std::io::Write;
 use std::net::IpAddr;
@@ -56,6 +56,7 @@ fn on_registry(
         return Ok(());
     }
     let Snapshot { mut registry, layout } = store::read(&path)?;
+    let was_unique = layout.as_ref().is_some_and(|layout| probe::describes(&lock, &layout.version));
     let changed = match work {
         Work::Observe(mac, address, name) => registry.observe(*mac, *address, name.as_ref()),
         Work::Initialize(_, name) => interface.as_ref().is_some_and(|interface| registry.initialize(interface, name)),
@@ -66,8 +67,12 @@ fn on_registry(
         Work::List { .. } => false,
     };
     let layout = if changed { store::replace(&path, &paths.flag(), &registry)? } else { layout };
-    if let Some(layout) = layout {
-        probe::remember(&lock, &registry, layout);
+    // No other work than this gives an instance an address that another may keep.
+    let is_unique = was_unique && !matches!(work, Work::Initialize(..));
+    if let Some(layout) = layout
+        && (is_unique || registry.addresses_are_unique())
+    {
+        probe::remember(&lock, layout);
     }
     if changed {
         announce(work, interface.as_ref(), news);
@@ -108,7 +113,7 @@ const WIDEST: usize = 100;
 /// The registry as a table for people, or as it is.
 fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<()> {
     if json {
-        return print(out, format_args!("{}", crate::registry::wire::print(registry).0));
+        return print(out, format_args!("{}", wire::to_text(registry)));
     }
     let mut rows = vec![["NAME", "MAC", "IPV4", "IPV6", "ALLOWED"].map(str::to_owned)];
     for (mac, instance) in registry.iter() {

@@ -73,7 +73,7 @@ fn no_json() {
     malformed("\u{feff}{}", "1:1", "expected value");
     malformed("{}\n{}\n", "2:1", "trailing characters");
     malformed(format!("{{\"{A}\": {{}},}}"), "1:26", "trailing comma");
-    malformed(b"{\"11:22:33:44:55:0a\": {\"note\": \"\xff\"}}", "1:33", "invalid unicode");
+    malformed(b"{\"11:22:33:44:55:0a\": {\"note\": \"\xff\"}}", "1:33", "not UTF-8");
     malformed(with_fields("\"note\": NaN"), "2:33", "expected value");
 }
 

@@ -20,7 +20,7 @@ fn leftovers(sandbox: &Sandbox) -> Vec<String> {
 fn with_one_more(registry: &[u8], mac: &str, address: &str) -> Vec<u8> {
     let (mut registry, _) = wire::parse(registry).unwrap();
     assert!(registry.observe(mac.parse().unwrap(), address.parse().unwrap(), None));
-    wire::print(&registry).0.into_bytes()
+    wire::to_text(&registry).into_bytes()
 }
 
 /// What must hold after a writer was stopped between `before` and `after`; says whether it got to `after`.

@@ -199,8 +199,8 @@ fn the_program_takes_the_fast_path() {
     File::options().append(true).open(&path).unwrap().write_all(b"garbage").unwrap();
     {
         let lock = Lock::acquire(&sandbox.path(".lock")).unwrap();
-        let offsets = wire::parse(wire::print(&good.registry).0.as_bytes()).unwrap().1;
-        probe::remember(&lock, &good.registry, Layout { version: Version::at(&path).unwrap(), offsets });
+        let offsets = wire::parse(wire::to_text(&good.registry).as_bytes()).unwrap().1;
+        probe::remember(&lock, Layout { version: Version::at(&path).unwrap(), offsets });
     }
     sandbox.update(&["old", A, "10.0.0.1", "one"]).silent();
     sandbox.add_v6(A, "2a00::1", "one").silent();

@@ -19,10 +19,6 @@ use std::process::{Command, ExitCode};
 
 /// How often everything is measured.
 const ROUNDS: usize = 7;
-/// How often, where one round takes a minute.
-const ROUNDS_OF_MANY: usize = 3;
-/// How many instances are many: `nft -f` takes 10 s for them.
-const MANY: usize = 100_000;
 
 fn main() -> ExitCode {
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -86,15 +82,12 @@ fn measure_files(bench: &Bench, round: usize) -> Result<Vec<(Task, Sample)>, Box
 
 fn measure_kernel(benches: &[Bench], results: &mut Results) -> Result<(), Box<dyn Error>> {
     for round in 0..ROUNDS {
-        for bench in benches.iter().filter(|bench| round < ROUNDS_OF_MANY || bench.size < MANY) {
+        for bench in benches {
             progress(&format!("kernel, round {} of {ROUNDS}, {} instances", round + 1, bench.size));
             for (task, sample) in kernel::round(bench, round)? {
                 results.add(task, bench.size, sample);
             }
         }
-    }
-    if benches.iter().any(|bench| bench.size >= MANY) {
-        results.remark(&format!("With {MANY} instances, what goes to the kernel was measured {ROUNDS_OF_MANY} times."));
     }
     Ok(())
 }

@@ -1,14 +1,23 @@
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 /// A 48-bit Ethernet address. Its text form is six lower-case hexadecimal octets with colons, and only that form is
 /// read: the registry's keys are compared as text by others.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
     /// Length of the text form in bytes.
     pub const TEXT_LEN: usize = 17;
+}
+
+impl Hash for Mac {
+    /// As one number: several times faster than octet by octet.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let [a, b, c, d, e, f] = self.0;
+        hasher.write_u64(u64::from_be_bytes([0, 0, a, b, c, d, e, f]));
+    }
 }
 
 /// The text is not six lower-case hexadecimal octets joined by colons.

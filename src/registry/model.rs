@@ -70,10 +70,10 @@ pub(super) enum Field {
 }
 
 impl Field {
-    pub(super) fn key(&self) -> &str {
+    pub(super) fn is(&self, key: Key) -> bool {
         match self {
-            Self::Known(key) => key.as_str(),
-            Self::Kept(kept) => &kept.0,
+            Self::Known(known) => *known == key,
+            Self::Kept(kept) => *kept.0 == *key.as_str(),
         }
     }
 }
@@ -90,8 +90,17 @@ pub(super) enum Key {
 }
 
 impl Key {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Name, Self::Ipv4, Self::Ipv6Gua, Self::Ipv6Ula, Self::Ipv6Lla, Self::Allowed];
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "name" => Self::Name,
+            "ipv4" => Self::Ipv4,
+            "ipv6_gua" => Self::Ipv6Gua,
+            "ipv6_ula" => Self::Ipv6Ula,
+            "ipv6_lla" => Self::Ipv6Lla,
+            "allowed" => Self::Allowed,
+            _ => return None,
+        })
+    }
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -252,12 +261,12 @@ impl Instance {
             Key::Ipv6Gua | Key::Ipv6Ula | Key::Ipv6Lla => *self.ipv6_mut(key) = None,
             Key::Allowed => self.allowed = Vec::new(),
         }
-        self.fields.retain(|field| field.key() != key.as_str());
+        self.fields.retain(|field| !field.is(key));
     }
 
     /// Gives a field its place: where it was (also as `null`), else at the end.
     fn place(&mut self, key: Key) {
-        match self.fields.iter_mut().find(|field| field.key() == key.as_str()) {
+        match self.fields.iter_mut().find(|field| field.is(key)) {
             Some(field) => *field = Field::Known(key),
             None => self.fields.push(Field::Known(key)),
         }

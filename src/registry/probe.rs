@@ -13,7 +13,6 @@
 //! on older kernels) in which we replaced it, at the same size; what is then believed is an object read from their file.
 
 use super::lock::Lock;
-use super::model::Registry;
 use super::store::{self, Layout, Version};
 use super::wire;
 use crate::net::Mac;
@@ -74,12 +73,15 @@ fn find(index: &File, count: u64, mac: Mac) -> Option<u32> {
     None
 }
 
-/// Leaves an index of what is known now for the next event. Failing is harmless: the old index, whole or torn, does not
+/// Whether the index is about this version; then no two instances in it share an address.
+pub fn describes(lock: &Lock, version: &Version) -> bool {
+    let mut found = [0; STAMP];
+    lock.file().read_exact_at(&mut found, 0).is_ok() && found == stamp(version)
+}
+
+/// Leaves an index of what is known now, which must include that no two instances share an address, for the next event. Failing is harmless: the old index, whole or torn, does not
 /// match the registry any more.
-pub fn remember(lock: &Lock, registry: &Registry, layout: Layout) {
-    if !registry.addresses_are_unique() {
-        return;
-    }
+pub fn remember(lock: &Lock, layout: Layout) {
     let Layout { version, mut offsets } = layout;
     offsets.sort_unstable_by_key(|(mac, _)| *mac);
     let mut index = Vec::with_capacity(HEADER + offsets.len() * RECORD);
@@ -89,7 +91,8 @@ pub fn remember(lock: &Lock, registry: &Registry, layout: Layout) {
         index.extend(mac.0);
         index.extend(offset.to_ne_bytes());
     }
-    let _ = lock.file().set_len(0).and_then(|()| lock.file().write_all_at(&index, 0));
+    // In place: cutting the file to nothing first would cost the file system more than the writing does.
+    let _ = lock.file().write_all_at(&index, 0).and_then(|()| lock.file().set_len(index.len() as u64));
 }
 
 fn stamp(version: &Version) -> [u8; STAMP] {

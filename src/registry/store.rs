@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::sink::atomic_file::{Pending, open_existing, unopened};
 use rustix::fs::{CWD, Mode, OFlags};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -115,15 +115,14 @@ pub fn read(path: &Path) -> Result<Snapshot> {
 /// # Errors
 /// Something cannot be written; then the registry is as it was.
 pub fn replace(path: &Path, flag: &Path, registry: &Registry) -> Result<Option<Layout>> {
-    let (text, offsets) = wire::print(registry);
-    refuse_size(path, text.len() as u64)?;
     let mut pending = Pending::new(path)?;
-    pending.write_all(text.as_bytes()).map_err(|error| Error::io("write", path, &error))?;
+    let printed = wire::print(registry, &mut pending).map_err(|error| Error::io("write", path, &error))?;
+    refuse_size(path, printed.size)?;
     let pending = pending.sync()?;
     raise(flag)?;
     let file = pending.commit()?;
     // Asked for only now: the rename changed the time of status change.
-    Ok(file.metadata().ok().map(|metadata| Layout { version: Version::of(&metadata), offsets }))
+    Ok(file.metadata().ok().map(|metadata| Layout { version: Version::of(&metadata), offsets: printed.offsets }))
 }
 
 /// Creates or touches the flag. The time is set by us: the kernel's own has only the timer's resolution, and whoever

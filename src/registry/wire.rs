@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt::{self, Write as _};
+use std::io;
 
 /// Where each instance's key (the MAC's first digit) stands in the text, in bytes from its start.
 pub type Offsets = Vec<(Mac, u32)>;
@@ -37,8 +38,10 @@ pub struct Malformed {
 /// [`Malformed`]: not JSON, not an object of objects, a key that is no lower-case MAC or stands twice, a field of ours
 /// that stands twice or has a value it cannot have.
 pub fn parse(text: &[u8]) -> Result<(Registry, Offsets), Malformed> {
+    // All of it at once, which is faster than string by string.
+    let text = str::from_utf8(text).map_err(|error| no_utf8(text, error.valid_up_to()))?;
     let mut offsets = Offsets::new();
-    let mut reader = serde_json::Deserializer::from_slice(text);
+    let mut reader = serde_json::Deserializer::from_str(text);
     let top = Top { start: text.as_ptr().addr(), expected: text.len() / TYPICAL, offsets: &mut offsets };
     match top.deserialize(&mut reader).and_then(|registry| reader.end().map(|()| registry)) {
         Ok(registry) => Ok((registry, offsets)),
@@ -52,25 +55,62 @@ pub fn parse(text: &[u8]) -> Result<(Registry, Offsets), Malformed> {
     }
 }
 
+fn no_utf8(text: &[u8], valid: usize) -> Malformed {
+    let before = text.get(..valid).unwrap_or_default();
+    let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let line = before.split(|byte| *byte == b'\n').count();
+    Malformed { line, column: valid - line_start + 1, message: "not UTF-8".to_owned() }
+}
+
 /// Reads the object of one instance at the start of `text`; `None` if it is cut short or malformed.
 pub fn parse_instance(text: &[u8]) -> Option<Instance> {
     Instance::deserialize(&mut serde_json::Deserializer::from_slice(text)).ok()
 }
 
 /// Spells a registry. Reading the result gives the same registry.
-pub fn print(registry: &Registry) -> (String, Offsets) {
-    let mut text = String::with_capacity(registry.len() * 2 * TYPICAL + 4);
-    let mut offsets = Offsets::with_capacity(registry.len());
+///
+/// # Errors
+/// Those of `out`.
+pub fn print(registry: &Registry, out: &mut dyn io::Write) -> io::Result<Printed> {
+    /// Bytes that are spelled before they are written.
+    const CHUNK: usize = 1 << 16;
+    let mut text = String::with_capacity(CHUNK + 4096);
+    let mut printed = Printed { size: 0, offsets: Offsets::with_capacity(registry.len()) };
     text.push('{');
     for (index, (mac, instance)) in registry.iter().enumerate() {
         text.push_str(if index == 0 { "\n  \"" } else { ",\n  \"" });
-        offsets.push((mac, u32::try_from(text.len()).unwrap_or(u32::MAX)));
+        let offset = printed.size + text.len() as u64;
+        printed.offsets.push((mac, u32::try_from(offset).unwrap_or(u32::MAX)));
         push_mac(&mut text, mac);
         text.push_str("\": ");
         print_instance(&mut text, instance);
+        if text.len() > CHUNK {
+            out.write_all(text.as_bytes())?;
+            printed.size += text.len() as u64;
+            text.clear();
+        }
     }
     text.push_str(if registry.is_empty() { "}\n" } else { "\n}\n" });
-    (text, offsets)
+    out.write_all(text.as_bytes())?;
+    printed.size += text.len() as u64;
+    Ok(printed)
+}
+
+/// Spells a registry in memory.
+pub fn to_text(registry: &Registry) -> String {
+    let mut text = Vec::new();
+    // Writing to memory cannot fail, and we write UTF-8.
+    let _ = print(registry, &mut text);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// How a registry came to stand in its file.
+#[derive(Debug)]
+pub struct Printed {
+    /// Bytes in all.
+    pub size: u64,
+    /// Where each instance stands.
+    pub offsets: Offsets,
 }
 
 fn print_instance(text: &mut String, instance: &Instance) {
@@ -209,7 +249,7 @@ impl<'de> Visitor<'de> for InstanceVisitor {
         while let Some(key) = map.next_key()? {
             match key {
                 AnyKey::Known(key) => {
-                    if instance.fields.iter().any(|field| field.key() == key.as_str()) {
+                    if instance.fields.iter().any(|field| field.is(key)) {
                         return Err(A::Error::custom(format_args!("field \"{}\" stands twice", key.as_str())));
                     }
                     match map.next_value_seed(KnownValue(key))? {
@@ -242,8 +282,7 @@ impl<'de> Deserialize<'de> for AnyKey {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<AnyKey, E> {
-                let known = Key::ALL.into_iter().find(|key| key.as_str() == text);
-                Ok(known.map_or_else(|| AnyKey::Unknown(text.into()), AnyKey::Known))
+                Ok(Key::named(text).map_or_else(|| AnyKey::Unknown(text.into()), AnyKey::Known))
             }
         }
         deserializer.deserialize_str(AnyKeyVisitor)
