@@ -1,9 +1,13 @@
 //! The systemd units, as systemd itself reads them.
 #![allow(clippy::expect_used)]
 
+#[path = "common/needs.rs"]
+mod needs;
+
+use needs::skipped;
 use std::env;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
@@ -43,9 +47,7 @@ fn analyze(units: &Path, arguments: &[&str]) -> Option<(bool, String)> {
     command.args(arguments).env("SYSTEMD_UNIT_PATH", search).env("LC_ALL", "C.UTF-8").current_dir(units);
     match command.output() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // Past the capture of libtest, which would hide it.
-            let _ = writeln!(io::stderr(), "SKIPPED: no systemd-analyze here");
-            assert!(env::var_os("CI").is_none(), "in CI the units must be verified, and there is no systemd-analyze");
+            skipped("no systemd-analyze here");
             None
         }
         Err(error) => unreachable!("systemd-analyze cannot be run: {error}"),

@@ -2,9 +2,12 @@
 // Every test crate uses some of it.
 #![allow(dead_code, unreachable_pub)]
 
+mod needs;
+
+pub use needs::can;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -152,18 +155,6 @@ impl Ended {
         assert!(!line.contains('\n') && !line.is_empty(), "{line}");
         line
     }
-}
-
-/// Whether a command succeeds in a shell. If not, says what is missing, which in CI is a failure.
-pub fn can(what: &str, command: &str) -> bool {
-    let script = format!("PATH=$PATH:/usr/sbin:/sbin; {command}");
-    let can = Command::new("sh").args(["-c", &script]).output().is_ok_and(|output| output.status.success());
-    if !can {
-        // Past the capture of libtest, which would hide it.
-        let _ = writeln!(io::stderr(), "SKIPPED: no {what} here");
-        assert!(std::env::var_os("CI").is_none(), "in CI this test must run, and there is no {what}");
-    }
-    can
 }
 
 /// Whether we are root, who alone can become nobody and mount.

@@ -1,6 +1,10 @@
 //! A network namespace for as long as a test runs: leftovers are impossible.
 #![allow(dead_code, reason = "each test crate uses its part")]
 
+#[path = "needs.rs"]
+mod needs;
+
+use needs::skipped;
 use nix::sched::{CloneFlags, unshare};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -16,13 +20,6 @@ pub fn in_new_netns(test: impl FnOnce() + Send + 'static) {
     if let Err(panic) = thread.unwrap().join() {
         std::panic::resume_unwind(panic);
     }
-}
-
-/// Says past the harness's capture that a test was skipped, and why. Not in CI: there it fails.
-pub fn skipped(why: &str) {
-    assert!(std::env::var_os("CI").is_none(), "must not be skipped in CI: {why}");
-    let name = std::thread::current().name().unwrap_or("test").to_owned();
-    let _ = std::io::stderr().write_all(format!("SKIPPED {name}: {why}\n").as_bytes());
 }
 
 /// Whether this runs on Debian's own kernel under emulation, 10 to 90 times slower.
