@@ -12,8 +12,8 @@ impl Name {
     /// Octets that DNS allows in a whole name (RFC 1035, section 2.3.4).
     pub const LONGEST_IN_DNS: usize = 255;
 
-    /// Whether DNS could have such a name at all. A label has at most 63 octets, which is left to the DNS server; but far
-    /// longer words are cut to pieces by dnsmasq, and the last piece may be somebody else's name.
+    /// Whether DNS could have such a name at all. (A label has at most 63 octets; dnsmasq leaves longer ones out and says
+    /// so.) Longer ones are not given to anybody, but kept where a registry has them, as the original does.
     pub fn fits_dns(&self) -> bool {
         self.0.len() <= Self::LONGEST_IN_DNS
     }

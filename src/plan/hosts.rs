@@ -42,13 +42,9 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-/// The lines, of names that DNS could have: by domain, then by instance, then IPv4, global, unique local, link-local.
+/// The lines: by domain, then by instance, then IPv4, global, unique local, link-local.
 pub fn lines<'a>(registry: &'a Registry, domains: &'a [Domain]) -> impl Iterator<Item = Line<'a>> {
-    let named = |domain| {
-        registry
-            .iter()
-            .filter_map(move |(_, instance)| Some((domain, instance, instance.name().filter(|name| name.fits_dns())?)))
-    };
+    let named = |domain| registry.iter().filter_map(move |(_, instance)| Some((domain, instance, instance.name()?)));
     domains.iter().flat_map(named).flat_map(|(domain, instance, name)| {
         let v6 = |class| instance.ipv6(class).map(IpAddr::V6);
         [
