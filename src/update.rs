@@ -66,7 +66,7 @@ fn on_registry(
         Work::Disallow(mac, net) => allowance(registry.disallow(*mac, *net), *mac)?,
         Work::List { .. } => false,
     };
-    let layout = if changed { store::replace(&path, &paths.flag(), &registry)? } else { layout };
+    let layout = if changed { Some(store::replace(&path, &paths.flag(), &registry)?) } else { layout };
     // No other work than this gives an instance an address that another may keep.
     let is_unique = was_unique && !matches!(work, Work::Initialize(..));
     if let Some(layout) = layout

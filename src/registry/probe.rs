@@ -5,12 +5,13 @@
 //! `P.json` it is about, and where each MAC stands in it. The next event reads one record and one object, whatever the
 //! size of the registry.
 //!
-//! The index is a cache and not believed on its word (whoever may write the lock file may write the registry): it must name the very version that is there now, and the object must be
-//! found at its place. It is only written for a registry that was read in full, is well-formed, and in which no two
-//! instances share an address, so that the object alone decides. Whenever anything is in doubt (the original truncates
-//! the lock file, an editor changes the registry, a crash tears the index), the answer is "unknown" and the full parse
-//! decides. What stays unnoticed is somebody who, without the lock, writes into the file in the same tick of the clock (4 ms
-//! on older kernels) in which we replaced it, at the same size; what is then believed is an object read from their file.
+//! The index is a cache and not believed on its word (whoever may write the lock file may write the registry): it must
+//! name the very version that is there now, and the object must be found at its place. It is only written for a registry
+//! that was read in full, is well-formed, and in which no two instances share an address, so that the object alone
+//! decides. Whenever anything is in doubt (the original truncates the lock file, an editor changes the registry, a crash
+//! tears the index), the answer is "unknown" and the full parse decides. What stays unnoticed is somebody who, without
+//! the lock, writes into the file in the same tick of the clock (4 ms on older kernels) in which we replaced it, at the
+//! same size; what is then believed is an object read from their file.
 
 use super::lock::Lock;
 use super::store::{self, Layout, Version};
@@ -79,8 +80,8 @@ pub fn describes(lock: &Lock, version: &Version) -> bool {
     lock.file().read_exact_at(&mut found, 0).is_ok() && found == stamp(version)
 }
 
-/// Leaves an index of what is known now, which must include that no two instances share an address, for the next event. Failing is harmless: the old index, whole or torn, does not
-/// match the registry any more.
+/// Leaves an index of what is known now, which must include that no two instances share an address, for the next event.
+/// Failing is harmless: an index that is torn names places at which the object is not found.
 pub fn remember(lock: &Lock, layout: Layout) {
     let Layout { version, mut offsets } = layout;
     offsets.sort_unstable_by_key(|(mac, _)| *mac);

@@ -113,16 +113,15 @@ pub fn read(path: &Path) -> Result<Snapshot> {
 /// content is in force. A crash in between costs a needless processing, never a missed one.
 ///
 /// # Errors
-/// Something cannot be written; then the registry is as it was.
-pub fn replace(path: &Path, flag: &Path, registry: &Registry) -> Result<Option<Layout>> {
+/// Something cannot be written; then the registry is as it was, but for a failing disk after the rename.
+pub fn replace(path: &Path, flag: &Path, registry: &Registry) -> Result<Layout> {
     let mut pending = Pending::new(path)?;
     let printed = wire::print(registry, &mut pending).map_err(|error| Error::io("write", path, &error))?;
     refuse_size(path, printed.size)?;
     let pending = pending.sync()?;
     raise(flag)?;
-    let file = pending.commit()?;
-    // Asked for only now: the rename changed the time of status change.
-    Ok(file.metadata().ok().map(|metadata| Layout { version: Version::of(&metadata), offsets: printed.offsets }))
+    let metadata = pending.commit()?;
+    Ok(Layout { version: Version::of(&metadata), offsets: printed.offsets })
 }
 
 /// Creates or touches the flag. The time is set by us: the kernel's own has only the timer's resolution, and whoever

@@ -94,16 +94,16 @@ impl<'a> Pending<'a> {
 pub struct Synced<'a>(Pending<'a>);
 
 impl Synced<'_> {
-    /// Puts the new content in force: rename, then sync of the folder. Returns the file.
+    /// Puts the new content in force: rename, then sync of the folder. Returns what the file is now.
     ///
     /// # Errors
     /// The rename failed, and nothing has changed; or the disk failed, and the new content may be gone after a crash.
-    pub fn commit(self) -> Result<File> {
+    pub fn commit(self) -> Result<fs::Metadata> {
         let Self(pending) = self;
         let failed = |error: io::Error| Error::io("write", pending.path, &error);
         fs::rename(&pending.temporary, pending.path).map_err(failed)?;
         pending.folder.sync_all().map_err(failed)?;
-        pending.file.get_ref().try_clone().map_err(failed)
+        pending.file.get_ref().metadata().map_err(failed)
     }
 }
 

@@ -1,9 +1,8 @@
 //! Puts a ruleset in force and makes sure that it is.
 
 use super::batch;
-use super::encode;
 use super::expr::{self, Expr};
-use super::readback::{self, Comparison, Depth, TableState, base_as_planned};
+use super::readback::{self, Comparison, Depth, SetState, TableState, base_as_planned};
 use super::socket::{KernelError, Refusal, Socket};
 use crate::error::{Error, Result, in_words};
 use crate::netlink::DumpError;
@@ -161,8 +160,7 @@ fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
     }
     for set in &table.sets {
         let Some(found) = state.sets.get(set.name.as_str()) else { continue };
-        let (key_type, key_length) = encode::key_type(&set.elements);
-        if (found.key_type, found.key_length, found.flags) != (key_type, key_length, 0) {
+        if *found != SetState::planned(set) {
             let message = format!("{place} has a set {} already, of another type or with flags", set.name);
             return Err(Error::new(message).remedy("rename that one, or choose another table with --table"));
         }

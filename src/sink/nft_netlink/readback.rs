@@ -6,10 +6,9 @@ use super::expr::{self, Expr};
 use super::{encode, kernel, nfgenmsg};
 use crate::net::Shown;
 use crate::netlink::{Attributes, Connection, DumpError, Writer};
-use crate::plan::ruleset::{Bytes, Chain, Elements, Hook, Rule, Table};
+use crate::plan::ruleset::{Bytes, Chain, Elements, Hook, Rule, Set, Table};
 use crate::sink::nft_text::RuleText;
 use rustc_hash::FxHashSet;
-use std::borrow::BorrowMut;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -45,6 +44,14 @@ pub struct SetState {
     pub key_length: u32,
     /// NFT_SET_*.
     pub flags: u32,
+}
+
+impl SetState {
+    /// What a set of ours looks like in the kernel.
+    pub(super) fn planned(set: &Set) -> Self {
+        let (key_type, key_length) = encode::key_type(&set.elements);
+        Self { key_type, key_length, flags: 0 }
+    }
 }
 
 impl TableState {
@@ -224,14 +231,14 @@ pub fn compare(table: &Table, depth: Depth) -> Result<(TableState, Comparison), 
         comparison.differs('-', format_args!("chain {name}"));
     }
     for name in state.chains.keys() {
-        if let Some(chain) = table.chains.iter().find(|chain| chain.name == name) {
-            comparison.rules.insert(name.clone(), chain.rules.len());
-        }
-        match table.chains.iter().find(|chain| chain.name == name) {
+        let planned = table.chains.iter().find(|chain| chain.name == name);
+        comparison.rules.insert(name.clone(), planned.map_or(0, |chain| chain.rules.len()));
+        match planned {
             Some(chain) if chain.rules.len() > RULES_AT_DEPTH && depth == Depth::Bounded => {
                 comparison.complete = false;
-                let own = Connection::open(mnl::Bus::Netfilter)?;
-                compare_rules(own, table, chain, RULES_AT_DEPTH, &mut comparison)?;
+                // A connection of its own, since the dump is broken off.
+                let mut own = Connection::open(mnl::Bus::Netfilter)?;
+                compare_rules(&mut own, table, chain, RULES_AT_DEPTH, &mut comparison)?;
             }
             Some(chain) => {
                 compare_rules(&mut connection, table, chain, usize::MAX, &mut comparison)?;
@@ -246,9 +253,8 @@ pub fn compare(table: &Table, depth: Depth) -> Result<(TableState, Comparison), 
     }
     compare_numbers(table, &state, &mut comparison);
     for set in &table.sets {
-        let (key_type, key_length) = encode::key_type(&set.elements);
         match state.sets.get(set.name.as_str()) {
-            Some(found) if *found == (SetState { key_type, key_length, flags: 0 }) => {
+            Some(found) if *found == SetState::planned(set) => {
                 compare_elements(&mut connection, table, set.name.as_str(), keys(&set.elements), &mut comparison)?;
             }
             _ => comparison.differs('+', format_args!("set {} of {} elements", set.name, set.elements.len())),
@@ -281,25 +287,20 @@ fn in_chain(table: &Table, chain: &str) -> impl FnOnce(&mut Writer) {
 }
 
 fn compare_rules(
-    mut connection: impl BorrowMut<Connection>,
+    connection: &mut Connection,
     table: &Table,
     chain: &Chain,
     most: usize,
     comparison: &mut Comparison,
 ) -> Result<(), DumpError> {
     let mut found = 0;
-    connection.borrow_mut().dump_while(
-        kernel::GETRULE,
-        &nfgenmsg(table.family),
-        in_chain(table, chain.name),
-        |message| {
-            let rule = message.attributes(kernel::NFGENMSG);
-            compare_rule(chain, chain.rules.get(found), &rule, comparison);
-            count_jumps(chain.name, &rule, comparison);
-            found += 1;
-            if found < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        },
-    )?;
+    connection.dump_while(kernel::GETRULE, &nfgenmsg(table.family), in_chain(table, chain.name), |message| {
+        let rule = message.attributes(kernel::NFGENMSG);
+        compare_rule(chain, chain.rules.get(found), &rule, comparison);
+        count_jumps(chain.name, &rule, comparison);
+        found += 1;
+        if found < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
     for rule in chain.rules.iter().take(most).skip(found) {
         comparison.differs('+', format_args!("{}: {}", chain.name, RuleText(rule)));
     }
