@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::net::{Mac, Name, V6Class};
 use crate::registry::paths::Paths;
 use crate::registry::store::{self, Snapshot};
-use crate::registry::{Allowance, HostInterface, Registry, lock::Lock, probe, wire};
+use crate::registry::{Amendment, HostInterface, Registry, lock::Lock, probe, wire};
 use crate::source::host_iface::Interfaces;
 use std::io::Write;
 use std::net::IpAddr;
@@ -62,8 +62,9 @@ fn on_registry(
         Work::Initialize(_, name) => interface.as_ref().is_some_and(|interface| registry.initialize(interface, name)),
         Work::Rename(mac, name) => registry.rename(*mac, name),
         Work::Remove(mac) => registry.remove(*mac),
-        Work::Allow(mac, net) => allowance(registry.allow(*mac, *net), *mac)?,
-        Work::Disallow(mac, net) => allowance(registry.disallow(*mac, *net), *mac)?,
+        Work::Allow(mac, net) => amended(registry.allow(*mac, *net), *mac)?,
+        Work::Disallow(mac, net) => amended(registry.disallow(*mac, *net), *mac)?,
+        Work::SetPort(mac, port) => amended(registry.set_port(*mac, *port), *mac)?,
         Work::List { .. } => false,
     };
     let layout = if changed { Some(store::replace(&path, &paths.flag(), &registry)?) } else { layout };
@@ -80,11 +81,11 @@ fn on_registry(
     Ok(())
 }
 
-fn allowance(found: Allowance, mac: Mac) -> Result<bool> {
+fn amended(found: Amendment, mac: Mac) -> Result<bool> {
     match found {
-        Allowance::Changed => Ok(true),
-        Allowance::AsItWas => Ok(false),
-        Allowance::NoSuchInstance => {
+        Amendment::Changed => Ok(true),
+        Amendment::AsItWas => Ok(false),
+        Amendment::NoSuchInstance => {
             Err(Error::new(format!("no instance has the MAC address {mac}")).remedy(format!("see {PROGRAM} --list")))
         }
     }
@@ -98,6 +99,8 @@ fn announce(work: &Work, interface: Option<&HostInterface>, news: &mut dyn Write
         Work::Remove(mac) => (*mac, String::new()),
         Work::Allow(mac, net) => (*mac, format!(" allowed {net}")),
         Work::Disallow(mac, net) => (*mac, format!(" no longer allowed {net}")),
+        Work::SetPort(mac, Some(port)) => (*mac, format!(" port {port}")),
+        Work::SetPort(mac, None) => (*mac, " no port".to_owned()),
         Work::Initialize(_, name) => match interface {
             Some(interface) => (interface.mac, format!(" ({name})")),
             None => return,
@@ -115,7 +118,7 @@ fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<()> {
     if json {
         return print(out, format_args!("{}", wire::to_text(registry)));
     }
-    let mut rows = vec![["NAME", "MAC", "IPV4", "IPV6", "ALLOWED"].map(str::to_owned)];
+    let mut rows = vec![["NAME", "MAC", "IPV4", "IPV6", "ALLOWED", "PORT"].map(str::to_owned)];
     for (mac, instance) in registry.iter() {
         let v6 = [V6Class::Global, V6Class::UniqueLocal, V6Class::LinkLocal].map(|class| instance.ipv6(class));
         rows.push([
@@ -124,9 +127,10 @@ fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<()> {
             instance.ipv4().map_or_else(|| "-".to_owned(), |address| address.to_string()),
             joined(v6.into_iter().flatten().map(IpAddr::V6)),
             joined(instance.allowed()),
+            joined(instance.port()),
         ]);
     }
-    let mut widths = [0; 5];
+    let mut widths = [0; 6];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.len().min(WIDEST).max(*width);

@@ -94,7 +94,9 @@ fn help_is_printed_for_each_of_its_spellings() {
     for arguments in [&["--help"][..], &["-h"], &["help"], &["--help", "add", "x"]] {
         let ended = sandbox.update(arguments);
         assert!(ended.printed().contains("Usage: instances-update <ACTION> [MAC] [IP] [HOSTNAME] [IGNORED]..."));
-        for action in ["add", "--initialize", "--rename", "--remove", "--allow", "--disallow", "--list", "--version"] {
+        for action in
+            ["add", "--initialize", "--rename", "--remove", "--allow", "--disallow", "--port", "--list", "--version"]
+        {
             assert!(ended.out.contains(action), "{action}");
         }
     }
@@ -139,6 +141,8 @@ fn a_wrong_count_is_refused_with_the_right_usage() {
         (&["--remove", A, "x"], "--remove MAC"),
         (&["--allow", A], "--allow MAC PREFIX"),
         (&["--disallow", A, "10.0.0.9", "x"], "--disallow MAC PREFIX"),
+        (&["--port", A], "--port MAC IFNAME"),
+        (&["--no-port", A, "tap0"], "--no-port MAC"),
         (&["--list", "--xml"], "--list [--json]"),
     ] {
         let ended = sandbox.update(arguments);
@@ -153,10 +157,11 @@ fn list_is_a_table_for_people() {
     sandbox.update(&["add", A, "10.0.0.1", "one"]);
     sandbox.add_v6(B, "2a00::1", "one");
     sandbox.update(&["--allow", B, "10.0.0.128/25"]);
+    sandbox.update(&["--port", B, "tap100i0"]);
     let expected = "\
-NAME  MAC                IPV4      IPV6                               ALLOWED
-one   11:22:33:44:55:0a  10.0.0.1  fe80::1322:33ff:fe44:550a          -
--     11:22:33:44:55:0b  -         2a00::1 fe80::1322:33ff:fe44:550b  10.0.0.128/25
+NAME  MAC                IPV4      IPV6                               ALLOWED        PORT
+one   11:22:33:44:55:0a  10.0.0.1  fe80::1322:33ff:fe44:550a          -              -
+-     11:22:33:44:55:0b  -         2a00::1 fe80::1322:33ff:fe44:550b  10.0.0.128/25  tap100i0
 ";
     assert_eq!(sandbox.update(&["--list"]).printed(), expected);
 }
@@ -221,6 +226,58 @@ fn an_allowed_prefix_is_taken_from_nobody() {
     sandbox.update(&["--allow", B, "10.0.0.200"]);
     sandbox.update(&["add", C, "10.0.0.200"]);
     assert_eq!(sandbox.registry().matches("\"10.0.0.200/32\"").count(), 2);
+}
+
+#[test]
+fn port_is_set_changed_and_taken_away() {
+    let sandbox = three();
+    let before = sandbox.registry();
+    sandbox.update(&["--port", A, "tap100i0"]).said(&format!("Instance updated: {A} port tap100i0\n"));
+    assert!(sandbox.drop_flag());
+    let with_port = before.replace("\"10.0.0.1\"", "\"10.0.0.1\",\n    \"port\": \"tap100i0\"");
+    assert_eq!(sandbox.registry(), with_port);
+    sandbox.update(&["--port", A, "tap100i0"]).silent();
+    unchanged(&sandbox, &with_port);
+
+    sandbox.update(&["--port", A, "veth1"]).said(&format!("Instance updated: {A} port veth1\n"));
+    assert_eq!(sandbox.registry(), with_port.replace("tap100i0", "veth1"));
+    sandbox.update(&["--no-port", A]).said(&format!("Instance updated: {A} no port\n"));
+    assert!(sandbox.drop_flag());
+    assert_eq!(sandbox.registry(), before);
+    sandbox.update(&["--no-port", A]).silent();
+    unchanged(&sandbox, &before);
+}
+
+#[test]
+fn port_refuses_what_is_no_interface_and_nobodys_mac() {
+    let sandbox = three();
+    let before = sandbox.registry();
+    for interface in ["a/b", "tap*", "", "a234567890123456"] {
+        let refused = sandbox.update(&["--port", A, interface]);
+        assert!(refused.refused().contains(&format!("invalid interface name \"{interface}\"")), "{}", refused.err);
+    }
+    for arguments in [&["--port", "11:22:33:44:55:ff", "tap0"][..], &["--no-port", "11:22:33:44:55:ff"]] {
+        let nobody = sandbox.update(arguments);
+        assert!(nobody.refused().contains("no instance has the MAC address 11:22:33:44:55:ff"), "{}", nobody.err);
+    }
+    unchanged(&sandbox, &before);
+}
+
+/// Containers on a bridge inside a virtual machine all come in by its tap.
+#[test]
+fn several_instances_sit_behind_one_port_and_keep_it_through_leases_and_names() {
+    let sandbox = three();
+    for mac in [A, B] {
+        sandbox.update(&["--port", mac, "tap100i0"]);
+    }
+    sandbox.update(&["old", A, "10.0.0.9"]);
+    sandbox.update(&["--rename", A, "two"]);
+    sandbox.update(&["--allow", B, "10.0.0.200"]);
+    sandbox.update(&["add", C, "10.0.0.2"]);
+    assert_eq!(sandbox.registry().matches("\"port\": \"tap100i0\"").count(), 2, "{}", sandbox.registry());
+    sandbox.update(&["--remove", A]);
+    sandbox.update(&["add", A, "10.0.0.9"]);
+    assert_eq!(sandbox.registry().matches("\"port\"").count(), 1, "a new instance has none");
 }
 
 /// Runs `--initialize INTERFACE host` in a network namespace that a script has furnished.
@@ -295,7 +352,7 @@ fn initialize_replaces_an_instance_as_a_whole_but_for_what_it_is_allowed() {
         return;
     }
     let sandbox = Sandbox::with_registry(format!(
-        r#"{{"02:00:00:00:00:07": {{"ipv4": "10.9.9.9", "note": 1, "allowed": ["10.0.0.200"], "ipv6_gua": "2a00::9"}},
+        r#"{{"02:00:00:00:00:07": {{"ipv4": "10.9.9.9", "note": 1, "allowed": ["10.0.0.200"], "ipv6_gua": "2a00::9", "port": "tap0"}},
             "{A}": {{"name": "HOST"}}}}"#
     ));
     initialize_among(&sandbox, "ip link add br7 address 02:00:00:00:00:07 type bridge", "br7");

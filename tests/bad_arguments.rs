@@ -82,7 +82,11 @@ fn a_hostile_value_in_any_place_is_refused_in_one_short_clean_line() {
         for action in ["--rename", "--initialize", "--allow", "--disallow"] {
             sandbox.update(&[OsStr::new(action), A.as_ref(), &value]).refused();
         }
-        sandbox.update(&[OsStr::new("--remove"), &value]).refused();
+        // Many a hostile value is a fine interface name to the kernel, but none of them is a MAC.
+        sandbox.update(&[OsStr::new("--port"), &value, "tap0".as_ref()]).refused();
+        for action in ["--remove", "--no-port"] {
+            sandbox.update(&[OsStr::new(action), &value]).refused();
+        }
     }
     assert_eq!(sandbox.registry(), before);
     assert!(!sandbox.has(".updated"));

@@ -18,6 +18,8 @@ fn uses(sandbox: &Sandbox) -> Vec<Ended> {
         &["--remove", B],
         &["--allow", B, "10.0.0.9"],
         &["--disallow", B, "10.0.0.9"],
+        &["--port", B, "tap9"],
+        &["--no-port", B],
         &["--list"],
         &["--list", "--json"],
     ];
@@ -136,6 +138,17 @@ fn a_name_that_could_hurt_somebody() {
     malformed(with_fields(r#""name": "$(x)""#), "2:38", "field \"name\": \"$(x)\" is no name");
     malformed(with_fields(r#""name": "a.b""#), "2:37", "field \"name\"");
     malformed(with_fields("\"name\": \"a\nb\""), "3:1", "control character");
+}
+
+#[test]
+fn a_port_that_is_no_interface_name() {
+    for (port, place) in [("a/b", "2:37"), ("tap*", "2:38"), ("a234567890123456", "2:50"), ("..", "2:36")] {
+        let reason = format!("field \"port\": \"{port}\" is no interface name: an interface's name has 1 to 15");
+        malformed(with_fields(&format!("\"port\": \"{port}\"")), place, &reason);
+    }
+    malformed(with_fields(r#""port": 7"#), "2:33", "invalid type: integer `7`, expected an interface name in \"port\"");
+    malformed(with_fields(r#""port": ["tap0"]"#), "2:33", "invalid type: sequence, expected an interface name");
+    malformed(with_fields(r#""port": null, "port": "tap0""#), "2:44", "field \"port\" stands twice");
 }
 
 #[test]

@@ -105,9 +105,19 @@ fn completions_know_every_option() {
         let text = fs::read_to_string(folder.path().join("completions").join(file)).expect(file);
         assert!(text.contains(option), "{file} does not know {option}");
     }
-    for action in
-        ["--initialize", "--rename", "--remove", "--allow", "--disallow", "--list", "--json", "--help", "--version"]
-    {
+    for action in [
+        "--initialize",
+        "--rename",
+        "--remove",
+        "--allow",
+        "--disallow",
+        "--port",
+        "--no-port",
+        "--list",
+        "--json",
+        "--help",
+        "--version",
+    ] {
         let text = fs::read_to_string(folder.path().join("completions/_instances-update")).expect("zsh");
         assert!(text.contains(action), "{action} cannot be completed");
     }

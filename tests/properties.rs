@@ -3,7 +3,7 @@
 
 use instances::cli::update::lower;
 use instances::net::Mac;
-use instances::registry::{Allowance, HostInterface, Registry, wire};
+use instances::registry::{Amendment, HostInterface, Registry, wire};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
@@ -37,13 +37,15 @@ const ADDRESSES: [(&str, Option<&str>); 12] = [
     ("::1", None),
 ];
 
+const PORTS: [&str; 3] = ["tap100i0", "veth-x_y@1", "eth0.100"];
+
 const PREFIXES: [&str; 4] = ["10.0.0.1/32", "10.0.0.0/24", "fd00::/64", "2a00::1/128"];
 
 /// Fields that are not ours, as they are spelled.
 const UNKNOWN: [(&str, &str); 5] = [
     ("note", "1.0e5"),
     ("Name", "\"x\""),
-    ("port", "{\"a\": [1,  {\"b\": null}], \"c\": {}}"),
+    ("ports", "{\"a\": [1,  {\"b\": null}], \"c\": {}}"),
     ("big", "123456789012345678901234567890.10"),
     ("", "\"\\u00e9 é\""),
 ];
@@ -129,6 +131,16 @@ impl Plain {
         self.rename(mac, name);
     }
 
+    fn set_port(&mut self, mac: &str, port: Option<&str>) {
+        let Some(fields) = self.fields(mac) else { return };
+        match port {
+            Some(port) => Self::set(fields, "port", quoted(port)),
+            // One that says none already stays as it is spelled.
+            None if Self::get(fields, "port").is_none() => {}
+            None => fields.retain(|(key, _)| key != "port"),
+        }
+    }
+
     fn change_allowed(&mut self, mac: &str, change: impl Fn(&mut Vec<String>)) {
         let Some(fields) = self.fields(mac) else { return };
         let before = Self::get(fields, "allowed").map_or_else(Vec::new, |text| serde_json::from_str(&text).unwrap());
@@ -159,6 +171,7 @@ enum Action {
     Remove(&'static str),
     Allow(&'static str, &'static str),
     Disallow(&'static str, &'static str),
+    SetPort(&'static str, Option<&'static str>),
 }
 
 fn mac() -> impl Strategy<Value = &'static str> {
@@ -177,6 +190,8 @@ fn action() -> impl Strategy<Value = Action> {
         1 => mac().prop_map(Action::Remove),
         2 => (mac(), prefix.clone()).prop_map(|(mac, prefix)| Action::Allow(mac, prefix)),
         1 => (mac(), prefix).prop_map(|(mac, prefix)| Action::Disallow(mac, prefix)),
+        2 => (mac(), proptest::option::weighted(0.7, select(&PORTS[..])))
+            .prop_map(|(mac, port)| Action::SetPort(mac, port)),
     ]
 }
 
@@ -200,12 +215,13 @@ fn edited() -> impl Strategy<Value = Plain> {
         one_of(of("ipv6_ula")),
         one_of(link_local),
         allowed,
+        one_of(PORTS.to_vec()),
     );
-    let fields = (ours, subsequence(&UNKNOWN[..], 0..4), vec(any::<Index>(), 11)).prop_map(|(ours, unknown, order)| {
-        let (name, ipv4, global, unique_local, link_local, allowed) = ours;
-        let keys = ["name", "ipv4", "ipv6_gua", "ipv6_ula", "ipv6_lla", "allowed"].map(str::to_owned);
+    let fields = (ours, subsequence(&UNKNOWN[..], 0..4), vec(any::<Index>(), 12)).prop_map(|(ours, unknown, order)| {
+        let (name, ipv4, global, unique_local, link_local, allowed, port) = ours;
+        let keys = ["name", "ipv4", "ipv6_gua", "ipv6_ula", "ipv6_lla", "allowed", "port"].map(str::to_owned);
         let mut fields: Vec<_> =
-            keys.into_iter().zip([name, ipv4, global, unique_local, link_local, allowed]).collect();
+            keys.into_iter().zip([name, ipv4, global, unique_local, link_local, allowed, port]).collect();
         fields.extend(unknown.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())));
         // Some of them, in some order.
         let keep = order[0].index(fields.len() + 1);
@@ -255,11 +271,15 @@ fn act(registry: &mut Registry, plain: &mut Plain, action: &Action) {
                     allowed.push((*prefix).to_owned());
                 }
             });
-            registry.allow(mac_of(mac), prefix.parse().unwrap()) == Allowance::Changed
+            registry.allow(mac_of(mac), prefix.parse().unwrap()) == Amendment::Changed
         }
         Action::Disallow(mac, prefix) => {
             plain.change_allowed(mac, |allowed| allowed.retain(|other| other != prefix));
-            registry.disallow(mac_of(mac), prefix.parse().unwrap()) == Allowance::Changed
+            registry.disallow(mac_of(mac), prefix.parse().unwrap()) == Amendment::Changed
+        }
+        Action::SetPort(mac, port) => {
+            plain.set_port(mac, *port);
+            registry.set_port(mac_of(mac), port.map(|port| port.parse().unwrap())) == Amendment::Changed
         }
     };
     assert_eq!(changed, plain.text() != before, "{action:?} on {before}");
@@ -307,7 +327,7 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
 }
 
 /// Pieces of which registries and almost-registries are made.
-const PIECES: [&str; 24] = [
+const PIECES: [&str; 26] = [
     "{",
     "}",
     "[",
@@ -326,6 +346,8 @@ const PIECES: [&str; 24] = [
     "\"ipv6_gua\"",
     "\"2a00::1\"",
     "\"allowed\"",
+    "\"port\"",
+    "\"tap0\"",
     "\"10.0.0.0/24\"",
     "null",
     "\"\"",

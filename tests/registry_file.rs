@@ -20,6 +20,7 @@ const STRANGE: &str = r#"{
     "ipv6_gua": null,
     "Name": "other case",
     "allowed": [],
+    "port": "",
     "": false,
     "ipv6_lla": "fe80::b"
   },
@@ -45,11 +46,13 @@ fn a_field_that_said_none_is_filled_in_its_place() {
     sandbox.add_v6(B, "2a00::2", "ignored");
     sandbox.update(&["--rename", B, "bee"]);
     sandbox.update(&["--allow", B, "10.0.0.9"]);
+    sandbox.update(&["--port", B, "tap0"]);
     let expected = STRANGE
         .replace("\"ipv4\": \"\"", "\"ipv4\": \"10.0.0.2\"")
         .replace("\"ipv6_gua\": null", "\"ipv6_gua\": \"2a00::2\"")
         .replace("\"name\": null", "\"name\": \"bee\"")
-        .replace("\"allowed\": []", "\"allowed\": [\n      \"10.0.0.9/32\"\n    ]");
+        .replace("\"allowed\": []", "\"allowed\": [\n      \"10.0.0.9/32\"\n    ]")
+        .replace("\"port\": \"\"", "\"port\": \"tap0\"");
     assert_eq!(sandbox.registry(), expected);
 }
 

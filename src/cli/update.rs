@@ -47,6 +47,8 @@ pub enum Work {
     Allow(Mac, IpNet),
     /// `--disallow`.
     Disallow(Mac, IpNet),
+    /// `--port`, or with `None` `--no-port`.
+    SetPort(Mac, Option<IfName>),
     /// `--list`.
     List {
         /// As JSON instead of a table.
@@ -73,6 +75,8 @@ pub fn lower(arguments: &[OsString], environment: Environment) -> Result<Request
         ("--remove", [address]) => Work::Remove(mac(address)?),
         ("--allow", [address, prefix]) => Work::Allow(mac(address)?, net(prefix)?),
         ("--disallow", [address, prefix]) => Work::Disallow(mac(address)?, net(prefix)?),
+        ("--port", [address, interface]) => Work::SetPort(mac(address)?, Some(ifname(interface)?)),
+        ("--no-port", [address]) => Work::SetPort(mac(address)?, None),
         ("--list", []) => Work::List { json: false },
         ("--list", [option]) if option == "--json" => Work::List { json: true },
         (known, _) => match usage_of(known) {
@@ -95,6 +99,8 @@ fn usage_of(action: &str) -> Option<&'static str> {
         "--remove" => "--remove MAC",
         "--allow" => "--allow MAC PREFIX",
         "--disallow" => "--disallow MAC PREFIX",
+        "--port" => "--port MAC IFNAME",
+        "--no-port" => "--no-port MAC",
         "--list" => "--list [--json]",
         _ => return None,
     })
@@ -180,6 +186,8 @@ Actions (recognised as the first argument only):
   --remove MAC                  forget an instance
   --allow MAC PREFIX            let an instance use further addresses (VRRP, delegated prefixes)
   --disallow MAC PREFIX         take that back
+  --port MAC IFNAME             the bridge port that an instance sits behind; several may share one
+  --no-port MAC                 forget its port
   --list [--json]               show the registry
   --help, -h, help              this text
   --version                     the version
@@ -203,6 +211,7 @@ By hand:
   instances-update --initialize br0 host
   instances-update --rename 00:16:3e:00:00:01 web
   instances-update --allow 00:16:3e:00:00:01 10.0.0.200/32
+  instances-update --port 00:16:3e:00:00:01 tap100i0
 ";
 
 #[cfg(test)]
@@ -280,6 +289,8 @@ mod tests {
             &["--remove", "11:22:33:44:55:01", "more"],
             &["--allow", "11:22:33:44:55:01"],
             &["--disallow"],
+            &["--port", "11:22:33:44:55:01"],
+            &["--no-port", "11:22:33:44:55:01", "tap1"],
             &["--list", "--xml"],
         ] {
             assert!(lowered(arguments, None, None).expect_err("refused").contains("wrong number"), "{arguments:?}");

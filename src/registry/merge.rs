@@ -1,12 +1,12 @@
 use super::model::{HostInterface, Instance, Registry};
-use crate::net::{Mac, Name, link_local_of};
+use crate::net::{IfName, Mac, Name, link_local_of};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
-/// What [`Registry::allow`] and [`Registry::disallow`] found.
+/// What came of a wish about an instance that must be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Allowance {
-    /// The list changed.
+pub enum Amendment {
+    /// The instance changed.
     Changed,
     /// It was so already.
     AsItWas,
@@ -38,8 +38,8 @@ impl Registry {
         changed
     }
 
-    /// `--initialize`: records the host's own interface, replacing the instance as a whole but for its `allowed`,
-    /// then renames it.
+    /// `--initialize`: records the host's own interface, replacing the instance as a whole but for its `allowed`
+    /// (also its `port`: the host is behind none), then renames it.
     pub fn initialize(&mut self, interface: &HostInterface, name: &Name) -> bool {
         let mut instance = Instance::default();
         instance.set_name(Some(name.clone()));
@@ -77,7 +77,7 @@ impl Registry {
     }
 
     /// `--allow`: adds to what the instance may use besides its own addresses.
-    pub fn allow(&mut self, mac: Mac, net: IpNet) -> Allowance {
+    pub fn allow(&mut self, mac: Mac, net: IpNet) -> Amendment {
         self.change_allowed(mac, |allowed| {
             if !allowed.contains(&net) {
                 allowed.push(net);
@@ -86,19 +86,29 @@ impl Registry {
     }
 
     /// `--disallow`: takes back exactly what `--allow` gave.
-    pub fn disallow(&mut self, mac: Mac, net: IpNet) -> Allowance {
+    pub fn disallow(&mut self, mac: Mac, net: IpNet) -> Amendment {
         self.change_allowed(mac, |allowed| allowed.retain(|other| *other != net))
     }
 
-    fn change_allowed(&mut self, mac: Mac, change: impl FnOnce(&mut Vec<IpNet>)) -> Allowance {
-        let Some(instance) = self.instances.get_mut(&mac) else { return Allowance::NoSuchInstance };
+    /// `--port`, and with `None` `--no-port`: the bridge port that the instance sits behind. Others may sit behind it too.
+    pub fn set_port(&mut self, mac: Mac, port: Option<IfName>) -> Amendment {
+        let Some(instance) = self.instances.get_mut(&mac) else { return Amendment::NoSuchInstance };
+        if instance.port() == port {
+            return Amendment::AsItWas;
+        }
+        instance.set_port(port);
+        Amendment::Changed
+    }
+
+    fn change_allowed(&mut self, mac: Mac, change: impl FnOnce(&mut Vec<IpNet>)) -> Amendment {
+        let Some(instance) = self.instances.get_mut(&mac) else { return Amendment::NoSuchInstance };
         let mut allowed = instance.allowed().to_vec();
         change(&mut allowed);
         if allowed == instance.allowed() {
-            return Allowance::AsItWas;
+            return Amendment::AsItWas;
         }
         instance.set_allowed(allowed);
-        Allowance::Changed
+        Amendment::Changed
     }
 
     fn has_name(&self, name: &Name) -> bool {

@@ -12,5 +12,5 @@ pub mod probe;
 pub mod store;
 pub mod wire;
 
-pub use merge::Allowance;
+pub use merge::Amendment;
 pub use model::{HostInterface, Instance, Registry};

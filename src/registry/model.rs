@@ -1,4 +1,4 @@
-use crate::net::{Mac, Name, V6Class};
+use crate::net::{IfName, Mac, Name, V6Class};
 use indexmap::IndexMap;
 use ipnet::IpNet;
 use rustc_hash::{FxBuildHasher, FxHashSet};
@@ -55,6 +55,7 @@ pub struct Instance {
     ipv6_ula: Option<Ipv6Addr>,
     ipv6_lla: Option<Ipv6Addr>,
     allowed: Vec<IpNet>,
+    port: Option<IfName>,
     pub(super) fields: Vec<Field>,
 }
 
@@ -87,6 +88,7 @@ pub(super) enum Key {
     Ipv6Ula,
     Ipv6Lla,
     Allowed,
+    Port,
 }
 
 impl Key {
@@ -98,6 +100,7 @@ impl Key {
             "ipv6_ula" => Self::Ipv6Ula,
             "ipv6_lla" => Self::Ipv6Lla,
             "allowed" => Self::Allowed,
+            "port" => Self::Port,
             _ => return None,
         })
     }
@@ -110,6 +113,7 @@ impl Key {
             Self::Ipv6Ula => "ipv6_ula",
             Self::Ipv6Lla => "ipv6_lla",
             Self::Allowed => "allowed",
+            Self::Port => "port",
         }
     }
 
@@ -148,6 +152,12 @@ impl Instance {
     /// Further addresses and prefixes that the instance may use.
     pub fn allowed(&self) -> &[IpNet] {
         &self.allowed
+    }
+
+    /// The bridge port that the instance sits behind, if it is known. Several may sit behind one: containers on a bridge
+    /// inside a virtual machine.
+    pub fn port(&self) -> Option<IfName> {
+        self.port
     }
 
     /// Whether `add` and `old` would store nothing for this address: the instance has it already, or no field takes such
@@ -208,6 +218,16 @@ impl Instance {
         }
     }
 
+    /// Sets the bridge port; `None` leaves no field.
+    pub(super) fn set_port(&mut self, port: Option<IfName>) {
+        self.port = port;
+        if self.port.is_none() {
+            self.clear(Key::Port);
+        } else {
+            self.place(Key::Port);
+        }
+    }
+
     /// The value of a known field as one of the edge's types, put in by the parser.
     pub(super) fn parsed(&mut self, value: Parsed) {
         let key = match value {
@@ -227,6 +247,10 @@ impl Instance {
                 self.allowed = allowed;
                 Key::Allowed
             }
+            Parsed::Port(port) => {
+                self.port = Some(port);
+                Key::Port
+            }
         };
         self.fields.push(Field::Known(key));
     }
@@ -237,7 +261,7 @@ impl Instance {
             Key::Ipv6Gua => self.ipv6_gua.map(IpAddr::V6),
             Key::Ipv6Ula => self.ipv6_ula.map(IpAddr::V6),
             Key::Ipv6Lla => self.ipv6_lla.map(IpAddr::V6),
-            Key::Name | Key::Allowed => None,
+            Key::Name | Key::Allowed | Key::Port => None,
         }
     }
 
@@ -260,6 +284,7 @@ impl Instance {
             Key::Ipv4 => self.ipv4 = None,
             Key::Ipv6Gua | Key::Ipv6Ula | Key::Ipv6Lla => *self.ipv6_mut(key) = None,
             Key::Allowed => self.allowed = Vec::new(),
+            Key::Port => self.port = None,
         }
         self.fields.retain(|field| !field.is(key));
     }
@@ -279,6 +304,7 @@ pub(super) enum Parsed {
     Ipv4(Ipv4Addr),
     Ipv6(Key, Ipv6Addr),
     Allowed(Vec<IpNet>),
+    Port(IfName),
 }
 
 /// A network interface of this host as `--initialize` records it.

@@ -147,6 +147,12 @@ fn print_value(text: &mut String, instance: &Instance, key: Key) {
             }
             text.push_str("\n    ]");
         }
+        Key::Port => {
+            if let Some(port) = instance.port() {
+                // No character that JSON would escape can be in it.
+                let _ = write!(text, "\"{port}\"");
+            }
+        }
         _ => {
             if let Some(address) = instance.address(key) {
                 text.push('"');
@@ -240,7 +246,7 @@ impl<'de> Visitor<'de> for InstanceVisitor {
     type Value = Instance;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an instance (an object with name, ipv4, ipv6_gua, ipv6_ula, ipv6_lla, allowed)")
+        f.write_str("an instance (an object with name, ipv4, ipv6_gua, ipv6_ula, ipv6_lla, allowed, port)")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Instance, A::Error> {
@@ -309,6 +315,7 @@ impl<'de> Visitor<'de> for KnownValue {
             Key::Ipv4 => "an IPv4 address",
             Key::Ipv6Gua | Key::Ipv6Ula | Key::Ipv6Lla => "an IPv6 address",
             Key::Allowed => "a list of addresses and prefixes",
+            Key::Port => "an interface name",
         };
         write!(f, "{what} in \"{}\"", self.0.as_str())
     }
@@ -329,6 +336,10 @@ impl<'de> Visitor<'de> for KnownValue {
                 Err(error) => Err(wrong(&format_args!("is no name: {error}"))),
             },
             (_, "") => none("\"\""),
+            (Key::Port, _) => match text.parse() {
+                Ok(port) => Ok(Ok(Parsed::Port(port))),
+                Err(error) => Err(wrong(&format_args!("is no interface name: {error}"))),
+            },
             (Key::Ipv4, _) => match text.parse() {
                 Ok(address) => Ok(Ok(Parsed::Ipv4(address))),
                 Err(_) => Err(wrong(&"is no IPv4 address")),
