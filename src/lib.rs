@@ -11,9 +11,11 @@
 //! is the usual case and costs one small read. Otherwise [`registry::wire`] reads the registry, the rules in
 //! `registry::merge` change it, and [`registry::store`] replaces the file in one step and raises the flag.
 //!
-//! `instances-process` answers the flag. [`cli::process`] lowers its options, [`process`] reads the registry and has a
-//! plan made of it. [`plan`] is pure: [`plan::ruleset`] is the model of chains, rules and sets, the files beside it are
-//! one protection each, [`plan::hosts`] is the hosts file. The same registry always gives the same plan.
+//! `instances-process` answers the flag. [`cli::process`] lowers its options, [`process`] reads the registry and
+//! has a plan made of it. [`plan`] is pure: [`plan::ruleset`] is the model of chains, rules and sets, the files
+//! beside it are one protection each, [`plan::hosts`] is the hosts file. Before a bridge is put under protection,
+//! [`plan::uplinks`] looks at its ports, which [`source::bridge_ports`] reads, for an uplink that was forgotten.
+//! The same registry always gives the same plan.
 //!
 //! [`sink`] puts the plan where it takes effect: [`sink::nft_text`] prints it in nft's language,
 //! [`sink::nft_netlink`] loads it into the kernel in one transaction and reads it back, and [`sink::atomic_file`]

@@ -1,17 +1,19 @@
 //! `instances-process`: from the registry to files and kernel.
 
 use crate::cli::print;
-use crate::cli::process::{PROGRAM, Request, Task};
+use crate::cli::process::{PROGRAM, Request, Task, Uplinks};
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::plan::hosts;
 use crate::plan::policy::{self, Hooking};
 use crate::plan::ruleset::{Chain, Ruleset, Table};
+use crate::plan::uplinks;
 use crate::registry::Registry;
 use crate::registry::lock::Lock;
 use crate::registry::store::{self, Version};
 use crate::sink::nft_netlink::apply::{self, Applied, Failure};
 use crate::sink::{atomic_file, nft_text};
+use crate::source::bridge_ports;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -33,6 +35,12 @@ pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Resu
     }
     for left_out in &request.left_out {
         let _ = writeln!(news, "{left_out}");
+    }
+    match untrusted_uplinks(request)? {
+        // It changes nothing, so there is nothing to keep from happening.
+        Some(refusal) if request.task == Task::Check => drop(writeln!(news, "{PROGRAM}: {refusal}")),
+        Some(refusal) => return Err(refusal),
+        None => {}
     }
     if request.task == Task::Check {
         return check(request, out, news);
@@ -64,6 +72,16 @@ fn refuse_own_files(request: &Request) -> Result<()> {
                 format!("--hosts-to {}: this is {}, a file of ours", request.hosts.display(), other.display());
             Err(Error::new(message).remedy("choose another place"))
         }
+    }
+}
+
+/// Why the bridges must not be protected as they are asked to be, if there is a reason.
+fn untrusted_uplinks(request: &Request) -> Result<Option<Error>> {
+    match (&request.wishes.hook, request.uplinks) {
+        (Hooking::Protect { bridges, trusted_ports }, Uplinks::MustBeTrusted) => {
+            Ok(uplinks::refusal(&bridge_ports::read()?, bridges, trusted_ports))
+        }
+        _ => Ok(None),
     }
 }
 

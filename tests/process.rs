@@ -346,9 +346,25 @@ fn what_only_the_kernel_understands_needs_apply() {
         let ended = one().process(&[&["--force"], &option[..]].concat());
         assert!(ended.status == Some(2) && ended.err.contains("--apply"), "{option:?}: {}", ended.err);
     }
+    let ended = one().process(&["--force", "--apply", "--trusted-port", "eth0"]);
+    assert!(ended.status == Some(2) && ended.err.contains("--hook"), "{}", ended.err);
     for hook in ["*,br0", "none,br0", "br0,", "", "br*", "a b", "a/b"] {
         let ended = one().process(&["--force", "--apply", "--hook", hook]);
         assert_eq!(ended.status, Some(2), "{hook:?}: {}", ended.err);
+    }
+}
+
+#[test]
+fn no_trusted_port_is_said_alone() {
+    for (arguments, why) in [
+        (&["--hook", "*", "--trusted-port", "none,eth0"][..], "none stands alone"),
+        (&["--hook", "*", "--trusted-port", "eth0", "--trusted-port", "none"], "none stands alone"),
+        (&["--hook", "*", "--trusted-port", "none,none"], "none stands alone"),
+        (&["--hook", "none", "--trusted-port", "none"], "no meaning with --hook none"),
+        (&["--hook", "none", "--trusted-port", "eth0"], "no meaning with --hook none"),
+    ] {
+        let ended = one().process(&[&["--force", "--apply"], arguments].concat());
+        assert!(ended.refused().contains(why), "{arguments:?}: {}", ended.err);
     }
 }
 

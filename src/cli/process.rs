@@ -45,7 +45,7 @@ pub struct Arguments {
     #[arg(long, value_name = "BRIDGE,...", value_parser = hook, requires = "apply")]
     pub hook: Option<Hook>,
 
-    /// Let everything pass that comes in by these ports (uplinks); only with --hook
+    /// Let everything pass that comes in by these ports: all uplinks; none: check what comes in by uplinks too; only with --hook
     #[arg(long, value_name = "IFNAME,...", value_delimiter = ',', requires = "hook")]
     pub trusted_port: Vec<IfName>,
 
@@ -78,6 +78,15 @@ pub enum Hook {
     Bridges(Bridges),
 }
 
+/// Whether an uplink may be protected like any other port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uplinks {
+    /// Only if it is trusted: whoever forgets one would cut the bridge off.
+    MustBeTrusted,
+    /// Yes, `--trusted-port none` says.
+    Protected,
+}
+
 const AFTER_HELP: &str = "\
 Environment:
   INSTANCES_BASE_PATH     base of all paths [default: /var/lib/misc/instances]
@@ -98,7 +107,7 @@ Exit status: 0 done, 1 failed or (--check) differs, 2 usage, 10 no update was de
 Examples:
   instances-process                                 the three files, if there was an update
   instances-process -f --apply --hook br0 --trusted-port eth0 --hosts-to /var/lib/instances/hosts
-  instances-process --check --apply --hook br0      does the kernel still hold the policy?
+  instances-process --check --apply --hook br0 --trusted-port eth0     does the kernel still hold the policy?
 ";
 
 /// What is to be done with the plan.
@@ -123,6 +132,8 @@ pub struct Request {
     pub emit: bool,
     /// Whether they go to the kernel.
     pub apply: bool,
+    /// What is done about uplinks that are not trusted.
+    pub uplinks: Uplinks,
     /// Where the hosts file goes.
     pub hosts: PathBuf,
     /// The domains of names.
@@ -157,10 +168,11 @@ impl Arguments {
                 .ok()
         });
         let set_names = listed(environment, "INSTANCES_ADDRESS_SETS", "host", |text| set_name(text, &mut left_out));
+        let (uplinks, trusted_ports) = trusted_ports(self.trusted_port)?;
         let hook = match self.hook {
             None => Hooking::LeaveAsIs,
-            Some(Hook::Bridges(bridges)) => Hooking::Protect { bridges, trusted_ports: self.trusted_port },
-            Some(Hook::None) if self.trusted_port.is_empty() => Hooking::Remove,
+            Some(Hook::Bridges(bridges)) => Hooking::Protect { bridges, trusted_ports },
+            Some(Hook::None) if trusted_ports.is_empty() && uplinks == Uplinks::MustBeTrusted => Hooking::Remove,
             Some(Hook::None) => return Err(Error::new("--trusted-port has no meaning with --hook none")),
         };
         let wishes = Wishes { table, set_names, hook, sets_into: self.sets_into };
@@ -170,7 +182,7 @@ impl Arguments {
             (false, true) => Task::ForceProcess,
             (false, false) => Task::ProcessUpdate,
         };
-        Ok(Request { paths, task, emit, apply: self.apply, hosts, domains, wishes, left_out })
+        Ok(Request { paths, task, emit, apply: self.apply, uplinks, hosts, domains, wishes, left_out })
     }
 }
 
@@ -215,6 +227,17 @@ fn bridge(name: &str) -> Result<IfName, String> {
     match name {
         "*" | "none" => Err(format!("{name} stands alone, not in a list")),
         _ => name.parse().map_err(|why: InvalidIfName| format!("\"{}\": {why}", Shown(name))),
+    }
+}
+
+/// What `--trusted-port` says about uplinks, and the ports that it names.
+fn trusted_ports(named: Vec<IfName>) -> Result<(Uplinks, Vec<IfName>)> {
+    match named.as_slice() {
+        [only] if only.as_str() == "none" => Ok((Uplinks::Protected, Vec::new())),
+        several if several.iter().any(|port| port.as_str() == "none") => {
+            Err(Error::new("--trusted-port: none stands alone, not in a list"))
+        }
+        _ => Ok((Uplinks::MustBeTrusted, named)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A network interface of this host, read through rtnetlink (linux/rtnetlink.h, linux/if_addr.h).
 
+use super::rtnetlink::{IFINFOMSG, IFLA_IFNAME, RTM_GETLINK, again, host_number, in_words};
 use crate::error::{Error, Result};
 use crate::net::{IfName, Mac, V6Class};
 use crate::netlink::{Attributes, Connection, DumpError};
@@ -55,33 +56,11 @@ fn recorded(addresses: &[InterfaceAddress]) -> Vec<IpAddr> {
     ipv4.into_iter().chain(ipv6).map(|address| address.address).collect()
 }
 
-/// Repeats a dump that was overtaken by changes, a few times.
-fn again<T>(mut dump: impl FnMut() -> Result<T, DumpError>) -> Result<T, DumpError> {
-    for _ in 0..9 {
-        match dump() {
-            Err(DumpError::Interrupted) => {}
-            ended => return ended,
-        }
-    }
-    dump()
-}
-
-fn in_words(error: DumpError) -> String {
-    match error {
-        DumpError::Interrupted => "it changes all the time".to_owned(),
-        DumpError::Io(error) => crate::error::in_words(&error),
-    }
-}
-
-const RTM_GETLINK: u16 = 18;
 const RTM_GETADDR: u16 = 22;
 const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_FLAGS: u16 = 8;
-/// struct ifinfomsg.
-const IFINFOMSG: usize = 16;
 /// struct ifaddrmsg.
 const IFADDRMSG: usize = 8;
 
@@ -128,10 +107,6 @@ fn address(attributes: &Attributes) -> Option<InterfaceAddress> {
     let address = v4.or_else(|_| octets.try_into().map(|octets: [u8; 16]| IpAddr::V6(Ipv6Addr::from(octets))));
     let flags = attributes.get(IFA_FLAGS).and_then(|flags| host_number(flags, 0)).unwrap_or_default();
     Some(InterfaceAddress { address: address.ok()?, flags })
-}
-
-fn host_number(bytes: &[u8], offset: usize) -> Option<u32> {
-    bytes.get(offset..)?.first_chunk().map(|number| u32::from_ne_bytes(*number))
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
 //! Where observations come from. dnsmasq's own come in by the command line ([`crate::cli::update`]).
 
+pub mod bridge_ports;
 pub mod host_iface;
+mod rtnetlink;
