@@ -24,6 +24,9 @@ const TRIES: usize = 20;
 /// Bytes of a file that `--check` reads at least.
 const LARGEST_DIFF: u64 = 64 << 20;
 
+/// Addresses of several instances that are named in full.
+const MOST_CONFLICTS: usize = 3;
+
 /// Does what was asked for. Differences go to `out`, the rest to `news` (standard error).
 ///
 /// # Errors
@@ -97,6 +100,7 @@ fn attempt(request: &Request, news: &mut dyn Write) -> Result<Exit, Failure> {
         return Ok(Exit::NothingToDo);
     }
     let registry = store::read(&request.paths.registry())?.registry;
+    let conflicts = conflicts(&registry);
     let ruleset = policy::ruleset(&registry, &request.wishes);
     let host_lines = write_files(request, &registry, &ruleset)?;
     // The kernel may take seconds, for which dnsmasq's next event must not wait.
@@ -105,6 +109,7 @@ fn attempt(request: &Request, news: &mut dyn Write) -> Result<Exit, Failure> {
     let applied = generation.map(|generation| apply::apply(&ruleset, generation)).transpose()?;
     drop_flag(request, flag)?;
     tell(registry.len(), host_lines, &ruleset, applied, news);
+    let _ = news.write_all(conflicts.as_bytes());
     Ok(Exit::Done)
 }
 
@@ -177,9 +182,20 @@ fn tell(instances: usize, host_lines: usize, ruleset: &Ruleset, applied: Option<
     }
 }
 
+/// Addresses which two instances may use, as lines for a person.
+fn conflicts(registry: &Registry) -> String {
+    let shared = registry.shared_addresses();
+    let mut lines: Vec<_> = shared.iter().take(MOST_CONFLICTS).map(|shared| format!("{PROGRAM}: {shared}\n")).collect();
+    if let Some(more) = shared.len().checked_sub(MOST_CONFLICTS).filter(|more| *more > 0) {
+        lines.push(format!("{PROGRAM}: and {more} more addresses of several MACs; see instances-update --list\n"));
+    }
+    lines.concat()
+}
+
 /// Compares files and kernel with the plan, prints what differs.
 fn check(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Result<Exit> {
     let registry = store::read(&request.paths.registry())?.registry;
+    let _ = news.write_all(conflicts(&registry).as_bytes());
     let ruleset = policy::ruleset(&registry, &request.wishes);
     let lines: Print =
         Box::new(|out| hosts::lines(&registry, &request.domains).try_for_each(|line| writeln!(out, "{line}")));

@@ -355,6 +355,34 @@ fn what_only_the_kernel_understands_needs_apply() {
 }
 
 #[test]
+fn an_address_of_two_macs_is_named_and_processed_all_the_same() {
+    let sandbox = one();
+    sandbox.update(&["add", B, "10.0.0.2", "two"]);
+    sandbox.update(&["--allow", B, "10.0.0.1"]);
+    let warning = format!("instances-process: 10.0.0.1 is registered for 2 MACs: {A}, {B} (allowed)\n");
+    let ended = sandbox.process(&[]);
+    assert_eq!((ended.status, ended.err.split_once('\n').unwrap().1), (Some(0), &*warning));
+    assert!(sandbox.read(".nftables_chains").matches("10.0.0.1 ").count() == 2);
+    let checked = sandbox.process(&["--check"]);
+    assert_eq!((checked.status, checked.out, checked.err), (Some(0), String::new(), warning), "it does not differ");
+}
+
+#[test]
+fn of_many_addresses_of_two_macs_a_few_are_named_and_the_rest_is_counted() {
+    let half = |n: u8| (0..9).map(move |m| format!(r#""02:00:00:00:{n:02x}:{m:02x}": {{"ipv4": "10.0.0.{m}"}}"#));
+    let sandbox = Sandbox::with_registry(format!("{{{}}}", half(0).chain(half(1)).collect::<Vec<_>>().join(",")));
+    let ended = sandbox.process(&["-f"]);
+    let lines: Vec<_> = ended.err.lines().skip(1).collect();
+    let mut expected: Vec<_> = (0..3)
+        .map(|m| {
+            format!("instances-process: 10.0.0.{m} is registered for 2 MACs: 02:00:00:00:00:0{m}, 02:00:00:00:01:0{m}")
+        })
+        .collect();
+    expected.push("instances-process: and 6 more addresses of several MACs; see instances-update --list".to_owned());
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn no_trusted_port_is_said_alone() {
     for (arguments, why) in [
         (&["--hook", "*", "--trusted-port", "none,eth0"][..], "none stands alone"),

@@ -99,7 +99,8 @@ fn sets_to_the_byte() {
 
 #[test]
 fn the_summary_counts_what_was_written() {
-    let expected = "Loading: 5 instances; saving: 5 host addresses, 11 nftables rules, 10 nftables sets; done\n";
+    let expected = "Loading: 5 instances; saving: 5 host addresses, 11 nftables rules, 10 nftables sets; done\n\
+        instances-process: 10.0.0.1 is registered for 2 MACs: 11:22:33:44:55:01, 11:22:33:44:55:05\n";
     Sandbox::with_registry(REGISTRY).process(&["-f"]).said(expected);
 }
 

@@ -35,14 +35,9 @@ impl Registry {
     /// Whether no `ipv4`, `ipv6_gua` or `ipv6_ula` is held by two instances. Always so after [`Registry::observe`] alone;
     /// an edited file may break it.
     pub fn addresses_are_unique(&self) -> bool {
-        // As 128 bits: several times faster to hash than `IpAddr`.
-        let bits = |address| match address {
-            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-            IpAddr::V6(address) => address.to_bits(),
-        };
         let mut seen = FxHashSet::with_capacity_and_hasher(3 * self.len(), FxBuildHasher);
         let addresses = self.instances.values().flat_map(Instance::exclusive).filter_map(|(_, address)| address);
-        addresses.map(bits).all(|address| seen.insert(address))
+        addresses.map(super::shared::bits).all(|address| seen.insert(address))
     }
 }
 
