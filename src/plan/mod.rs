@@ -1,7 +1,8 @@
 //! From registry to policy: what the kernel and the files should hold. No I/O, no clock.
 //!
 //! [`ruleset`] is the model. [`arp`] and [`ndp`] are the protections, [`address_sets`] the sets for people's own rules,
-//! [`hooks`] puts the protections in force, [`uplinks`] says where that would be a mistake, [`hosts`] is the hosts file. [`policy`] puts them together.
+//! [`hooks`] puts the protections in force, [`uplinks`] says where that would be a mistake, [`hosts`] is the hosts file.
+//! [`policy`] puts them together.
 
 pub mod address_sets;
 pub mod arp;

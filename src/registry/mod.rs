@@ -1,8 +1,8 @@
 //! The registry: `P.json`, its lock, and the rules by which observations change it.
 //!
 //! [`model`] is what the file means, [`wire`] how it is spelled, [`merge`] what the actions do to it, [`lock`] who may
-//! touch it, [`store`] how it is read and replaced, [`shared`] what two instances claim, [`probe`] how an event that changes nothing is recognised without
-//! reading it.
+//! touch it, [`store`] how it is read and replaced, [`shared`] what two instances claim, [`probe`] how an event that
+//! changes nothing is recognised without reading it.
 
 pub mod lock;
 mod merge;
