@@ -242,3 +242,105 @@ impl AsFd for Commits {
         self.socket.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::Writer;
+    use crate::plan::policy::{Hooking, Wishes, ruleset};
+    use crate::plan::ruleset::Family;
+    use crate::registry::Registry;
+
+    const BRIDGE: u8 = 7;
+    const INET: u8 = 1;
+
+    /// A follower that knows our policy to be held in generation 10.
+    fn follower() -> Follower {
+        let table = "instances".parse().expect("a name");
+        let sets_into = vec![(Family::Inet, "filter".parse().expect("a name"))];
+        let wishes = Wishes { table, set_names: vec![], hook: Hooking::Remove, sets_into };
+        let registry = Registry::default();
+        let mut follower = Follower::default();
+        follower.hold(Ours::of(&ruleset(&registry, &wishes)), 10);
+        follower
+    }
+
+    fn message(kind: u16, family: u8, attributes: impl FnOnce(&mut Writer)) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.message(kernel::SUBSYSTEM | kind, 0, 0, &[family, 0, 0, 0], attributes);
+        writer.finish().expect("fits")
+    }
+
+    fn about(kind: u16, family: u8, table: &str, (attribute, name): (u16, &str)) -> Vec<u8> {
+        message(kind, family, |writer| {
+            writer.text(TABLE, table);
+            writer.text(attribute, name);
+        })
+    }
+
+    fn generation(id: u32) -> Vec<u8> {
+        message(NEWGEN & 0xff, 0, |writer| {
+            writer.number(kernel::GEN_ID, id);
+            writer.number(GEN_PROC_PID, 4711);
+            writer.text(GEN_PROC_NAME, "nft");
+        })
+    }
+
+    /// Whether a foreign commit of this one message concerns us.
+    fn concerns(what: Vec<u8>) -> bool {
+        let mut follower = follower();
+        assert!(!follower.see(&what), "before the commit is complete");
+        let concerns = follower.see(&generation(11));
+        assert_eq!(follower.held(), Some(if concerns { 10 } else { 11 }));
+        assert_eq!(follower.by().map(ToString::to_string), concerns.then(|| "nft (process 4711)".to_owned()));
+        concerns
+    }
+
+    #[test]
+    fn commits_to_what_is_ours_concern_us_and_others_do_not() {
+        let (chain, rule, set) = (3, 2, 2);
+        assert!(concerns(about(2, BRIDGE, "instances", (9, ""))), "table deleted");
+        assert!(!concerns(about(2, INET, "instances", (9, ""))), "another family's");
+        assert!(concerns(about(5, BRIDGE, "instances", (chain, "instances_drop_arp"))), "chain deleted");
+        assert!(!concerns(about(3, BRIDGE, "instances", (chain, "forward"))), "a chain of theirs");
+        assert!(concerns(about(8, BRIDGE, "instances", (rule, "instances_drop_ndp"))), "rule deleted");
+        assert!(
+            concerns(about(6, BRIDGE, "instances", (rule, "instances_forward"))),
+            "rule in a chain that must not be"
+        );
+        assert!(!concerns(about(8, BRIDGE, "instances", (rule, "forward"))), "a rule of theirs");
+        assert!(concerns(about(14, BRIDGE, "instances", (set, "all_v4.instance"))), "element deleted");
+        assert!(concerns(about(12, INET, "filter", (set, "all_v4.instance"))), "element added elsewhere");
+        assert!(concerns(about(12, INET, "filter", (set, "retired.v4.instance"))), "a set that is kept empty");
+        assert!(!concerns(about(12, INET, "filter", (set, "banned"))), "a set of theirs");
+        assert!(!concerns(about(18, BRIDGE, "instances", (2, "counter"))), "a stateful object");
+    }
+
+    #[test]
+    fn our_own_commits_do_not_wake_us() {
+        let mut follower = follower();
+        for id in [9, 10] {
+            assert!(!follower.see(&about(6, BRIDGE, "instances", (2, "instances_drop_arp"))));
+            assert!(!follower.see(&generation(id)));
+        }
+        // And what they touched is not laid to the next one's charge.
+        assert!(!follower.see(&generation(11)));
+        assert_eq!(follower.held(), Some(11));
+    }
+
+    #[test]
+    fn a_gap_or_a_loss_is_not_trusted() {
+        assert!(follower().see(&generation(12)));
+        let mut follower = follower();
+        follower.lose();
+        assert!(follower.see(&generation(11)));
+    }
+
+    #[test]
+    fn generations_may_wrap() {
+        let mut follower = follower();
+        follower.held = Some(u32::MAX);
+        assert!(!follower.see(&generation(u32::MAX - 1)));
+        assert!(follower.see(&generation(1)), "0 is left out, which looks like a gap");
+    }
+}

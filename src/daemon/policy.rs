@@ -10,6 +10,7 @@ use crate::cli::process::Request;
 use crate::error::{Error, Result, in_words};
 use crate::netlink::{Connection, DumpError, Writer};
 use crate::plan::policy;
+use crate::plan::ruleset::Ruleset;
 use crate::process::{drop_flag, tell, write_files};
 use crate::registry::Registry;
 use crate::registry::lock::Lock;
@@ -31,7 +32,7 @@ struct Accepted {
     registry: Registry,
     /// Of its file, if there was one.
     version: Option<Version>,
-    /// Whether the files were made of it, too.
+    /// Whether everything else was made of it, too.
     is_written: bool,
 }
 
@@ -101,7 +102,10 @@ impl<'a> Policy<'a> {
         }
         if work.kernel && progress.kernel == Part::NotSeen {
             progress.kernel = match &self.accepted {
-                Some(accepted) => part(&load(self.request, &accepted.registry, generation, follower)?),
+                Some(accepted) => {
+                    let ruleset = policy::ruleset(&accepted.registry, &self.request.wishes);
+                    part(&load(&ruleset, generation, follower)?)
+                }
                 // There is nothing to restore; the registry is tried again.
                 None => Part::Held,
             };
@@ -130,57 +134,65 @@ impl<'a> Policy<'a> {
             progress.registry = Part::Held;
             return Ok(());
         }
+        // Without the lock, whose file would be made anew in a folder that is just being removed.
+        self.refuse_missing()?;
         let lock = Lock::acquire(&paths.lock())?;
         let flag = Version::at(&paths.flag());
         let snapshot = store::read(&paths.registry())?;
         // Nobody waits for the kernel.
         drop(lock);
         let (registry, version) = (snapshot.registry, snapshot.layout.map(|layout| layout.version));
-        self.refuse_emptied(&registry, version, flag.is_some() || work.reload)?;
+        if registry.is_empty() && flag.is_none() && !work.reload {
+            self.refuse_emptied()?;
+        }
 
-        let applied = load(request, &registry, generation, follower)?;
+        let ruleset = policy::ruleset(&registry, &request.wishes);
+        let applied = load(&ruleset, generation, follower)?;
         progress.kernel = part(&applied);
         // Protection first: the files are for names.
-        self.accepted = Some(Accepted { registry, version, is_written: false });
-        let Some(accepted) = &mut self.accepted else { return Ok(()) };
-        let ruleset = policy::ruleset(&accepted.registry, &request.wishes);
-        let lock = Lock::acquire(&paths.lock())?;
-        let host_lines = write_files(request, &accepted.registry, &ruleset)?;
-        drop(lock);
-        accepted.is_written = true;
-        drop_flag(request, flag)?;
+        let written = Lock::acquire(&paths.lock()).and_then(|_lock| write_files(request, &registry, &ruleset));
+        let finished = written.and_then(|host_lines| drop_flag(request, flag).map(|()| host_lines));
+        if let Ok(host_lines) = &finished {
+            let idle = std::mem::replace(&mut self.idle, applied.idle.clone());
+            let idle = applied.idle.filter(|why| idle.as_ref() != Some(why));
+            tell(registry.len(), *host_lines, &ruleset, Some(Applied { idle, ..applied }), news);
+        }
+        self.accepted = Some(Accepted { registry, version, is_written: finished.is_ok() });
+        finished?;
         progress.registry = Part::Changed;
-
-        let idle = std::mem::replace(&mut self.idle, applied.idle.clone());
-        let idle = applied.idle.filter(|why| idle.as_ref() != Some(why));
-        tell(accepted.registry.len(), host_lines, &ruleset, Some(Applied { idle, ..applied }), news);
         Ok(())
     }
 
-    /// A registry from which all instances are gone at once is believed only if somebody says so, by the flag or by
-    /// asking to read anew. One that is not there is not believed at all, unless there never was one.
-    fn refuse_emptied(&self, registry: &Registry, version: Option<Version>, is_meant: bool) -> Result<()> {
+    /// A registry that is not there is not believed, unless there never was one.
+    fn refuse_missing(&self) -> Result<()> {
         let path = self.request.paths.registry();
+        if Version::at(&path).is_some() || !self.is_in_force()? {
+            return Ok(());
+        }
         let path = path.display();
-        if version.is_none() && self.is_in_force(registry)? {
-            let error = Error::new(format!("{path} is not there; the policy stays as it is"));
-            return Err(error.remedy(format!("put it back, or for a registry without instances: echo {{}} >{path}")));
-        }
+        let error = Error::new(format!("{path} is not there; the policy stays as it is"));
+        Err(error.remedy(format!("put it back, or for a registry without instances: echo {{}} >{path}")))
+    }
+
+    /// Nor is one from which all instances are gone at once, unless somebody says so by the flag or by asking to read
+    /// anew.
+    fn refuse_emptied(&self) -> Result<()> {
         let had = self.instances().unwrap_or_default();
-        if registry.is_empty() && had > 0 && !is_meant {
-            let message = format!("{path} has lost all of its {had} instances; the policy stays as it is");
-            let flag = self.request.paths.flag();
-            return Err(Error::new(message).remedy(format!("if that is meant: touch {}", flag.display())));
+        if had == 0 {
+            return Ok(());
         }
-        Ok(())
+        let (path, flag) = (self.request.paths.registry(), self.request.paths.flag());
+        let message = format!("{} has lost all of its {had} instances; the policy stays as it is", path.display());
+        Err(Error::new(message).remedy(format!("if that is meant: touch {}", flag.display())))
     }
 
     /// Whether there is a policy with instances, ours or that of who ran before us.
-    fn is_in_force(&self, nothing: &Registry) -> Result<bool> {
+    fn is_in_force(&self) -> Result<bool> {
         if let Some(accepted) = &self.accepted {
             return Ok(accepted.version.is_some());
         }
-        let ruleset = policy::ruleset(nothing, &self.request.wishes);
+        let nothing = Registry::default();
+        let ruleset = policy::ruleset(&nothing, &self.request.wishes);
         let Some(table) = ruleset.tables.first() else { return Ok(false) };
         let failed = |error: io::Error| Error::new(format!("cannot read the kernel's sets: {}", in_words(&error)));
         for set in &table.sets {
@@ -206,13 +218,12 @@ impl<'a> Policy<'a> {
     }
 }
 
-/// Makes the kernel hold the policy of this registry. The only place from which the watch reaches the kernel's ruleset:
-/// what is faster than comparing and loading all of it goes here.
-fn load(request: &Request, registry: &Registry, generation: u32, follower: &mut Follower) -> Result<Applied, Failure> {
-    let ruleset = policy::ruleset(registry, &request.wishes);
-    let applied = apply::apply(&ruleset, generation)?;
+/// Makes the kernel hold this ruleset. The only place from which the watch reaches the kernel's: what is faster than
+/// comparing and loading all of it goes here.
+fn load(ruleset: &Ruleset, generation: u32, follower: &mut Follower) -> Result<Applied, Failure> {
+    let applied = apply::apply(ruleset, generation)?;
     let held = if applied.loaded { after(generation) } else { generation };
-    follower.hold(Ours::of(&ruleset), held);
+    follower.hold(Ours::of(ruleset), held);
     Ok(applied)
 }
 

@@ -232,7 +232,214 @@ impl Schedule {
             self.reload |= work.reload;
             self.registry |= work.registry;
             self.kernel |= work.kernel;
+            if !work.registry {
+                // Perhaps what we had just repaired was changed before we had read it back: a fight.
+                self.repairs.step(now);
+            }
         }
         Verdict { gave_up, ..Verdict::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const fn ms(milliseconds: u64) -> Moment {
+        Duration::from_millis(milliseconds)
+    }
+
+    const REPAIRED: Outcome = Outcome::Ended { registry: Part::NotSeen, kernel: Part::Changed };
+    const UNREADABLE: Outcome = Outcome::Ended { registry: Part::Failed, kernel: Part::NotSeen };
+
+    /// After the first attempt, which found everything in order.
+    fn settled() -> Schedule {
+        let mut schedule = Schedule::default();
+        schedule.note(Event::Reload);
+        let work = schedule.begin(ms(0));
+        assert_eq!(work, Work { registry: true, kernel: true, reload: true });
+        let loaded = Outcome::Ended { registry: Part::Changed, kernel: Part::Changed };
+        assert_eq!(schedule.ended(work, loaded, ms(0), ms(1)), Verdict::default());
+        assert_eq!(schedule.next(ms(1)), Step::Wait(None));
+        schedule
+    }
+
+    /// Attempts whenever something is due until `end`, each of which ends so, after a foreign change each millisecond.
+    fn fought_over(schedule: &mut Schedule, from: u64, to: u64) -> (usize, Vec<Duration>) {
+        let (mut attempts, mut said) = (0, Vec::new());
+        for now in (from..to).map(ms) {
+            schedule.note(Event::Kernel);
+            if schedule.next(now) == Step::Work {
+                attempts += 1;
+                let work = schedule.begin(now);
+                said.extend(schedule.ended(work, REPAIRED, now, now).restored);
+            }
+        }
+        (attempts, said)
+    }
+
+    #[test]
+    fn a_burst_is_one_attempt_and_at_once() {
+        let mut schedule = settled();
+        for _ in 0..1000 {
+            schedule.note(Event::Registry);
+            schedule.note(Event::Kernel);
+        }
+        assert_eq!(schedule.next(ms(5)), Step::Work);
+        let work = schedule.begin(ms(5));
+        assert_eq!(work, Work { registry: true, kernel: true, reload: false });
+        schedule.ended(work, Outcome::Ended { registry: Part::Held, kernel: Part::Held }, ms(5), ms(6));
+        assert_eq!(schedule.next(ms(6)), Step::Wait(None));
+    }
+
+    #[test]
+    fn a_fight_is_fought_ever_more_rarely_and_said_once_per_step() {
+        let mut schedule = settled();
+        let (attempts, said) = fought_over(&mut schedule, 1000, 301_000);
+        // 10 ms to 20.48 s are twelve steps and 41 s; then every 30 s.
+        assert_eq!(said.len(), 13);
+        assert_eq!((said.first(), said.last()), (Some(&SHORTEST), Some(&LONGEST)));
+        assert_eq!(attempts, 12 + 9);
+    }
+
+    #[test]
+    fn peace_makes_the_next_repair_immediate_and_its_pause_short() {
+        let mut schedule = settled();
+        fought_over(&mut schedule, 0, 5000);
+        let later = ms(5000) + LONGEST + PEACE + LONGEST;
+        schedule.note(Event::Kernel);
+        assert_eq!(schedule.next(later), Step::Work);
+        let work = schedule.begin(later);
+        assert_eq!(schedule.ended(work, REPAIRED, later, later).restored, Some(SHORTEST));
+    }
+
+    #[test]
+    fn a_registry_that_is_broken_does_not_delay_a_repair() {
+        let mut schedule = settled();
+        for step in 0..20 {
+            let now = ms(step * 60_000);
+            schedule.note(Event::Registry);
+            let work = schedule.begin(now);
+            schedule.ended(work, UNREADABLE, now, now);
+        }
+        let now = ms(19 * 60_000 + 5);
+        schedule.note(Event::Kernel);
+        assert_eq!(schedule.next(now), Step::Work);
+        assert_eq!(schedule.begin(now), Work { kernel: true, ..Work::default() });
+    }
+
+    #[test]
+    fn what_failed_is_tried_again_and_a_new_version_does_not_wait() {
+        let mut schedule = settled();
+        schedule.note(Event::Registry);
+        let mut now = ms(100);
+        for pause in [10, 20, 40, 80] {
+            assert_eq!(schedule.next(now), Step::Work);
+            let work = schedule.begin(now);
+            schedule.ended(work, UNREADABLE, now, now);
+            assert_eq!(schedule.next(now), Step::Wait(Some(now + ms(pause))));
+            now += ms(pause);
+        }
+        schedule.note(Event::Registry);
+        assert_eq!(schedule.next(now - ms(79)), Step::Work);
+    }
+
+    #[test]
+    fn overtaken_again_and_again_it_gives_up_for_a_while() {
+        let mut schedule = settled();
+        schedule.note(Event::Registry);
+        for attempt in 1..=TRIES {
+            assert_eq!(schedule.next(ms(1)), Step::Work);
+            let work = schedule.begin(ms(1));
+            assert_eq!(schedule.ended(work, Outcome::Overtaken, ms(1), ms(1)).gave_up, attempt == TRIES);
+        }
+        assert_eq!(schedule.next(ms(1)), Step::Wait(Some(ms(11))));
+    }
+
+    #[test]
+    fn comparisons_that_find_nothing_leave_time_for_others() {
+        let mut schedule = settled();
+        schedule.note(Event::Kernel);
+        let work = schedule.begin(ms(100));
+        let held = Outcome::Ended { registry: Part::NotSeen, kernel: Part::Held };
+        schedule.ended(work, held, ms(100), ms(110));
+        schedule.note(Event::Kernel);
+        assert_eq!(schedule.next(ms(110)), Step::Wait(Some(ms(200))));
+    }
+
+    #[derive(Debug, Clone)]
+    enum Happens {
+        Note(Event),
+        Passes(u64),
+        Ends(Outcome),
+    }
+
+    fn happens() -> impl Strategy<Value = Happens> {
+        let part = prop_oneof![Just(Part::Held), Just(Part::Changed), Just(Part::Failed)];
+        let outcome = prop_oneof![
+            1 => Just(Outcome::Overtaken),
+            4 => (part.clone(), part).prop_map(|(registry, kernel)| Outcome::Ended { registry, kernel }),
+        ];
+        prop_oneof![
+            prop_oneof![Just(Event::Registry), Just(Event::Kernel), Just(Event::Reload)].prop_map(Happens::Note),
+            (0_u64..3_000).prop_map(Happens::Passes),
+            outcome.prop_map(Happens::Ends),
+        ]
+    }
+
+    proptest! {
+        /// Whatever happens: a change of the registry is due at once, nothing else later than in 30 s, nothing that was
+        /// noted is forgotten before it was looked at with success, and a schedule at rest has nothing to do.
+        #[test]
+        fn nothing_is_forgotten_and_nothing_waits_too_long(history in proptest::collection::vec(happens(), 0..200)) {
+            let mut schedule = Schedule::default();
+            let mut now = ms(0);
+            let (mut registry, mut kernel, mut fresh) = (false, false, false);
+            for event in history {
+                match event {
+                    Happens::Note(event) => {
+                        schedule.note(event);
+                        registry |= event != Event::Kernel;
+                        kernel |= event != Event::Registry;
+                        fresh |= event != Event::Kernel;
+                    }
+                    Happens::Passes(time) => now += ms(time),
+                    Happens::Ends(outcome) => {
+                        if schedule.next(now) != Step::Work {
+                            continue;
+                        }
+                        let work = schedule.begin(now);
+                        let outcome = match outcome {
+                            Outcome::Ended { registry: _, kernel: part } if !work.registry => {
+                                Outcome::Ended { registry: Part::NotSeen, kernel: part }
+                            }
+                            Outcome::Ended { registry: part, kernel: _ } if !work.kernel => {
+                                Outcome::Ended { registry: part, kernel: Part::NotSeen }
+                            }
+                            outcome => outcome,
+                        };
+                        let verdict = schedule.ended(work, outcome, now, now);
+                        if let Outcome::Ended { registry: read, kernel: loaded } = outcome {
+                            registry &= !matches!(read, Part::Held | Part::Changed);
+                            kernel &= !matches!(loaded, Part::Held | Part::Changed);
+                            kernel |= loaded == Part::Failed;
+                            fresh = false;
+                        } else {
+                            fresh &= !verdict.gave_up;
+                        }
+                    }
+                }
+                match schedule.next(now) {
+                    Step::Work => prop_assert!(registry || kernel),
+                    Step::Wait(None) => prop_assert!(!registry && !kernel),
+                    Step::Wait(Some(due)) => {
+                        prop_assert!((registry || kernel) && !fresh);
+                        prop_assert!(due > now && due <= now + LONGEST);
+                    }
+                    Step::End => prop_assert!(false),
+                }
+            }
+        }
     }
 }

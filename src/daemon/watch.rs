@@ -7,6 +7,7 @@ use super::commits::{Commits, Follower, Seen};
 use super::folder::Folder;
 use super::policy::{Attempt, Policy};
 use super::schedule::{Event, Moment, Outcome, Part, Schedule, Step, Verdict, Work};
+use super::supervisor::Supervisor;
 use crate::cli::process::{PROGRAM, Request};
 use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
@@ -17,7 +18,6 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
-use sd_notify::NotifyState;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ pub fn run(request: &Request, news: &mut dyn Write) -> Result<Exit> {
         follower: Follower::default(),
         policy: Policy::new(request),
         schedule: Schedule::default(),
-        supervisor: Supervisor::default(),
+        supervisor: Supervisor::from_environment(),
         said: Vec::new(),
         next_round: ROUND,
     };
@@ -50,10 +50,11 @@ pub fn run(request: &Request, news: &mut dyn Write) -> Result<Exit> {
     loop {
         watch.take_in()?;
         let now = watch.now();
-        watch.supervisor.beat(now);
+        watch.supervisor.tell(now);
         match watch.schedule.next(now) {
             Step::End => {
-                watch.supervisor.tell(&[NotifyState::Stopping]);
+                watch.supervisor.stopping();
+                watch.supervisor.tell(now);
                 return Ok(Exit::Done);
             }
             Step::Work => watch.work(request, news),
@@ -170,7 +171,7 @@ impl Watch<'_> {
             (None, Some(problem)) => format!("Not in force yet: {problem}"),
             (None, None) => return,
         };
-        self.supervisor.status(&status, instances.is_some());
+        self.supervisor.status(status, instances.is_some());
         if work.reload {
             self.supervisor.reloaded();
         }
@@ -181,7 +182,7 @@ impl Watch<'_> {
 
     /// Waits for events, or for the moment when something is due.
     fn wait(&self, until: Option<Moment>) -> Result<()> {
-        let due = [until, Some(self.next_round), self.supervisor.next_beat()].into_iter().flatten().min();
+        let due = [until, Some(self.next_round), self.supervisor.next(self.now())].into_iter().flatten().min();
         let timeout = due.map(|due| due.saturating_sub(self.now()));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let signals: BorrowedFd = self.signals.as_fd();
@@ -190,64 +191,6 @@ impl Watch<'_> {
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(Error::new(format!("cannot wait for events: {}", in_words(&error.into())))),
-        }
-    }
-}
-
-/// systemd, or whoever else set NOTIFY_SOCKET; see sd_notify(3).
-#[derive(Default)]
-struct Supervisor {
-    is_ready: bool,
-    is_reloading: bool,
-    status: String,
-    next_beat: Option<Moment>,
-}
-
-impl Supervisor {
-    /// That nobody listens is no reason to stop.
-    #[allow(clippy::unused_self, reason = "what is told belongs to the state")]
-    fn tell(&self, states: &[NotifyState]) {
-        let _ = sd_notify::notify(states);
-    }
-
-    /// We are alive.
-    fn beat(&mut self, now: Moment) {
-        let Some(patience) = sd_notify::watchdog_enabled() else { return };
-        if self.next_beat.is_none_or(|next| next <= now) {
-            self.tell(&[NotifyState::Watchdog]);
-            self.next_beat = Some(now + patience / 2);
-        }
-    }
-
-    fn next_beat(&self) -> Option<Moment> {
-        self.next_beat
-    }
-
-    fn status(&mut self, status: &str, is_ready: bool) {
-        let mut states = Vec::new();
-        if status != self.status {
-            status.clone_into(&mut self.status);
-            states.push(NotifyState::Status(status));
-        }
-        if is_ready && !self.is_ready {
-            self.is_ready = true;
-            states.push(NotifyState::Ready);
-        }
-        if !states.is_empty() {
-            self.tell(&states);
-        }
-    }
-
-    fn reloading(&mut self) {
-        self.is_reloading = true;
-        let mut states = vec![NotifyState::Reloading];
-        states.extend(NotifyState::monotonic_usec_now().ok());
-        self.tell(&states);
-    }
-
-    fn reloaded(&mut self) {
-        if std::mem::take(&mut self.is_reloading) && self.is_ready {
-            self.tell(&[NotifyState::Ready]);
         }
     }
 }
