@@ -21,9 +21,13 @@
 //! [`sink::nft_netlink`] loads it into the kernel in one transaction and reads it back, and [`sink::atomic_file`]
 //! replaces files so that nobody ever sees half of one. [`netlink`] is the wire format that both ends speak.
 //!
+//! [`daemon`] is what stays running: `instances-process --watch` does the same whenever the registry or, by somebody
+//! else's hand, the kernel's ruleset changes.
+//!
 //! Failures are one [`error::Error`] each, for a person, and [`exit::Exit`] lists every exit status.
 
 pub mod cli;
+pub mod daemon;
 pub mod error;
 pub mod exit;
 pub mod net;

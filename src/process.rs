@@ -2,6 +2,7 @@
 
 use crate::cli::print;
 use crate::cli::process::{PROGRAM, Request, Task, Uplinks};
+use crate::daemon::watch;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::plan::hosts;
@@ -32,6 +33,9 @@ const MOST_CONFLICTS: usize = 3;
 /// # Errors
 /// One line for a person; the flag stays, the old policy is in force.
 pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Result<Exit> {
+    if request.task == Task::Watch {
+        return watch::run(request, news);
+    }
     refuse_own_files(request)?;
     if request.task == Task::ProcessUpdate && Version::at(&request.paths.flag()).is_none() {
         return Ok(Exit::NothingToDo);
@@ -60,7 +64,7 @@ pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Resu
 }
 
 /// The hosts file must not go where another file of ours is.
-fn refuse_own_files(request: &Request) -> Result<()> {
+pub(crate) fn refuse_own_files(request: &Request) -> Result<()> {
     let paths = &request.paths;
     let place = |path: &Path| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -114,7 +118,7 @@ fn attempt(request: &Request, news: &mut dyn Write) -> Result<Exit, Failure> {
 }
 
 /// Writes the hosts file and, if wanted, the nftables files; the number of lines in the former.
-fn write_files(request: &Request, registry: &Registry, ruleset: &Ruleset) -> Result<usize> {
+pub(crate) fn write_files(request: &Request, registry: &Registry, ruleset: &Ruleset) -> Result<usize> {
     let mut host_lines = 0;
     atomic_file::replace(&request.hosts, |out| {
         hosts::lines(registry, &request.domains).try_for_each(|line| {
@@ -151,7 +155,7 @@ fn protections<'a, 'b>(table: Option<&'b Table<'a>>) -> &'b [Chain<'a>] {
 }
 
 /// Takes the flag down, unless it was raised again since `seen`.
-fn drop_flag(request: &Request, seen: Option<Version>) -> Result<()> {
+pub(crate) fn drop_flag(request: &Request, seen: Option<Version>) -> Result<()> {
     let path = request.paths.flag();
     let _lock = Lock::acquire(&request.paths.lock())?;
     if seen.is_none() || Version::at(&path) != seen {
@@ -160,7 +164,13 @@ fn drop_flag(request: &Request, seen: Option<Version>) -> Result<()> {
     fs::remove_file(&path).map_err(|error| Error::io("remove", &path, &error))
 }
 
-fn tell(instances: usize, host_lines: usize, ruleset: &Ruleset, applied: Option<Applied>, news: &mut dyn Write) {
+pub(crate) fn tell(
+    instances: usize,
+    host_lines: usize,
+    ruleset: &Ruleset,
+    applied: Option<Applied>,
+    news: &mut dyn Write,
+) {
     let Some(table) = ruleset.tables.first() else { return };
     let rules: usize = protections(Some(table)).iter().map(|chain| chain.rules.len()).sum();
     let _ = writeln!(

@@ -32,7 +32,11 @@ fn installed() -> tempfile::TempDir {
                 "\nUnsetEnvironment=INSTANCES_BASE_PATH INSTANCES_BASE_ID\n",
                 "\nEnvironment=INSTANCES_BASE_ID=br1\n",
             )
-            .replace("default/instances", "default/instances-br1");
+            .replace("default/instances", "default/instances-br1")
+            .replace(
+                "instances-process.path instances-process.service",
+                "instances-process-br1.path instances-process-br1.service",
+            );
         assert_ne!(text, of_br1);
         fs::write(folder.path().join(name.replace('.', "-br1.")), of_br1).expect("write a unit");
     }
@@ -66,6 +70,8 @@ fn systemd_finds_nothing_wrong_with_the_units() {
         "instances-process.service",
         "instances-process-br1.path",
         "instances-process-br1.service",
+        "instances-watch.service",
+        "instances-watch-br1.service",
     ];
     for unit in units {
         // The man page is not installed here.
@@ -85,11 +91,13 @@ fn a_mistake_in_a_unit_would_be_found() {
 }
 
 #[test]
-fn the_service_is_confined() {
+fn the_services_are_confined() {
     let folder = installed();
-    let arguments = ["security", "--offline=true", "--threshold=25", "--no-pager", "instances-process.service"];
-    let Some((below, said)) = analyze(folder.path(), &arguments) else { return };
-    assert!(below, "exposure above 2.5: {said}");
+    for unit in ["instances-process.service", "instances-watch.service"] {
+        let arguments = ["security", "--offline=true", "--threshold=25", "--no-pager", unit];
+        let Some((below, said)) = analyze(folder.path(), &arguments) else { return };
+        assert!(below, "{unit}: exposure above 2.5: {said}");
+    }
 }
 
 /// The mistakes that would make the pair of units spin or go blind; see the comments in them.
@@ -103,6 +111,20 @@ fn the_pair_of_units_neither_spins_nor_gives_up() {
     assert!(has("UnsetEnvironment=INSTANCES_BASE_PATH INSTANCES_BASE_ID"), "the flag is that of the path unit");
     let flag = instances::registry::paths::Paths::new(None, None).expect("no id").flag();
     assert!(path.lines().any(|line| line == format!("PathExists={}", flag.display())));
+}
+
+/// The two services are one in two manners: they read the same settings, and may not run side by side.
+#[test]
+fn the_watch_is_the_service_that_stays() {
+    let read = |unit: &str| fs::read_to_string(format!("{UNITS}/{unit}")).expect("a unit");
+    let (process, watch) = (read("instances-process.service"), read("instances-watch.service"));
+    let has = |line: &str| watch.lines().any(|there| there == line);
+    assert!(has("Type=notify") && has("Restart=always") && has("StartLimitIntervalSec=0"), "it must come back");
+    assert!(has("Conflicts=shutdown.target instances-process.path instances-process.service"));
+    for shared in ["Environment=", "EnvironmentFile=", "UnsetEnvironment=", "After=", "CapabilityBoundingSet="] {
+        let line = process.lines().find(|line| line.starts_with(shared)).expect(shared);
+        assert!(has(line), "{line}");
+    }
 }
 
 #[test]

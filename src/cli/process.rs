@@ -60,6 +60,10 @@ pub struct Arguments {
     /// Change nothing: compare the files (and with --apply the kernel) with the plan, print what differs
     #[arg(long)]
     pub check: bool,
+
+    /// Do so at once, stay, and do it again whenever the registry or, by somebody else's hand, the kernel's ruleset changes
+    #[arg(long, requires = "apply", conflicts_with = "check")]
+    pub watch: bool,
 }
 
 /// How a policy is laid out in chains, rules and sets.
@@ -102,12 +106,17 @@ Files (P is the base path):
   P.nftables_chains       written: chains, to be included in a `table bridge`
   P.nftables_sets         written: sets of addresses
 
+Signals (with --watch):
+  SIGHUP                  read everything anew, compare everything
+  SIGTERM, SIGINT         leave; the policy stays in force
+
 Exit status: 0 done, 1 failed or (--check) differs, 2 usage, 10 no update was detected
 
 Examples:
   instances-process                                 the three files, if there was an update
   instances-process -f --apply --hook br0 --trusted-port eth0 --hosts-to /var/lib/instances/hosts
   instances-process --check --apply --hook br0 --trusted-port eth0     does the kernel still hold the policy?
+  instances-process --watch --apply --hook br0 --trusted-port eth0      stay, apply each update, repair what others change
 ";
 
 /// What is to be done with the plan.
@@ -119,6 +128,8 @@ pub enum Task {
     ForceProcess,
     /// Compare files and kernel with it.
     Check,
+    /// Put it there in any case, and stay.
+    Watch,
 }
 
 /// The command line and environment, lowered.
@@ -177,10 +188,11 @@ impl Arguments {
         };
         let wishes = Wishes { table, set_names, hook, sets_into: self.sets_into };
         let emit = self.emit || !self.apply;
-        let task = match (self.check, self.force) {
-            (true, _) => Task::Check,
-            (false, true) => Task::ForceProcess,
-            (false, false) => Task::ProcessUpdate,
+        let task = match (self.check, self.watch, self.force) {
+            (true, ..) => Task::Check,
+            (_, true, _) => Task::Watch,
+            (.., true) => Task::ForceProcess,
+            (.., false) => Task::ProcessUpdate,
         };
         Ok(Request { paths, task, emit, apply: self.apply, uplinks, hosts, domains, wishes, left_out })
     }

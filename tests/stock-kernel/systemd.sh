@@ -74,6 +74,42 @@ check() {
     add 41
     holds guest41
     echo "systemd: started at boot, by an update and by thirty; survived a failure without spinning"
+    check_watch
+}
+
+has() { nft list table bridge instances 2>/dev/null | grep -q "\"$1\""; } # NAME
+is_watching() { is instances-watch.service ActiveState active; }
+
+# The service that stays, in their place.
+check_watch() {
+    trap 'echo "failed: line $LINENO"; systemctl status --no-pager --full "instances-*" nftables' ERR
+    systemctl start instances-watch.service # Type=notify: it has loaded the policy
+    is instances-process.path ActiveState inactive
+    has guest41
+    add 42
+    within_reason has guest42
+    within_reason eval "[ ! -e $registry.updated ]"
+
+    nft flush ruleset
+    within_reason has guest42
+    printf '#!/usr/sbin/nft -f\nflush ruleset\ntable inet theirs { }\n' >/etc/nftables.conf
+    systemctl restart nftables.service
+    nft list table inet theirs >/dev/null
+    within_reason has guest42
+    is_watching
+
+    systemctl reload instances-watch.service
+    within_reason is_watching
+    systemctl kill --signal=KILL instances-watch.service
+    has guest42
+    add 43
+    within_reason has guest43
+    within_reason is_watching
+    systemctl show --value --property=StatusText instances-watch.service | grep -q ' in force$'
+    systemctl stop instances-watch.service
+    is instances-watch.service Result success
+    has guest43
+    echo "systemd: the watch repaired a flush and a restart of nftables.service, came back when killed, left in peace"
 }
 
 if [ "${1-}" = check ]; then
@@ -84,4 +120,5 @@ else
         env container=lab /lib/systemd/systemd --system --unit=check.target --log-target=null --show-status=no </dev/null || true
     cat /run/check.log
     grep -q '^systemd: started' /run/check.log
+    grep -q '^systemd: the watch' /run/check.log
 fi

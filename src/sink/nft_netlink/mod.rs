@@ -91,6 +91,6 @@ fn family_number(family: Family) -> u8 {
 }
 
 /// struct nfgenmsg for a family.
-fn nfgenmsg(family: Family) -> [u8; kernel::NFGENMSG] {
+pub(crate) fn nfgenmsg(family: Family) -> [u8; kernel::NFGENMSG] {
     [family_number(family), 0, 0, 0]
 }

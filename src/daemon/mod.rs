@@ -1,0 +1,10 @@
+//! What stays running. [`watch`] is the loop of `instances-process --watch`; what it does next is decided by
+//! [`schedule`], a value without clock or I/O, from what [`folder`] (inotify), [`commits`] (nf_tables' events) and
+//! signals bring. [`policy`] is one attempt: read, plan, load, write. [`supervisor`] is told about it.
+
+pub mod commits;
+pub mod folder;
+pub mod policy;
+pub mod schedule;
+pub mod supervisor;
+pub mod watch;

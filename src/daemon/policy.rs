@@ -1,0 +1,237 @@
+//! One attempt of the watch: look at the registry, load the kernel, write the files.
+//!
+//! The policy in force was made of a registry that was read whole. It is kept, for as long as there is no newer one that
+//! can be read and that the kernel accepts: a registry that is broken, or not there, takes nothing away, and what
+//! somebody flushes meanwhile is restored from it. What the kernel holds is never remembered but read.
+
+use super::commits::{Follower, Ours};
+use super::schedule::{Outcome, Part, Work};
+use crate::cli::process::Request;
+use crate::error::{Error, Result, in_words};
+use crate::netlink::{Connection, DumpError, Writer};
+use crate::plan::policy;
+use crate::plan::ruleset::Ruleset;
+use crate::process::{drop_flag, tell, write_files};
+use crate::registry::Registry;
+use crate::registry::lock::Lock;
+use crate::registry::store::{self, Version};
+use crate::sink::nft_netlink::apply::{self, Applied, Failure};
+use crate::sink::nft_netlink::{kernel, nfgenmsg};
+use std::io::{self, Write};
+
+/// What the watch keeps between attempts.
+pub struct Policy<'a> {
+    request: &'a Request,
+    accepted: Option<Accepted>,
+    /// Why the policy is loaded but not in force, as it was last said.
+    idle: Option<String>,
+}
+
+/// The registry that the policy was made of.
+struct Accepted {
+    registry: Registry,
+    /// Of its file, if there was one.
+    version: Option<Version>,
+    /// Whether everything else was made of it, too.
+    is_written: bool,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub struct Attempt {
+    /// For the schedule.
+    pub outcome: Outcome,
+    /// For people.
+    pub problems: Vec<Error>,
+}
+
+/// As far as an attempt has come.
+struct Progress {
+    registry: Part,
+    kernel: Part,
+    problems: Vec<Error>,
+}
+
+impl<'a> Policy<'a> {
+    /// Nothing is known yet.
+    pub fn new(request: &'a Request) -> Self {
+        Self { request, accepted: None, idle: None }
+    }
+
+    /// How many instances the policy in force knows, when there is one of ours.
+    pub fn instances(&self) -> Option<usize> {
+        self.accepted.as_ref().map(|accepted| accepted.registry.len())
+    }
+
+    /// Does what there is to do. What was done goes to `news`; that a policy was restored is for the schedule to say.
+    pub fn attempt(&mut self, work: Work, follower: &mut Follower, news: &mut dyn Write) -> Attempt {
+        let mut progress = Progress { registry: Part::NotSeen, kernel: Part::NotSeen, problems: Vec::new() };
+        match self.advance(work, follower, news, &mut progress) {
+            Ok(()) => {
+                let outcome = Outcome::Ended { registry: progress.registry, kernel: progress.kernel };
+                Attempt { outcome, problems: progress.problems }
+            }
+            Err(Failure::Stale) => Attempt { outcome: Outcome::Overtaken, problems: Vec::new() },
+            Err(Failure::Final(error)) => {
+                progress.problems.push(error);
+                let failed = |looked: bool, part| if looked && part == Part::NotSeen { Part::Failed } else { part };
+                let registry = failed(work.registry, progress.registry);
+                let kernel = failed(work.kernel, progress.kernel);
+                Attempt { outcome: Outcome::Ended { registry, kernel }, problems: progress.problems }
+            }
+        }
+    }
+
+    fn advance(
+        &mut self,
+        work: Work,
+        follower: &mut Follower,
+        news: &mut dyn Write,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
+        // Before anything is read: then a commit of somebody else's after the reading makes ours stale.
+        let generation = apply::generation()?;
+        if work.registry || !self.is_current() {
+            match self.renew(work, generation, follower, news, progress) {
+                Err(Failure::Final(error)) => {
+                    progress.registry = Part::Failed;
+                    progress.problems.push(error);
+                }
+                ended => ended?,
+            }
+        }
+        if work.kernel && progress.kernel == Part::NotSeen {
+            progress.kernel = match &self.accepted {
+                Some(accepted) => {
+                    let ruleset = policy::ruleset(&accepted.registry, &self.request.wishes);
+                    part(&load(&ruleset, generation, follower)?)
+                }
+                // There is nothing to restore; the registry is tried again.
+                None => Part::Held,
+            };
+        }
+        Ok(())
+    }
+
+    /// Whether the registry is the one that the policy was made of, and everything was made of it.
+    fn is_current(&self) -> bool {
+        let now = Version::at(&self.request.paths.registry());
+        self.accepted.as_ref().is_some_and(|accepted| accepted.is_written && accepted.version == now)
+    }
+
+    /// Makes policy and files of the registry, if it is a new one or the flag is up.
+    fn renew(
+        &mut self,
+        work: Work,
+        generation: u32,
+        follower: &mut Follower,
+        news: &mut dyn Write,
+        progress: &mut Progress,
+    ) -> Result<(), Failure> {
+        let request = self.request;
+        let paths = &request.paths;
+        if !work.reload && self.is_current() && Version::at(&paths.flag()).is_none() {
+            progress.registry = Part::Held;
+            return Ok(());
+        }
+        // Without the lock, whose file would be made anew in a folder that is just being removed.
+        self.refuse_missing()?;
+        let lock = Lock::acquire(&paths.lock())?;
+        let flag = Version::at(&paths.flag());
+        let snapshot = store::read(&paths.registry())?;
+        // Nobody waits for the kernel.
+        drop(lock);
+        let (registry, version) = (snapshot.registry, snapshot.layout.map(|layout| layout.version));
+        if registry.is_empty() && flag.is_none() && !work.reload {
+            self.refuse_emptied()?;
+        }
+
+        let ruleset = policy::ruleset(&registry, &request.wishes);
+        let applied = load(&ruleset, generation, follower)?;
+        progress.kernel = part(&applied);
+        // Protection first: the files are for names.
+        let written = Lock::acquire(&paths.lock()).and_then(|_lock| write_files(request, &registry, &ruleset));
+        let finished = written.and_then(|host_lines| drop_flag(request, flag).map(|()| host_lines));
+        if let Ok(host_lines) = &finished {
+            let idle = std::mem::replace(&mut self.idle, applied.idle.clone());
+            let idle = applied.idle.filter(|why| idle.as_ref() != Some(why));
+            tell(registry.len(), *host_lines, &ruleset, Some(Applied { idle, ..applied }), news);
+        }
+        self.accepted = Some(Accepted { registry, version, is_written: finished.is_ok() });
+        finished?;
+        progress.registry = Part::Changed;
+        Ok(())
+    }
+
+    /// A registry that is not there is not believed, unless there never was one.
+    fn refuse_missing(&self) -> Result<()> {
+        let path = self.request.paths.registry();
+        if Version::at(&path).is_some() || !self.is_in_force()? {
+            return Ok(());
+        }
+        let path = path.display();
+        let error = Error::new(format!("{path} is not there; the policy stays as it is"));
+        Err(error.remedy(format!("put it back, or for a registry without instances: echo {{}} >{path}")))
+    }
+
+    /// Nor is one from which all instances are gone at once, unless somebody says so by the flag or by asking to read
+    /// anew.
+    fn refuse_emptied(&self) -> Result<()> {
+        let had = self.instances().unwrap_or_default();
+        if had == 0 {
+            return Ok(());
+        }
+        let (path, flag) = (self.request.paths.registry(), self.request.paths.flag());
+        let message = format!("{} has lost all of its {had} instances; the policy stays as it is", path.display());
+        Err(Error::new(message).remedy(format!("if that is meant: touch {}", flag.display())))
+    }
+
+    /// Whether there is a policy with instances, ours or that of who ran before us.
+    fn is_in_force(&self) -> Result<bool> {
+        if let Some(accepted) = &self.accepted {
+            return Ok(accepted.version.is_some());
+        }
+        let nothing = Registry::default();
+        let ruleset = policy::ruleset(&nothing, &self.request.wishes);
+        let Some(table) = ruleset.tables.first() else { return Ok(false) };
+        let failed = |error: io::Error| Error::new(format!("cannot read the kernel's sets: {}", in_words(&error)));
+        for set in &table.sets {
+            let mut connection = Connection::open(mnl::Bus::Netfilter).map_err(failed)?;
+            let mut is_filled = false;
+            let which = |request: &mut Writer| {
+                request.text(kernel::SET_ELEM_LIST_TABLE, table.name.as_str());
+                request.text(kernel::SET_ELEM_LIST_SET, set.name.as_str());
+            };
+            let dumped = connection.dump(kernel::GETSETELEM, &nfgenmsg(table.family), which, |answer| {
+                let elements = answer.attributes(kernel::NFGENMSG).nested(kernel::SET_ELEM_LIST_ELEMENTS);
+                is_filled |= answer.kind == kernel::NEWSETELEM && elements.get(kernel::LIST_ELEM).is_some();
+            });
+            match dumped {
+                // Who changes it meanwhile has it.
+                Err(DumpError::Interrupted) => return Ok(true),
+                Err(DumpError::Io(error)) if error.raw_os_error() != Some(libc::ENOENT) => return Err(failed(error)),
+                _ if is_filled => return Ok(true),
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Makes the kernel hold this ruleset. The only place from which the watch reaches the kernel's: what is faster than
+/// comparing and loading all of it goes here.
+fn load(ruleset: &Ruleset, generation: u32, follower: &mut Follower) -> Result<Applied, Failure> {
+    let applied = apply::apply(ruleset, generation)?;
+    let held = if applied.loaded { after(generation) } else { generation };
+    follower.hold(Ours::of(ruleset), held);
+    Ok(applied)
+}
+
+/// The generation that a commit makes: the kernel leaves out 0.
+fn after(generation: u32) -> u32 {
+    generation.checked_add(1).unwrap_or(1)
+}
+
+fn part(applied: &Applied) -> Part {
+    if applied.loaded { Part::Changed } else { Part::Held }
+}

@@ -1,0 +1,513 @@
+//! `instances-process --watch`: what changes is followed, what others change is repaired, what is broken weakens nothing.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "common/frames.rs"]
+mod frames;
+#[path = "common/kernel.rs"]
+mod kernel;
+#[path = "common/netns.rs"]
+mod netns;
+
+use frames::{BROADCAST, Wire, arp_reply};
+use kernel::{DB, Host, bridge_with_guests};
+use netns::{in_new_netns, nft, on_stock_kernel, output, run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+/// How long anything is waited for; whoever needs it has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something holds.
+#[track_caller]
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Waits at most a second, where seconds can be believed.
+#[track_caller]
+fn within_a_second(what: &str, holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    until(what, holds);
+    assert!(on_stock_kernel() || start.elapsed() < Duration::from_secs(1), "{what}: {:?}", start.elapsed());
+}
+
+/// A running watch.
+struct Watch {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    /// All that was said so far.
+    said: Arc<Mutex<Vec<String>>>,
+    supervisor: UnixDatagram,
+}
+
+impl Watch {
+    /// Starts it; [`Self::ready`] waits until it has loaded the policy.
+    fn spawn(host: &Host, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let socket = host.path("notify");
+        let _ = fs::remove_file(&socket);
+        let supervisor = UnixDatagram::bind(&socket).unwrap();
+        supervisor.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut command = host.process(&[&["--watch", "--apply"], arguments].concat());
+        command.env("NOTIFY_SOCKET", &socket).envs(environment.iter().copied());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&said);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                all.lock().unwrap().push(line.clone());
+                let _ = sender.send(line);
+            }
+        });
+        Self { child, lines, said, supervisor }
+    }
+
+    fn ready(host: &Host, arguments: &[&str]) -> Self {
+        let watch = Self::spawn(host, arguments, &[]);
+        watch.told("READY=1");
+        watch
+    }
+
+    /// Waits until systemd is told something.
+    #[track_caller]
+    fn told(&self, wanted: &str) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = match self.supervisor.recv(&mut buffer) {
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => panic!("never told {wanted}: {error}; said: {:?}", self.said()),
+            };
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if text.contains(wanted) {
+                return text;
+            }
+        }
+    }
+
+    /// Waits until it says something.
+    #[track_caller]
+    fn says(&self, wanted: &str) -> String {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) if line.contains(wanted) => return line,
+                Ok(_) => {}
+                Err(_) => panic!("never said {wanted}, but {:?}", self.said()),
+            }
+        }
+    }
+
+    fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// How often it said something so far.
+    fn times(&self, text: &str) -> usize {
+        self.said().iter().filter(|line| line.contains(text)).count()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    fn ends(&mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
+        self.child.wait().unwrap()
+    }
+
+    /// Seconds of processor time.
+    fn processor(&self) -> f64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let behind_name = stat.rsplit(") ").next().unwrap();
+        let fields: Vec<_> = behind_name.split(' ').collect();
+        let ticks: u32 = fields[11..13].iter().map(|ticks| ticks.parse::<u32>().unwrap()).sum();
+        f64::from(ticks) / 100.0
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn update(host: &Host, arguments: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_instances-update"));
+    command.env_clear().env("INSTANCES_BASE_PATH", host.folder.path().join("P"));
+    let output = command.args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What the kernel's table holds, without counters and handles; empty if there is none.
+fn table() -> String {
+    let listed = output("nft", &["--stateless", "list", "table", "bridge", "instances"], "");
+    String::from_utf8(listed.stdout).unwrap()
+}
+
+fn generation() -> u32 {
+    instances::sink::nft_netlink::apply::generation().unwrap()
+}
+
+/// The handle of a rule in our chain.
+fn rule_handle() -> String {
+    let chain = run("nft", &["-a", "list", "chain", "bridge", "instances", "instances_drop_arp"]);
+    let rule = chain.lines().find(|line| line.contains("10.0.0.1")).unwrap();
+    rule.rsplit(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn an_update_reaches_kernel_and_files_and_takes_the_flag_down() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let watch = Watch::ready(&host, &["--hook", "*"]);
+        watch.says("Loading: 2 instances");
+        update(&host, &["add", "02:00:00:00:00:03", "10.0.0.3", "mail"]);
+        within_a_second("the new address in the kernel", || table().contains("10.0.0.3"));
+        watch.says("Loading: 3 instances");
+        until("the flag is down", || !host.path("updated").exists());
+        assert!(fs::read_to_string(host.path("hosts")).unwrap().contains("10.0.0.3 mail"));
+        // What nobody raised a flag for counts, too.
+        host.write(&fs::read_to_string(host.path("json")).unwrap().replace("10.0.0.3", "10.0.0.4"));
+        within_a_second("the edited address in the kernel", || table().contains("10.0.0.4"));
+        watch.told("STATUS=The policy of 3 instances is in force");
+    });
+}
+
+#[test]
+fn a_flag_that_is_touched_is_answered() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let _watch = Watch::ready(&host, &["--hook", "*"]);
+        fs::write(host.path("updated"), "").unwrap();
+        until("the flag is down", || !host.path("updated").exists());
+    });
+}
+
+#[test]
+fn what_others_change_is_restored_within_a_second() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let mut watch = Watch::ready(&host, &["--hook", "*", "--sets-into", "inet:filter"]);
+        let filter = || String::from_utf8(output("nft", &["list", "table", "inet", "filter"], "").stdout).unwrap();
+        let (ours, sets) = (table(), filter());
+        let deeds: [&dyn Fn() -> String; 7] = [
+            &|| "flush ruleset".to_owned(),
+            &|| format!("delete rule bridge instances instances_drop_arp handle {}", rule_handle()),
+            &|| "insert rule bridge instances instances_drop_arp accept".to_owned(),
+            &|| "delete element bridge instances all_v4.instance { 10.0.0.1 }".to_owned(),
+            &|| "add element inet filter all_v4.instance { 10.9.9.9 }".to_owned(),
+            &|| {
+                "flush chain bridge instances instances_forward; delete chain bridge instances instances_forward"
+                    .to_owned()
+            },
+            &|| "delete table bridge instances".to_owned(),
+        ];
+        for deed in deeds {
+            let deed = deed();
+            nft(&deed);
+            within_a_second(&deed, || table() == ours && filter() == sets);
+        }
+        assert!(watch.said().iter().any(|line| line.contains("was changed by nft (process ")), "{:?}", watch.said());
+        assert_eq!(watch.ends(Signal::SIGTERM).code(), Some(0));
+        assert_eq!(table(), ours);
+    });
+}
+
+#[test]
+fn other_people_s_commits_are_left_alone_and_cost_nothing() {
+    in_new_netns(|| {
+        let host = Host::new();
+        nft("table bridge instances { chain theirs { }; set theirs { type ipv4_addr; }; }; table inet filter { }");
+        let watch = Watch::ready(&host, &[]);
+        let (before, said) = (generation(), watch.said().len());
+        for n in 0..50 {
+            nft(&format!(
+                "add element bridge instances theirs {{ 10.1.0.{n} }}; add rule bridge instances theirs accept;
+                          add chain inet filter c{n}"
+            ));
+        }
+        // An update is behind them in the same queue.
+        update(&host, &["add", "02:00:00:00:00:03", "10.0.0.3"]);
+        watch.says("Loading: 3 instances");
+        assert_eq!(generation(), before + 51, "50 of theirs, one of ours");
+        assert!(watch.said().iter().skip(said).all(|line| !line.contains("was changed")), "{:?}", watch.said());
+    });
+}
+
+#[test]
+fn a_registry_that_is_broken_emptied_or_gone_takes_nothing_away() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let watch = Watch::ready(&host, &["--hook", "*"]);
+        let ours = table();
+        let good = fs::read_to_string(host.path("json")).unwrap();
+        let deeds: [(&dyn Fn(), &str); 4] = [
+            (&|| host.write(""), "EOF while parsing"),
+            (&|| host.write("{\"02:00:00:00:00:01\": 7}"), "expected an instance"),
+            (&|| host.write("{}"), "has lost all of its 2 instances; the policy stays as it is"),
+            (&|| fs::remove_file(host.path("json")).unwrap(), "is not there; the policy stays as it is"),
+        ];
+        for (break_it, error) in deeds {
+            break_it();
+            watch.says(error);
+            // Again and again: events that bring nothing new. That they have come shows what comes behind them.
+            for _ in 0..5 {
+                break_it_again(&host, break_it);
+            }
+            nft("flush ruleset");
+            within_a_second("restored while the registry is broken", || table() == ours);
+            host.write(&good);
+            watch.says("Loading: 2 instances");
+            assert_eq!(watch.times(error), 1, "{:?}", watch.said());
+            assert_eq!(table(), ours);
+        }
+        // An emptied registry is believed when its flag is up.
+        host.write("{}");
+        fs::write(host.path("updated"), "").unwrap();
+        watch.says("Loading: 0 instances");
+        assert!(!table().contains("10.0.0.1"));
+    });
+}
+
+fn break_it_again(host: &Host, break_it: &dyn Fn()) {
+    match host.path("json").exists() {
+        true => break_it(),
+        // Something must happen to a file that is gone.
+        false => fs::write(host.path("json.other"), "").unwrap(),
+    }
+}
+
+#[test]
+fn a_registry_that_never_was_is_empty_and_one_that_went_is_not() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let good = fs::read_to_string(host.path("json")).unwrap();
+        fs::remove_file(host.path("json")).unwrap();
+        for _ in 0..2 {
+            // Also the second time, with the table of the first.
+            let watch = Watch::ready(&host, &["--hook", "*"]);
+            assert!(table().contains("chain instances_drop_arp"));
+            drop(watch);
+        }
+        let watch = Watch::ready(&host, &["--hook", "*"]);
+        host.write(&good);
+        watch.says("Loading: 2 instances");
+        drop(watch);
+        let ours = table();
+        fs::remove_file(host.path("json")).unwrap();
+        let watch = Watch::spawn(&host, &["--hook", "*"], &[]);
+        watch.says("P.json is not there; the policy stays as it is");
+        assert_eq!(table(), ours);
+        host.write(&good);
+        watch.told("READY=1");
+        assert_eq!(table(), ours);
+    });
+}
+
+#[test]
+fn what_the_kernel_refuses_leaves_the_old_policy_and_is_tried_again() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let in_the_way = "table inet other { set all_v4.instance { type ether_addr; }; }";
+        nft(in_the_way);
+        let watch = Watch::spawn(&host, &["--hook", "*", "--sets-into", "inet:other"], &[]);
+        watch.says("has a set all_v4.instance already");
+        watch.told("Not in force yet");
+        assert_eq!(table(), "");
+        run("nft", &["delete", "table", "inet", "other"]);
+        watch.told("READY=1");
+        let ours = table();
+        nft(&format!("delete table inet other; {in_the_way}"));
+        watch.says("has a set all_v4.instance already");
+        host.write(&fs::read_to_string(host.path("json")).unwrap().replace("10.0.0.1", "10.0.0.9"));
+        watch.told("stays in force: table inet other has a set");
+        assert_eq!(table(), ours);
+        run("nft", &["delete", "table", "inet", "other"]);
+        watch.says("Loading: 2 instances");
+        assert!(table().contains("10.0.0.9"));
+        assert_eq!(watch.times("has a set all_v4.instance already"), 2, "{:?}", watch.said());
+    });
+}
+
+#[test]
+fn a_fighter_costs_little_and_does_not_win() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let watch = Watch::ready(&host, &["--hook", "*"]);
+        let ours = table();
+        let (start, before, processor) = (Instant::now(), generation(), watch.processor());
+        let mut fights = 0;
+        while start.elapsed() < Duration::from_secs(4) {
+            // Flushing a chain that is empty would be no commit.
+            let fight = "insert rule bridge instances instances_drop_arp accept";
+            fights += u32::from(output("nft", &[fight], "").status.success());
+        }
+        let repairs = generation() - before - fights;
+        // 10, 20, 40 ... ms: the ninth pause ends after 5 s.
+        assert!((2..=9).contains(&repairs), "{repairs} repairs, {fights} fights");
+        assert!(on_stock_kernel() || watch.processor() - processor < 1.0, "{} s", watch.processor() - processor);
+        // Once per step.
+        assert!((1..=9).contains(&watch.times("was changed by nft")), "{:?}", watch.said());
+        until("peace", || table() == ours);
+    });
+}
+
+#[test]
+fn sighup_reads_anew_and_sigterm_leaves_the_policy_in_force() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let mut watch = Watch::ready(&host, &["--hook", "*"]);
+        fs::remove_file(host.path("hosts")).unwrap();
+        watch.signal(Signal::SIGUSR1);
+        watch.signal(Signal::SIGHUP);
+        let reloading = watch.told("RELOADING=1");
+        assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
+        watch.told("READY=1");
+        assert!(host.path("hosts").exists());
+        let ours = table();
+        assert_eq!(watch.ends(Signal::SIGTERM).code(), Some(0));
+        watch.told("STOPPING=1");
+        assert_eq!(table(), ours);
+
+        let mut watch = Watch::ready(&host, &["--hook", "*"]);
+        assert!(watch.said().iter().any(|line| line.contains("held already")), "{:?}", watch.said());
+        assert_eq!(watch.ends(Signal::SIGINT).code(), Some(0));
+    });
+}
+
+#[test]
+fn the_watchdog_is_fed() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let watch = Watch::spawn(&host, &[], &[("WATCHDOG_USEC", "100000")]);
+        for _ in 0..4 {
+            watch.told("WATCHDOG=1");
+        }
+    });
+}
+
+#[test]
+fn killed_and_started_again_it_is_never_open_and_misses_nothing() {
+    in_new_netns(|| {
+        let host = Host::new();
+        bridge_with_guests("br0", ["web", "db"]);
+        let mut watch = Watch::ready(&host, &["--hook", "*"]);
+        let (web, db) = (Wire::open("web"), Wire::open("db"));
+        let spoofed = arp_reply(DB, "10.0.0.1".parse().unwrap(), BROADCAST, "10.0.0.9".parse().unwrap());
+        let last = arp_reply(DB, "10.0.0.2".parse().unwrap(), BROADCAST, "10.0.0.9".parse().unwrap());
+        let stop = AtomicBool::new(false);
+        let rounds = if on_stock_kernel() { 3 } else { 15 };
+        std::thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                let mut sent = 0_u32;
+                while !stop.load(Ordering::Relaxed) {
+                    db.send(&spoofed);
+                    sent += 1;
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                db.send(&last);
+                sent
+            });
+            for round in 0..rounds {
+                let address = format!("10.0.1.{round}");
+                if round % 2 == 0 {
+                    // Killed while it works, if possible.
+                    update(&host, &["add", "02:00:00:00:00:03", &address]);
+                    watch.child.kill().unwrap();
+                    watch.child.wait().unwrap();
+                } else {
+                    watch.child.kill().unwrap();
+                    watch.child.wait().unwrap();
+                    update(&host, &["add", "02:00:00:00:00:03", &address]);
+                }
+                watch = Watch::ready(&host, &["--hook", "*"]);
+                assert!(table().contains(&address));
+                assert!(!host.path("updated").exists());
+            }
+            stop.store(true, Ordering::Relaxed);
+            assert!(sender.join().unwrap() > 100);
+        });
+        assert!(!web.sees_before(&spoofed, &last), "a spoofed frame has passed");
+    });
+}
+
+#[test]
+fn a_folder_that_is_removed_and_made_again_is_watched_again() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let folder = host.folder.path().join("a/b");
+        let base = folder.join("P");
+        let put = |address: &str| {
+            fs::create_dir_all(&folder).unwrap();
+            let text = format!("{{\"02:00:00:00:00:01\": {{\"name\": \"web\", \"ipv4\": \"{address}\"}}}}");
+            fs::write(base.with_extension("new"), text).unwrap();
+            fs::rename(base.with_extension("new"), base.with_extension("json")).unwrap();
+        };
+        put("10.0.0.1");
+        let watch = Watch::spawn(&host, &["--hook", "*"], &[("INSTANCES_BASE_PATH", base.to_str().unwrap())]);
+        watch.told("READY=1");
+        let ours = table();
+        let moved = host.folder.path().join("moved");
+        for (n, what) in ["b", "a", "b renamed", "a"].into_iter().enumerate() {
+            match what {
+                "b" => fs::remove_dir_all(&folder).unwrap(),
+                "a" => fs::remove_dir_all(host.folder.path().join("a")).unwrap(),
+                _ => fs::rename(&folder, &moved).unwrap(),
+            }
+            watch.told("stays in force");
+            nft("flush ruleset");
+            within_a_second("restored without the folder", || table().contains("chain instances_drop_arp"));
+            let address = format!("10.0.2.{n}");
+            put(&address);
+            until(what, || table().contains(&address));
+            watch.told("The policy of 1 instances is in force");
+            watch.says("Loading: 1 instances");
+            put(&format!("10.0.3.{n}"));
+            until(what, || table().contains(&format!("10.0.3.{n}")));
+            // Who still writes into what is to be removed next would make that fail.
+            watch.says("Loading: 1 instances");
+        }
+        put("10.0.0.1");
+        until("as at first", || table() == ours);
+    });
+}
+
+#[test]
+fn a_thousand_updates_end_in_the_right_state() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let watch = Watch::ready(&host, &["--hook", "*"]);
+        let before = generation();
+        let many: u32 = if on_stock_kernel() { 50 } else { 1000 };
+        for n in 0..many {
+            let mac = format!("06:00:00:00:{:02x}:{:02x}", n >> 8 & 3, n & 127);
+            update(&host, &["add", &mac, &format!("10.7.{}.{}", n >> 8, n & 255)]);
+        }
+        until("the flag is down", || !host.path("updated").exists());
+        let checked = host.process(&["--check", "--apply", "--hook", "*"]).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+        assert!(generation() - before <= many, "no more transactions than updates");
+        assert_eq!(watch.times("was changed"), 0, "{:?}", watch.said());
+    });
+}
+
+#[test]
+fn a_watch_needs_the_kernel_and_does_not_check() {
+    let host = Host::new();
+    for arguments in [&["--watch"][..], &["--watch", "--emit"], &["--watch", "--apply", "--check"]] {
+        assert_eq!(host.process(arguments).output().unwrap().status.code(), Some(2));
+    }
+}
