@@ -287,6 +287,7 @@ mod tests {
     }
 
     /// Whether a foreign commit of this one message concerns us.
+    #[allow(clippy::needless_pass_by_value, reason = "a test's helper")]
     fn concerns(what: Vec<u8>) -> bool {
         let mut follower = follower();
         assert!(!follower.see(&what), "before the commit is complete");
