@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::plan::hosts;
 use crate::plan::policy::{self, Hooking};
-use crate::plan::ruleset::{Chain, Ruleset, Table};
+use crate::plan::ruleset::{Elements, Ruleset, Set, Table};
 use crate::plan::uplinks;
 use crate::registry::Registry;
 use crate::registry::lock::Lock;
@@ -105,53 +105,70 @@ fn attempt(request: &Request, news: &mut dyn Write) -> Result<Exit, Failure> {
     }
     let registry = store::read(&request.paths.registry())?.registry;
     let conflicts = conflicts(&registry);
-    let ruleset = policy::ruleset(&registry, &request.wishes);
-    let host_lines = write_files(request, &registry, &ruleset)?;
+    let written = write_files(request, &registry)?;
     // The kernel may take seconds, for which dnsmasq's next event must not wait.
     drop(lock);
 
-    let applied = generation.map(|generation| apply::apply(&ruleset, generation)).transpose()?;
+    let ruleset = generation.map(|generation| (policy::ruleset(&registry, &request.wishes), generation));
+    let loaded = match &ruleset {
+        Some((ruleset, generation)) => Some((ruleset, apply::apply(ruleset, *generation)?)),
+        None => None,
+    };
     drop_flag(request, flag)?;
-    tell(registry.len(), host_lines, &ruleset, applied, news);
+    tell(registry.len(), &written, loaded, news);
     let _ = news.write_all(conflicts.as_bytes());
     Ok(Exit::Done)
 }
 
-/// Writes the hosts file and, if wanted, the nftables files; the number of lines in the former.
-pub(crate) fn write_files(request: &Request, registry: &Registry, ruleset: &Ruleset) -> Result<usize> {
-    let mut host_lines = 0;
+/// How much went to the files.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Written {
+    /// Lines of the hosts file.
+    host_lines: usize,
+    /// Rules and sets of the nftables files.
+    nftables: Option<(usize, usize)>,
+}
+
+/// Writes the hosts file and, if wanted, the nftables files.
+pub(crate) fn write_files(request: &Request, registry: &Registry) -> Result<Written> {
+    let mut written = Written::default();
     atomic_file::replace(&request.hosts, |out| {
         hosts::lines(registry, &request.domains).try_for_each(|line| {
-            host_lines += 1;
+            written.host_lines += 1;
             writeln!(out, "{line}")
         })
     })?;
     if request.emit {
-        for (path, print) in nftables_files(request, ruleset) {
+        let ruleset = policy::ruleset(registry, &request.for_files);
+        for (path, print) in nftables_files(request, &ruleset) {
             atomic_file::replace(&path, |out| print(out))?;
         }
+        written.nftables = ruleset.tables.first().map(size);
     }
-    Ok(host_lines)
+    Ok(written)
+}
+
+/// Numbers of rules and sets; base chains are not for including.
+fn size(table: &Table) -> (usize, usize) {
+    let chains = table.chains.iter().filter(|chain| chain.hook.is_none());
+    (chains.map(|chain| chain.rules.len()).sum(), table.sets.len())
 }
 
 type Print<'a> = Box<dyn Fn(&mut dyn Write) -> io::Result<()> + 'a>;
 
-/// The two nftables files and what belongs into them.
+/// The two nftables files and what belongs into them: chains with the sets that they look up, and sets for people's own
+/// rules.
 fn nftables_files<'a>(request: &Request, ruleset: &'a Ruleset) -> [(PathBuf, Print<'a>); 2] {
     let table = ruleset.tables.first();
-    let chains = protections(table);
-    let sets = table.map(|table| table.sets.as_slice()).unwrap_or_default();
-    [
-        (request.paths.chains(), Box::new(move |out: &mut dyn Write| nft_text::write_chains(out, chains))),
-        (request.paths.sets(), Box::new(move |out: &mut dyn Write| nft_text::write_sets(out, sets))),
-    ]
-}
-
-/// The chains that people jump to; base chains are not for including.
-fn protections<'a, 'b>(table: Option<&'b Table<'a>>) -> &'b [Chain<'a>] {
     let chains = table.map(|table| table.chains.as_slice()).unwrap_or_default();
-    let count = chains.iter().take_while(|chain| chain.hook.is_none()).count();
-    chains.get(..count).unwrap_or_default()
+    let sets = table.map(|table| table.sets.as_slice()).unwrap_or_default();
+    let is_for_people = |set: &&Set| matches!(set.elements, Elements::Ipv4(_) | Elements::Ipv6(_));
+    let chains = move |out: &mut dyn Write| {
+        nft_text::write_sets(out, sets.iter().filter(|set| !is_for_people(set)))?;
+        nft_text::write_chains(out, chains)
+    };
+    let sets = move |out: &mut dyn Write| nft_text::write_sets(out, sets.iter().filter(is_for_people));
+    [(request.paths.chains(), Box::new(chains)), (request.paths.sets(), Box::new(sets))]
 }
 
 /// Takes the flag down, unless it was raised again since `seen`.
@@ -164,21 +181,15 @@ pub(crate) fn drop_flag(request: &Request, seen: Option<Version>) -> Result<()> 
     fs::remove_file(&path).map_err(|error| Error::io("remove", &path, &error))
 }
 
-pub(crate) fn tell(
-    instances: usize,
-    host_lines: usize,
-    ruleset: &Ruleset,
-    applied: Option<Applied>,
-    news: &mut dyn Write,
-) {
-    let Some(table) = ruleset.tables.first() else { return };
-    let rules: usize = protections(Some(table)).iter().map(|chain| chain.rules.len()).sum();
+pub(crate) fn tell(instances: usize, written: &Written, loaded: Option<(&Ruleset, Applied)>, news: &mut dyn Write) {
+    let of_kernel = || loaded.as_ref().and_then(|(ruleset, _)| ruleset.tables.first()).map(size);
+    let (rules, sets) = written.nftables.or_else(of_kernel).unwrap_or_default();
     let _ = writeln!(
         news,
-        "Loading: {instances} instances; saving: {host_lines} host addresses, {rules} nftables rules, {} nftables sets; done",
-        table.sets.len()
+        "Loading: {instances} instances; saving: {} host addresses, {rules} nftables rules, {sets} nftables sets; done",
+        written.host_lines
     );
-    if let Some(applied) = applied {
+    if let Some((ruleset, applied)) = loaded {
         let how = if applied.loaded { "loaded and read back" } else { "held already" };
         for table in &ruleset.tables {
             let _ = writeln!(news, "Kernel: table {} {}: {how}", table.family, table.name);
@@ -207,11 +218,12 @@ fn check(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Result
     let registry = store::read(&request.paths.registry())?.registry;
     let _ = news.write_all(conflicts(&registry).as_bytes());
     let ruleset = policy::ruleset(&registry, &request.wishes);
+    let for_files = policy::ruleset(&registry, &request.for_files);
     let lines: Print =
         Box::new(|out| hosts::lines(&registry, &request.domains).try_for_each(|line| writeln!(out, "{line}")));
     let mut files = vec![(request.hosts.clone(), lines)];
     if request.emit {
-        files.extend(nftables_files(request, &ruleset));
+        files.extend(nftables_files(request, &for_files));
     }
     let mut differs = false;
     for (path, print) in files {

@@ -4,12 +4,14 @@ use super::Environment;
 use crate::error::{Error, Result};
 use crate::net::{IfName, InvalidIfName, Name, Shown};
 use crate::plan::address_sets::LONGEST_NAME;
+use crate::plan::guard::Guard;
 use crate::plan::hooks::Bridges;
 use crate::plan::hosts::Domain;
+use crate::plan::layout::Layout;
 use crate::plan::policy::{Hooking, Wishes};
 use crate::plan::ruleset::{Family, Identifier};
 use crate::registry::paths::Paths;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
 /// The program's name, in messages.
@@ -33,9 +35,13 @@ pub struct Arguments {
     #[arg(long)]
     pub apply: bool,
 
-    /// How the policy is laid out: a rule per address, or sets (not yet)
-    #[arg(long, value_parser = layout, default_value = "rules")]
-    pub layout: Layout,
+    /// How the policy is laid out: a rule for each address, or addresses in sets, at a cost that does not grow [default: sets in the kernel, rules in files]
+    #[arg(long, value_enum)]
+    pub layout: Option<LayoutName>,
+
+    /// Which protections: spec (the original's two chains), strict (all), or a list of arp, nd, source, mac, ra, dhcp4, dhcp6, query, ethertype, vlan, exthdr [default: strict with --hook, otherwise spec]
+    #[arg(long, value_name = "WHICH")]
+    pub guard: Option<Guard>,
 
     /// The bridge table for chains and sets; what others have in it stays [default: instances, or instances_ID with INSTANCES_BASE_ID]
     #[arg(long, value_name = "NAME", requires = "apply")]
@@ -66,11 +72,22 @@ pub struct Arguments {
     pub watch: bool,
 }
 
-/// How a policy is laid out in chains, rules and sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// One rule per address.
+/// What `--layout` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LayoutName {
+    /// A rule for each address
     Rules,
+    /// Addresses in sets
+    Sets,
+}
+
+impl From<LayoutName> for Layout {
+    fn from(name: LayoutName) -> Self {
+        match name {
+            LayoutName::Rules => Self::Rules,
+            LayoutName::Sets => Self::Sets,
+        }
+    }
 }
 
 /// What `--hook` says.
@@ -151,6 +168,8 @@ pub struct Request {
     pub domains: Vec<Domain>,
     /// What is wanted of the kernel.
     pub wishes: Wishes,
+    /// What is wanted of the files, where that is something else.
+    pub for_files: Wishes,
     /// What was invalid in the environment and is left out, for the user to know.
     pub left_out: Vec<String>,
 }
@@ -186,7 +205,17 @@ impl Arguments {
             Some(Hook::None) if trusted_ports.is_empty() && uplinks == Uplinks::MustBeTrusted => Hooking::Remove,
             Some(Hook::None) => return Err(Error::new("--trusted-port has no meaning with --hook none")),
         };
-        let wishes = Wishes { table, set_names, hook, sets_into: self.sets_into };
+        let by_default = if matches!(hook, Hooking::Protect { .. }) { Guard::strict() } else { Guard::SPEC };
+        let guard = self.guard.unwrap_or(by_default);
+        let layout = self.layout.map_or(Layout::Sets, Layout::from);
+        let wishes = Wishes { table, guard, layout, set_names, hook, sets_into: self.sets_into };
+        let for_files = Wishes {
+            guard: self.guard.unwrap_or(Guard::SPEC),
+            layout: self.layout.map_or(Layout::Rules, Layout::from),
+            hook: Hooking::LeaveAsIs,
+            sets_into: Vec::new(),
+            ..wishes.clone()
+        };
         let emit = self.emit || !self.apply;
         let task = match (self.check, self.watch, self.force) {
             (true, ..) => Task::Check,
@@ -194,7 +223,7 @@ impl Arguments {
             (.., true) => Task::ForceProcess,
             (.., false) => Task::ProcessUpdate,
         };
-        Ok(Request { paths, task, emit, apply: self.apply, uplinks, hosts, domains, wishes, left_out })
+        Ok(Request { paths, task, emit, apply: self.apply, uplinks, hosts, domains, wishes, for_files, left_out })
     }
 }
 
@@ -250,14 +279,6 @@ fn trusted_ports(named: Vec<IfName>) -> Result<(Uplinks, Vec<IfName>)> {
             Err(Error::new("--trusted-port: none stands alone, not in a list"))
         }
         _ => Ok((Uplinks::MustBeTrusted, named)),
-    }
-}
-
-fn layout(text: &str) -> Result<Layout, String> {
-    match text {
-        "rules" => Ok(Layout::Rules),
-        "sets" => Err("not yet; use rules".to_owned()),
-        _ => Err("expected rules".to_owned()),
     }
 }
 

@@ -150,12 +150,12 @@ impl<'a> Policy<'a> {
         let applied = load(&ruleset, generation, follower)?;
         progress.kernel = part(&applied);
         // Protection first: the files are for names.
-        let written = Lock::acquire(&paths.lock()).and_then(|_lock| write_files(request, &registry, &ruleset));
-        let finished = written.and_then(|host_lines| drop_flag(request, flag).map(|()| host_lines));
-        if let Ok(host_lines) = &finished {
+        let written = Lock::acquire(&paths.lock()).and_then(|_lock| write_files(request, &registry));
+        let finished = written.and_then(|written| drop_flag(request, flag).map(|()| written));
+        if let Ok(written) = &finished {
             let idle = std::mem::replace(&mut self.idle, applied.idle.clone());
             let idle = applied.idle.filter(|why| idle.as_ref() != Some(why));
-            tell(registry.len(), *host_lines, &ruleset, Some(Applied { idle, ..applied }), news);
+            tell(registry.len(), written, Some((&ruleset, Applied { idle, ..applied })), news);
         }
         self.accepted = Some(Accepted { registry, version, is_written: finished.is_ok() });
         finished?;

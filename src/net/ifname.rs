@@ -14,6 +14,12 @@ impl IfName {
     /// IFNAMSIZ: bytes of a name with its final NUL.
     pub const SIZE: usize = 16;
 
+    /// The name that is padded so, as nftables keeps it.
+    pub fn of_padded(padded: &[u8]) -> Option<Self> {
+        let name = padded.split(|byte| *byte == 0).next()?;
+        str::from_utf8(name).ok()?.parse().ok()
+    }
+
     /// The name padded with NUL, as nftables compares it.
     pub fn padded(&self) -> &[u8; Self::SIZE] {
         &self.padded

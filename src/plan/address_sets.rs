@@ -15,7 +15,7 @@ pub const LONGEST_NAME: usize = Identifier::LONGEST - ".v4.instance".len();
 pub const ENDINGS: &[&str] = &["v4.instance", "v6.instance", "g6.instance", "u6.instance", "l6.instance"];
 
 /// The sets: five for all, then five for each of `names`, in order.
-pub fn sets(registry: &Registry, names: &[Name]) -> Vec<Set> {
+pub fn sets(registry: &Registry, names: &[Name]) -> Vec<Set<'static>> {
     let mut sets = Vec::new();
     add_sets(&mut sets, "all_", registry.iter().map(|(_, instance)| instance));
     for name in names {
@@ -26,7 +26,7 @@ pub fn sets(registry: &Registry, names: &[Name]) -> Vec<Set> {
     sets
 }
 
-fn add_sets<'a>(sets: &mut Vec<Set>, prefix: &str, instances: impl Iterator<Item = &'a Instance>) {
+fn add_sets<'a>(sets: &mut Vec<Set<'static>>, prefix: &str, instances: impl Iterator<Item = &'a Instance>) {
     let mut v4: Vec<Ipv4Addr> = Vec::new();
     let [mut v6, mut global, mut unique_local, mut link_local]: [Vec<Ipv6Addr>; 4] = Default::default();
     for instance in instances {

@@ -1,11 +1,16 @@
 //! Our own base chains, which put the protections in force on chosen bridges (`--hook`).
 //!
-//! Input and forward both: a guest that deceives the host itself never reaches the forward hook. Trusted ports (uplinks)
+//! The guard has one, on prerouting, before the bridge learns from a frame. The original's two chains alone are called from
+//! input and forward both: a guest that deceives the host itself never reaches the forward hook. Trusted ports (uplinks)
 //! are let through first. Accepting there ends only this chain; other base chains still see the packet.
 
+use super::guard::{self, Guard};
 use super::ruleset::{Chain, Field, Hook, HookPoint, Match, Rule, Statement, Value, Verdict};
+use super::spec;
 use crate::net::IfName;
 
+/// The chain on the prerouting hook.
+const PREROUTING: &str = "instances_prerouting";
 /// The chain on the input hook.
 const INPUT: &str = "instances_input";
 /// The chain on the forward hook.
@@ -14,10 +19,11 @@ const FORWARD: &str = "instances_forward";
 /// The bridge family's `filter` priority (NF_BR_PRI_FILTER_BRIDGED).
 const PRIORITY: i32 = -200;
 
-/// Our base chains.
-pub const BASE_CHAINS: [(&str, Hook); 2] = [
-    (INPUT, Hook { point: HookPoint::Input, priority: PRIORITY }),
-    (FORWARD, Hook { point: HookPoint::Forward, priority: PRIORITY }),
+/// All base chains, with a protection that each leads to.
+pub const BASE_CHAINS: [(&str, Hook, &str); 3] = [
+    (PREROUTING, Hook { point: HookPoint::Prerouting, priority: PRIORITY }, guard::CHAIN),
+    (INPUT, Hook { point: HookPoint::Input, priority: PRIORITY }, spec::arp::CHAIN),
+    (FORWARD, Hook { point: HookPoint::Forward, priority: PRIORITY }, spec::arp::CHAIN),
 ];
 
 /// Which bridges are protected.
@@ -29,9 +35,21 @@ pub enum Bridges {
     These(Vec<IfName>),
 }
 
-/// The base chains which send frames through `protections`.
-pub fn chains(bridges: &Bridges, trusted_ports: &[IfName], protections: &[Chain]) -> [Chain<'static>; 2] {
-    BASE_CHAINS.map(|(name, hook)| {
+/// The chains that a guard's base chains lead to.
+pub fn protections(guard: Guard) -> &'static [&'static str] {
+    if guard.is_spec() { &spec::CHAINS } else { &[guard::CHAIN] }
+}
+
+/// Whether this base chain belongs to a guard.
+pub fn belongs_to(point: HookPoint, guard: Guard) -> bool {
+    (point == HookPoint::Prerouting) != guard.is_spec()
+}
+
+/// The base chains which send frames through the guard's protections, which are among `chains`.
+pub fn chains(guard: Guard, bridges: &Bridges, trusted_ports: &[IfName], chains: &[Chain]) -> Vec<Chain<'static>> {
+    let protections: Vec<_> = chains.iter().filter(|chain| protections(guard).contains(&chain.name)).collect();
+    let ours = BASE_CHAINS.into_iter().filter(|(_, hook, _)| belongs_to(hook.point, guard));
+    let base_chain = |(name, hook, _)| {
         let mut rules = Vec::new();
         for port in trusted_ports {
             let from_port = Match::equal(Field::InputPort, Value::Interface(*port));
@@ -44,12 +62,13 @@ pub fn chains(bridges: &Bridges, trusted_ports: &[IfName], protections: &[Chain]
             }
         };
         for place in places {
-            for protection in protections {
+            for protection in &protections {
                 rules.push(rule(place.map(Statement::Match).into_iter().chain(protection.jump())));
             }
         }
-        Chain { name, meant_for: Vec::new(), hook: Some(hook), rules }
-    })
+        Chain { name, meant_for: None, hook: Some(hook), rules }
+    };
+    ours.map(base_chain).collect()
 }
 
 fn rule(statements: impl IntoIterator<Item = Statement>) -> Rule<'static> {

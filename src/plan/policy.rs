@@ -1,9 +1,11 @@
 //! The whole plan for the kernel, put together from its parts.
 
-use super::address_sets::{self, ENDINGS};
+use super::address_sets;
+use super::guard::{self, Guard};
 use super::hooks::{self, Bridges};
-use super::ruleset::{Family, Identifier, Ruleset, Table};
-use super::{arp, ndp};
+use super::layout::{self, Layout};
+use super::ruleset::{Family, Identifier, Ruleset, Set, Table};
+use super::{claims, spec};
 use crate::net::{IfName, Name};
 use crate::registry::Registry;
 
@@ -12,6 +14,10 @@ use crate::registry::Registry;
 pub struct Wishes {
     /// The bridge table.
     pub table: Identifier,
+    /// Which protections, besides the original's two chains.
+    pub guard: Guard,
+    /// How they are laid out.
+    pub layout: Layout,
     /// Names whose sets are made.
     pub set_names: Vec<Name>,
     /// Our own base chains.
@@ -38,39 +44,52 @@ pub enum Hooking {
 
 /// The ruleset for this registry. The first table is the bridge table.
 pub fn ruleset<'a>(registry: &'a Registry, wishes: &Wishes) -> Ruleset<'a> {
-    let mut chains = vec![arp::chain(registry), ndp::chain(registry)];
-    let mut absent_chains = Vec::new();
+    let address_sets = address_sets::sets(registry, &wishes.set_names);
+    let mut tables = vec![bridge_table(registry, wishes, &address_sets)];
+    for (family, name) in &wishes.sets_into {
+        if tables.iter().all(|table| (table.family, &table.name) != (*family, name)) {
+            let sets = address_sets.clone();
+            tables.push(Table { sets, ..Table::named(*family, name.clone()) });
+        }
+    }
+    Ruleset { tables }
+}
+
+fn bridge_table<'a>(registry: &'a Registry, wishes: &Wishes, address_sets: &[Set<'a>]) -> Table<'a> {
+    let (guard, layout) = (wishes.guard, wishes.layout);
+    let claims = claims::sets(registry, guard);
+    let mut chains: Vec<_> = spec::chains(registry, layout, &claims).into();
+    let mut sets = Vec::new();
+    let of_guard = guard::chains(guard, &claims);
+    match layout {
+        Layout::Sets => {
+            chains.extend(of_guard);
+            sets.extend(claims);
+        }
+        Layout::Rules => chains.extend(layout::spell_out(of_guard, &claims)),
+    }
+    sets.extend(guard::offender_sets(guard));
+    sets.extend_from_slice(address_sets);
+
+    let mut table = Table::named(Family::Bridge, wishes.table.clone());
+    table.protections = hooks::protections(guard).into();
+    let base_chains = hooks::BASE_CHAINS.into_iter();
     match &wishes.hook {
-        Hooking::LeaveAsIs => {}
-        Hooking::Remove => absent_chains.extend(hooks::BASE_CHAINS),
+        Hooking::LeaveAsIs => table.kept_hooks = base_chains.map(|(name, _, protection)| (name, protection)).collect(),
+        Hooking::Remove => table.absent_chains = base_chains.map(|(name, hook, _)| (name, Some(hook))).collect(),
         Hooking::Protect { bridges, trusted_ports } => {
-            let base_chains = hooks::chains(bridges, trusted_ports, &chains);
+            let others = base_chains.filter(|(_, hook, _)| !hooks::belongs_to(hook.point, guard));
+            table.absent_chains = others.map(|(name, hook, _)| (name, Some(hook))).collect();
+            let base_chains = hooks::chains(guard, bridges, trusted_ports, &chains);
             chains.extend(base_chains);
         }
     }
-    let sets = address_sets::sets(registry, &wishes.set_names);
-    let mut tables = vec![Table {
-        family: Family::Bridge,
-        name: wishes.table.clone(),
-        chains,
-        absent_chains,
-        sets,
-        set_endings: ENDINGS,
-    }];
-    for (family, name) in &wishes.sets_into {
-        let Some(ours) = tables.first() else { continue };
-        if tables.iter().any(|table| (table.family, &table.name) == (*family, name)) {
-            continue;
-        }
-        let sets = ours.sets.clone();
-        tables.push(Table {
-            family: *family,
-            name: name.clone(),
-            chains: vec![],
-            absent_chains: vec![],
-            sets,
-            set_endings: ENDINGS,
-        });
-    }
-    Ruleset { tables }
+    let is_planned = |name: &&str| chains.iter().any(|chain| chain.name == *name);
+    // Who goes to a chain goes first.
+    let absent = guard::CHAINS.into_iter().rev().filter(|name| !is_planned(name));
+    table.absent_chains.extend(absent.map(|name| (name, None)));
+    let is_planned = |name: &&str| sets.iter().any(|set| set.name.as_str() == *name);
+    let all_sets = claims::SETS.into_iter().chain(guard::block::all_offenders());
+    table.absent_sets = all_sets.filter(|name| !is_planned(name)).collect();
+    Table { chains, sets, ..table }
 }

@@ -1,13 +1,16 @@
 //! Puts a ruleset in force and makes sure that it is.
 
 use super::batch;
+use super::compare::{self, Comparison, Depth};
 use super::expr::{self, Expr};
-use super::readback::{self, Comparison, Depth, SetState, TableState, base_as_planned};
 use super::socket::{KernelError, Refusal, Socket};
+use super::state::{SetState, TableState, base_as_planned};
 use crate::error::{Error, Result, in_words};
 use crate::netlink::DumpError;
+use crate::plan::diff::TableDelta;
 use crate::plan::ruleset::{Rule, Ruleset, Table};
 use std::io;
+use std::mem;
 
 /// How an attempt to apply a ruleset ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,15 +58,17 @@ pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
     for (table, (state, _)) in ruleset.tables.iter().zip(&before) {
         refuse_conflicts(table, state)?;
     }
-    if before.iter().all(|(_, comparison)| comparison.count == 0 && comparison.complete) {
-        return Ok(Applied { loaded: false, created: Vec::new(), idle: idle(ruleset, &before) });
-    }
-    let states: Vec<_> = before.into_iter().map(|(state, _)| state).collect();
-    let batch = batch::replace(ruleset, generation, &states).map_err(|error| Error::new(error.to_string()))?;
+    let (states, mut comparisons): (Vec<_>, Vec<_>) = before.into_iter().unzip();
+    let deltas: Vec<_> = comparisons.iter_mut().map(|comparison| mem::take(&mut comparison.delta)).collect();
+    let batch = batch::build(ruleset, generation, &deltas).map_err(|error| Error::new(error.to_string()))?;
+    let Some(batch) = batch else {
+        let idle = idle(ruleset, states.first(), comparisons.first());
+        return Ok(Applied { loaded: false, created: Vec::new(), idle });
+    };
     let socket = Socket::open().map_err(|error| no_nf_tables(&error))?;
     socket.commit(&batch).map_err(|refusal| match refusal {
         Refusal::Stale => Failure::Stale,
-        Refusal::Kernel(error) => Failure::Final(explained(ruleset, &states, &error)),
+        Refusal::Kernel(error) => Failure::Final(explained(ruleset, &deltas, &error)),
         Refusal::Unsent(error) => Failure::Final(unsent(batch.bytes.len(), &error)),
         Refusal::NoAnswer(error) => Failure::Final(unanswered(&error)),
     })?;
@@ -76,7 +81,8 @@ pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
     }
     let created = ruleset.tables.iter().zip(&states).skip(1).filter(|(_, state)| state.flags.is_none());
     let created = created.map(|(table, _)| format!("table {} {}", table.family, table.name)).collect();
-    Ok(Applied { loaded: true, created, idle: idle(ruleset, &after) })
+    let (state, comparison) = after.first().map(|(state, comparison)| (state, comparison)).unzip();
+    Ok(Applied { loaded: true, created, idle: idle(ruleset, state, comparison) })
 }
 
 /// What a full comparison found.
@@ -98,7 +104,8 @@ pub fn check(ruleset: &Ruleset) -> Result<Checked> {
             Err(Failure::Stale) => {}
             Err(Failure::Final(error)) => return Err(error),
             Ok(compared) => {
-                let idle = idle(ruleset, &compared);
+                let (state, comparison) = compared.first().map(|(state, comparison)| (state, comparison)).unzip();
+                let idle = idle(ruleset, state, comparison);
                 let differences = compared.into_iter().map(|(_, comparison)| comparison.differences).collect();
                 return Ok(Checked { differences, idle });
             }
@@ -109,7 +116,7 @@ pub fn check(ruleset: &Ruleset) -> Result<Checked> {
 
 fn compare_all(ruleset: &Ruleset, depth: Depth) -> Result<Vec<(TableState, Comparison)>, Failure> {
     let compared = ruleset.tables.iter().map(|table| {
-        readback::compare(table, depth).map_err(|error| match error {
+        compare::compare(table, depth).map_err(|error| match error {
             DumpError::Interrupted => Failure::Stale,
             // The table went away between two dumps.
             DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => Failure::Stale,
@@ -120,16 +127,15 @@ fn compare_all(ruleset: &Ruleset, depth: Depth) -> Result<Vec<(TableState, Compa
 }
 
 /// Why the protections in the bridge table, the first, are loaded but not in force, if so.
-fn idle(ruleset: &Ruleset, compared: &[(TableState, Comparison)]) -> Option<String> {
-    let (table, (state, comparison)) = (ruleset.tables.first()?, compared.first()?);
+fn idle(ruleset: &Ruleset, state: Option<&TableState>, comparison: Option<&Comparison>) -> Option<String> {
+    let (table, state, comparison) = (ruleset.tables.first()?, state?, comparison?);
     let place = format!("table {} {}", table.family, table.name);
     if state.is_dormant() {
         return Some(format!("{place} is dormant; wake it with: nft add {place}"));
     }
     let reached = comparison.reached(state);
-    let protections = table.chains.iter().filter(|chain| chain.hook.is_none());
-    let unreached = protections.filter(|chain| !reached.contains(chain.name));
-    let unreached: Vec<_> = unreached.map(|chain| chain.name).collect();
+    let unreached = table.protections.iter().copied().filter(|chain| !reached.contains(chain));
+    let unreached: Vec<_> = unreached.collect();
     if unreached.is_empty() {
         return None;
     }
@@ -144,7 +150,7 @@ fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
         return Err(Error::new(message).remedy("choose another with --table"));
     }
     let planned = table.chains.iter().map(|chain| (chain.name, chain.hook));
-    let removed = table.absent_chains.iter().map(|(name, hook)| (*name, Some(*hook)));
+    let removed = table.absent_chains.iter().copied();
     for (name, hook) in planned.chain(removed) {
         let Some(found) = state.chains.get(name) else { continue };
         if found.base != hook.map(base_as_planned) {
@@ -158,6 +164,12 @@ fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
             return Err(Error::new(message).remedy("rename that one, or choose another table with --table"));
         }
     }
+    for (base, protection) in &table.kept_hooks {
+        if state.chains.contains_key(*base) && table.chains.iter().all(|chain| chain.name != *protection) {
+            let message = format!("{place} has our base chain {base}, which leads to {protection}; that would be gone");
+            return Err(Error::new(message).remedy("say --hook BRIDGE again, or --hook none to remove it"));
+        }
+    }
     for set in &table.sets {
         let Some(found) = state.sets.get(set.name.as_str()) else { continue };
         if *found != SetState::planned(set) {
@@ -168,7 +180,7 @@ fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
     Ok(())
 }
 
-fn explained(ruleset: &Ruleset, before: &[TableState], error: &KernelError) -> Error {
+fn explained(ruleset: &Ruleset, deltas: &[TableDelta], error: &KernelError) -> Error {
     let kernel_says = match &error.words {
         Some(words) => format!("{} ({words})", errno(error.code)),
         None => errno(error.code),
@@ -176,15 +188,16 @@ fn explained(ruleset: &Ruleset, before: &[TableState], error: &KernelError) -> E
     if error.code == libc::EPERM && error.sequence == batch::FIRST {
         return no_permission(&kernel_says);
     }
-    let Some(step) = batch::step(ruleset, before, error.sequence) else {
+    let Some(step) = batch::step(ruleset, deltas, error.sequence) else {
         return Error::new(format!("the kernel refused the transaction: {kernel_says}"));
     };
     let refused = Error::new(format!("the kernel refused {}: {kernel_says}", step.describe(error.offset)));
     match step {
-        batch::Step::Rule(_, _, rule) if needs_bridge_name(rule) && error.code == libc::EOPNOTSUPP => refused.remedy(
-            "this kernel cannot match a bridge by name (nft_meta_bridge, CONFIG_NFT_BRIDGE_META, is missing): use \
+        batch::Step::Rule(_, _, rule, _) if needs_bridge_name(rule) && error.code == libc::EOPNOTSUPP => refused
+            .remedy(
+                "this kernel cannot match a bridge by name (nft_meta_bridge, CONFIG_NFT_BRIDGE_META, is missing): use \
              --hook '*', which protects all bridges, or jump from a chain of your own by iifname",
-        ),
+            ),
         batch::Step::Elements(..) if error.code == libc::ENFILE => {
             refused.remedy("the set was made with a size, and that is too small; the old policy is in force")
         }
@@ -193,7 +206,8 @@ fn explained(ruleset: &Ruleset, before: &[TableState], error: &KernelError) -> E
 }
 
 fn needs_bridge_name(rule: &Rule) -> bool {
-    expr::lower(&rule.statements).any(|expression| expression == Expr::Meta(expr::MetaKey::InputBridgeName))
+    let is_bridge_name = |expression| matches!(expression, Expr::Meta { key: expr::MetaKey::InputBridgeName, .. });
+    expr::lower(&rule.statements).into_iter().any(is_bridge_name)
 }
 
 fn not_as_loaded(table: &Table, comparison: &Comparison, generation: u32) -> Failure {

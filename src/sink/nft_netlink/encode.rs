@@ -1,41 +1,40 @@
 //! The model as nf_tables messages. Every function writes one message.
 
+use super::set_type::SetType;
 use super::{expr, kernel, nfgenmsg};
 use crate::netlink::{APPEND, CREATE, REQUEST, Writer};
-use crate::plan::ruleset::{Chain, Comment, Elements, Family, HookPoint, Rule, Set, Table};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use crate::plan::ruleset::{Chain, Comment, Elements, Family, HookPoint, Key, Keyed, Rule, Set, Table, Value};
 
 /// Elements in one message: their list is an attribute, which holds at most 65,535 bytes.
-pub const ELEMENTS_PER_MESSAGE: usize = 1500;
-
-/// NF_ACCEPT as a base chain's policy.
-pub(super) const POLICY_ACCEPT: u32 = 1;
-/// NFTNL_UDATA_RULE_COMMENT.
-const UDATA_COMMENT: u8 = 0;
-/// NFTNL_UDATA_SET_KEYBYTEORDER and nft's BYTEORDER_BIG_ENDIAN.
-const UDATA_KEY_BYTE_ORDER: u8 = 0;
-const BIG_ENDIAN: u32 = 2;
-
-/// nft's numbers for the types of our sets' keys, and their sizes.
-const IPV4_ADDR: (u32, u32) = (7, 4);
-const IPV6_ADDR: (u32, u32) = (8, 16);
-
-pub(super) fn key_type(elements: &Elements) -> (u32, u32) {
+pub fn elements_per_message(elements: &Elements) -> usize {
     match elements {
-        Elements::Ipv4(_) => IPV4_ADDR,
-        Elements::Ipv6(_) => IPV6_ADDR,
+        Elements::Ipv4(_) | Elements::Ipv6(_) => 1500,
+        // Two keys and a comment take 236 bytes at most.
+        Elements::Keyed(_) | Elements::Recorded(_) => 270,
     }
 }
 
-pub(super) fn is_key_type(key_type: u32, key_length: u32) -> bool {
-    [IPV4_ADDR, IPV6_ADDR].contains(&(key_type, key_length))
-}
-
-/// NF_BR_LOCAL_IN, NF_BR_FORWARD.
+/// NF_ACCEPT as a base chain's policy.
+pub(super) const POLICY_ACCEPT: u32 = 1;
+/// NF_BR_PRE_ROUTING, NF_BR_LOCAL_IN, NF_BR_FORWARD.
 pub(super) fn hook_number(point: HookPoint) -> u32 {
     match point {
+        HookPoint::Prerouting => 0,
         HookPoint::Input => 1,
         HookPoint::Forward => 2,
+    }
+}
+
+impl Writer {
+    /// A comment as nft keeps it (NFTNL_UDATA_RULE_COMMENT and _SET_ELEM_COMMENT): type, length, text and NUL.
+    fn comment(&mut self, kind: u16, text: &str) {
+        let mut userdata = [0; 2 + Comment::LONGEST + 1];
+        let length = text.len().min(Comment::LONGEST);
+        userdata[1] = u8::try_from(length + 1).unwrap_or(u8::MAX);
+        if let Some(place) = userdata.get_mut(2..2 + length) {
+            place.copy_from_slice(text.as_bytes().get(..length).unwrap_or_default());
+        }
+        self.attribute(kind, userdata.get(..length + 3).unwrap_or_default());
     }
 }
 
@@ -82,43 +81,66 @@ pub fn flush_chain(writer: &mut Writer, sequence: u32, table: &Table, name: &str
     });
 }
 
-/// A rule at the end of its chain.
-pub fn rule(writer: &mut Writer, sequence: u32, table: &Table, chain: &Chain, rule: &Rule) {
-    message(writer, kernel::NEWRULE, CREATE | APPEND, sequence, table.family, |writer| {
+/// A rule in front of the rule with this handle, or at the end of its chain.
+pub fn rule(writer: &mut Writer, sequence: u32, table: &Table, chain: &Chain, rule: &Rule, before: Option<u64>) {
+    let flags = if before.is_some() { CREATE } else { CREATE | APPEND };
+    message(writer, kernel::NEWRULE, flags, sequence, table.family, |writer| {
         writer.text(kernel::RULE_TABLE, table.name.as_str());
         writer.text(kernel::RULE_CHAIN, chain.name);
+        if let Some(handle) = before {
+            writer.attribute(kernel::RULE_POSITION, &handle.to_be_bytes());
+        }
         writer.nested(kernel::RULE_EXPRESSIONS, |writer| {
             for expression in expr::lower(&rule.statements) {
                 expression.write(writer);
             }
         });
         if let Some(comment) = &rule.comment {
-            writer.attribute(kernel::RULE_USERDATA, &comment_userdata(comment));
+            writer.comment(kernel::RULE_USERDATA, comment.as_str());
         }
     });
 }
 
-/// A comment as nft keeps it: type, length, text and NUL.
-pub fn comment_userdata(comment: &Comment) -> Vec<u8> {
-    let text = comment.as_str();
-    // At most Comment::LONGEST, so it fits.
-    let length = u8::try_from(text.len() + 1).unwrap_or(u8::MAX);
-    [&[UDATA_COMMENT, length], text.as_bytes(), &[0]].concat()
+/// The rule with this handle goes.
+pub fn delete_rule(writer: &mut Writer, sequence: u32, table: &Table, chain: &Chain, handle: u64) {
+    message(writer, kernel::DELRULE, 0, sequence, table.family, |writer| {
+        writer.text(kernel::RULE_TABLE, table.name.as_str());
+        writer.text(kernel::RULE_CHAIN, chain.name);
+        writer.attribute(kernel::RULE_HANDLE, &handle.to_be_bytes());
+    });
 }
 
 /// The set, if it is not there. The kernel wants a number that is the set's own within the batch: the sequence number is.
 pub fn set(writer: &mut Writer, sequence: u32, table: &Table, set: &Set) {
-    let (key_type, key_length) = key_type(&set.elements);
+    let set_type = SetType::of(&set.elements);
     message(writer, kernel::NEWSET, CREATE, sequence, table.family, |writer| {
         writer.text(kernel::SET_TABLE, table.name.as_str());
         writer.text(kernel::SET_NAME, set.name.as_str());
-        writer.number(kernel::SET_FLAGS, 0);
-        writer.number(kernel::SET_KEY_TYPE, key_type);
-        writer.number(kernel::SET_KEY_LEN, key_length);
+        writer.number(kernel::SET_FLAGS, set_type.flags);
+        writer.number(kernel::SET_KEY_TYPE, set_type.key_type);
+        writer.number(kernel::SET_KEY_LEN, set_type.key_length);
         writer.number(kernel::SET_ID, sequence);
-        let mut userdata = [UDATA_KEY_BYTE_ORDER, 4, 0, 0, 0, 0];
-        userdata[2..].copy_from_slice(&BIG_ENDIAN.to_ne_bytes());
-        writer.attribute(kernel::SET_USERDATA, &userdata);
+        match &set.elements {
+            Elements::Keyed(keyed) if keyed.interval => writer.nested(kernel::SET_DESC, |writer| {
+                writer.nested(kernel::SET_DESC_CONCAT, |writer| {
+                    for field in keyed.fields {
+                        let length = u32::try_from(field.length()).unwrap_or_default();
+                        let field = |writer: &mut Writer| writer.number(kernel::SET_FIELD_LEN, length);
+                        writer.nested(kernel::LIST_ELEM, field);
+                    }
+                });
+            }),
+            Elements::Recorded(recorded) => {
+                writer.nested(kernel::SET_DESC, |writer| writer.number(kernel::SET_DESC_SIZE, recorded.size));
+                let milliseconds = u64::from(recorded.timeout) * 1000;
+                writer.attribute(kernel::SET_TIMEOUT, &milliseconds.to_be_bytes());
+            }
+            _ => {}
+        }
+        writer.attribute(kernel::SET_USERDATA, &set_type.userdata());
+        if matches!(&set.elements, Elements::Keyed(Keyed { counted: true, .. })) {
+            writer.nested(kernel::SET_EXPR, expr::write_counter);
+        }
     });
 }
 
@@ -131,62 +153,87 @@ pub fn flush_set(writer: &mut Writer, sequence: u32, table: &Table, name: &str) 
 }
 
 /// Part of a set's elements.
-pub fn elements(writer: &mut Writer, sequence: u32, table: &Table, set: &Set, part: ElementsPart) {
+pub fn elements<'a>(
+    writer: &mut Writer,
+    sequence: u32,
+    table: &Table,
+    set: &Set,
+    part: impl Iterator<Item = ElementRef<'a>>,
+) {
     message(writer, kernel::NEWSETELEM, CREATE, sequence, table.family, |writer| {
-        writer.text(kernel::SET_ELEM_LIST_TABLE, table.name.as_str());
-        writer.text(kernel::SET_ELEM_LIST_SET, set.name.as_str());
-        writer.nested(kernel::SET_ELEM_LIST_ELEMENTS, |writer| match part {
-            ElementsPart::Ipv4(part) => part.iter().for_each(|address| element(writer, &address.octets())),
-            ElementsPart::Ipv6(part) => part.iter().for_each(|address| element(writer, &address.octets())),
+        element_list(writer, table, set.name.as_str(), part);
+    });
+}
+
+/// The end of some elements of a set.
+pub fn delete_elements<'a>(
+    writer: &mut Writer,
+    sequence: u32,
+    table: &Table,
+    set: &str,
+    part: impl Iterator<Item = ElementRef<'a>>,
+) {
+    message(writer, kernel::DELSETELEM, 0, sequence, table.family, |writer| element_list(writer, table, set, part));
+}
+
+/// The attributes of a message about elements.
+pub(super) fn element_list<'a>(
+    writer: &mut Writer,
+    table: &Table,
+    set: &str,
+    part: impl Iterator<Item = ElementRef<'a>>,
+) {
+    writer.text(kernel::SET_ELEM_LIST_TABLE, table.name.as_str());
+    writer.text(kernel::SET_ELEM_LIST_SET, set);
+    writer.nested(kernel::SET_ELEM_LIST_ELEMENTS, |writer| part.for_each(|element| element.write(writer)));
+}
+
+/// An element as a message holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ElementRef<'a> {
+    /// Its key.
+    pub key: Key,
+    /// The end of its range.
+    pub last: Option<Key>,
+    /// Its comment.
+    pub comment: Option<&'a str>,
+}
+
+impl<'a> ElementRef<'a> {
+    /// The element of a set with this index.
+    pub fn of(elements: &'a Elements<'_>, index: usize) -> Option<Self> {
+        let plain = |value| Self { key: Key::of(&[value]), last: None, comment: None };
+        match elements {
+            Elements::Ipv4(addresses) => addresses.get(index).map(|address| plain(Value::Ipv4(*address))),
+            Elements::Ipv6(addresses) => addresses.get(index).map(|address| plain(Value::Ipv6(*address))),
+            Elements::Keyed(keyed) => keyed.elements.get(index).map(|element| Self {
+                key: element.key,
+                last: keyed.last(element),
+                comment: element.comment.as_ref().map(Comment::as_str),
+            }),
+            Elements::Recorded(_) => None,
+        }
+    }
+
+    /// Bytes that it takes in a message.
+    pub fn size(self) -> usize {
+        let mut writer = Writer::default();
+        self.write(&mut writer);
+        writer.len()
+    }
+
+    fn write(self, writer: &mut Writer) {
+        let data = |writer: &mut Writer, kind, key: &Key| {
+            writer.nested(kind, |writer| writer.attribute(kernel::DATA_VALUE, key));
+        };
+        writer.nested(kernel::LIST_ELEM, |writer| {
+            data(writer, kernel::SET_ELEM_KEY, &self.key);
+            if let Some(last) = self.last {
+                data(writer, kernel::SET_ELEM_KEY_END, &last);
+            }
+            if let Some(comment) = self.comment {
+                writer.comment(kernel::SET_ELEM_USERDATA, comment);
+            }
         });
-    });
-}
-
-fn element(writer: &mut Writer, key: &[u8]) {
-    writer.nested(kernel::LIST_ELEM, |writer| {
-        writer.nested(kernel::SET_ELEM_KEY, |writer| writer.attribute(kernel::DATA_VALUE, key));
-    });
-}
-
-/// What an element's message part has besides the key: three attribute headers.
-pub(super) const ELEMENT_OVERHEAD: usize = 12;
-
-/// As many elements as fit into one message.
-#[derive(Debug, Clone, Copy)]
-pub enum ElementsPart<'a> {
-    /// IPv4.
-    Ipv4(&'a [Ipv4Addr]),
-    /// IPv6.
-    Ipv6(&'a [Ipv6Addr]),
-}
-
-impl ElementsPart<'_> {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Ipv4(part) => part.len(),
-            Self::Ipv6(part) => part.len(),
-        }
-    }
-
-    pub(super) fn key_length(&self) -> usize {
-        match self {
-            Self::Ipv4(_) => 4,
-            Self::Ipv6(_) => 16,
-        }
-    }
-
-    pub(super) fn text(&self, index: usize) -> Option<String> {
-        match self {
-            Self::Ipv4(part) => part.get(index).map(ToString::to_string),
-            Self::Ipv6(part) => part.get(index).map(ToString::to_string),
-        }
-    }
-}
-
-/// The parts of a set, in order.
-pub fn parts(elements: &Elements) -> Box<dyn Iterator<Item = ElementsPart<'_>> + '_> {
-    match elements {
-        Elements::Ipv4(all) => Box::new(all.chunks(ELEMENTS_PER_MESSAGE).map(ElementsPart::Ipv4)),
-        Elements::Ipv6(all) => Box::new(all.chunks(ELEMENTS_PER_MESSAGE).map(ElementsPart::Ipv6)),
     }
 }

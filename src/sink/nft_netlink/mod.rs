@@ -1,15 +1,18 @@
 //! The kernel: one nf_tables transaction over netlink, then read back.
 //!
-//! [`expr`] lowers the model's statements to the kernel's expressions and reads them back; [`encode`] writes messages;
-//! [`batch`] puts them into one transaction; [`socket`] sends it and understands the answers; [`readback`] compares
-//! what the kernel holds with the plan; [`apply`] is all of it in order.
+//! [`expr`] lowers the model's statements to the kernel's expressions and reads them back, [`set_type`] does so for the
+//! types of sets; [`encode`] writes messages; [`batch`] puts them into one transaction; [`socket`] sends it and understands
+//! the answers; [`state`] and [`found`] are what the kernel holds, [`compare`] compares it with the plan; [`apply`] is all of it in order.
 
 pub mod apply;
 pub mod batch;
+pub mod compare;
 pub mod encode;
 pub mod expr;
-pub mod readback;
+pub mod found;
+pub mod set_type;
 pub mod socket;
+pub mod state;
 
 /// The numbers of nf_tables (linux/netfilter/nf_tables.h, nfnetlink.h), named as there without their prefixes.
 pub(crate) mod kernel {
@@ -51,7 +54,9 @@ pub(crate) mod kernel {
 
     pub(crate) const RULE_TABLE: u16 = 1;
     pub(crate) const RULE_CHAIN: u16 = 2;
+    pub(crate) const RULE_HANDLE: u16 = 3;
     pub(crate) const RULE_EXPRESSIONS: u16 = 4;
+    pub(crate) const RULE_POSITION: u16 = 6;
     pub(crate) const RULE_USERDATA: u16 = 7;
 
     pub(crate) const SET_TABLE: u16 = 1;
@@ -59,14 +64,25 @@ pub(crate) mod kernel {
     pub(crate) const SET_FLAGS: u16 = 3;
     pub(crate) const SET_KEY_TYPE: u16 = 4;
     pub(crate) const SET_KEY_LEN: u16 = 5;
+    pub(crate) const SET_DESC: u16 = 9;
     pub(crate) const SET_ID: u16 = 10;
+    pub(crate) const SET_TIMEOUT: u16 = 11;
     pub(crate) const SET_USERDATA: u16 = 13;
+    pub(crate) const SET_EXPR: u16 = 17;
+    pub(crate) const SET_DESC_SIZE: u16 = 1;
+    pub(crate) const SET_DESC_CONCAT: u16 = 2;
+    pub(crate) const SET_FIELD_LEN: u16 = 1;
 
     pub(crate) const SET_ELEM_LIST_TABLE: u16 = 1;
     pub(crate) const SET_ELEM_LIST_SET: u16 = 2;
     pub(crate) const SET_ELEM_LIST_ELEMENTS: u16 = 3;
     pub(crate) const SET_ELEM_KEY: u16 = 1;
     pub(crate) const SET_ELEM_FLAGS: u16 = 3;
+    pub(crate) const SET_ELEM_USERDATA: u16 = 6;
+    pub(crate) const SET_ELEM_EXPR: u16 = 7;
+    pub(crate) const SET_ELEM_KEY_END: u16 = 10;
+
+    pub(crate) const COUNTER_PACKETS: u16 = 2;
 
     pub(crate) const DATA_VALUE: u16 = 1;
     pub(crate) const DATA_VERDICT: u16 = 2;

@@ -6,9 +6,10 @@
 //! Limits: the target is looked for directly behind a plain IPv6 header; solicitations, router advertisements and
 //! redirects, which also write neighbour caches, are not looked at. That is the policy of the original, to the letter.
 
-use super::ruleset::{Chain, Comment, EtherType, Field, Icmpv6, Match, Rule, Value};
-use super::{allow, lockdown};
+use super::{allow, lockdown, look_up};
 use crate::net::V6Class;
+use crate::plan::claims;
+use crate::plan::ruleset::{Chain, Comment, EtherType, Field, Icmpv6, Match, Rule, Value};
 use crate::registry::Registry;
 use ipnet::IpNet;
 
@@ -17,11 +18,10 @@ pub const CHAIN: &str = "instances_drop_ndp";
 
 const REMARK: &str = r#"prepend to log to dmesg: log prefix "[nftables] dropped NDP: ""#;
 
-/// The target address: behind 40 octets of IPv6 header and 8 octets of ICMPv6.
-const TARGET: Field = Field::NetworkBits { offset: 48 * 8, length: 128 };
+const TARGET: Field = claims::ND_TARGET;
 
-/// The chain for this registry.
-pub fn chain(registry: &Registry) -> Chain<'_> {
+/// The chain for this registry, a rule for each address.
+pub fn rules(registry: &Registry) -> Chain<'_> {
     let mut rules = Vec::new();
     for (mac, instance) in registry.iter() {
         let comment = instance.name().map(Comment::name);
@@ -37,16 +37,26 @@ pub fn chain(registry: &Registry) -> Chain<'_> {
                 let target = match net.prefix_len() {
                     0 => None,
                     128 => Some(Match::equal(TARGET, value)),
-                    bits => Some(Match { field: TARGET, prefix: Some(bits), value }),
+                    bits => Some(Match::prefix(TARGET, bits, value)),
                 };
                 rules.push(allow(target, mac, comment.clone()));
             }
         }
     }
+    chain(rules)
+}
+
+/// The chain, with all addresses in sets.
+pub fn sets(nets: bool) -> Chain<'static> {
+    let sets = [Some(claims::IP6), nets.then_some(claims::IP6_NETS)];
+    chain(sets.into_iter().flatten().map(|set| look_up(claims::IP6_KEY, set)).collect())
+}
+
+fn chain(mut rules: Vec<Rule<'_>>) -> Chain<'_> {
     rules.push(Rule { remark: Some(REMARK), ..lockdown() });
-    let meant_for = vec![
+    let meant_for = Some(vec![
         Match::equal(Field::EtherType, Value::EtherType(EtherType::Ip6)),
         Match::equal(Field::Icmpv6Type, Value::Icmpv6(Icmpv6::NeighborAdvertisement)),
-    ];
+    ]);
     Chain { name: CHAIN, meant_for, hook: None, rules }
 }

@@ -6,8 +6,9 @@
 //! Limits: compares the Ethernet source, not the sender hardware address inside the packet, and does not look behind
 //! VLAN tags. That is the policy of the original, to the letter.
 
-use super::ruleset::{Chain, Comment, EtherType, Field, Match, Rule, Value};
-use super::{allow, lockdown};
+use super::{allow, lockdown, look_up};
+use crate::plan::claims;
+use crate::plan::ruleset::{Chain, Comment, EtherType, Field, Match, Rule, Value};
 use crate::registry::Registry;
 use ipnet::IpNet;
 
@@ -19,8 +20,8 @@ const REMARK: &str = r#"prepend to log to dmesg: log prefix "[nftables] dropped 
 /// Bits from the start of an ARP packet to the sender protocol address, after 6-octet hardware addresses.
 const SENDER_PROTOCOL_ADDRESS: u16 = 14 * 8;
 
-/// The chain for this registry.
-pub fn chain(registry: &Registry) -> Chain<'_> {
+/// The chain for this registry, a rule for each address.
+pub fn rules(registry: &Registry) -> Chain<'_> {
     let mut rules = Vec::new();
     for (mac, instance) in registry.iter() {
         let comment = instance.name().map(Comment::name);
@@ -34,17 +35,27 @@ pub fn chain(registry: &Registry) -> Chain<'_> {
                     0 => None,
                     32 => Some(Match::equal(Field::ArpSourceIp, Value::Ipv4(net.addr()))),
                     // Not `arp saddr ip NET`: nft merges that with `ether saddr` and moves the first counter behind both.
-                    bits => Some(Match {
-                        field: Field::NetworkBits { offset: SENDER_PROTOCOL_ADDRESS, length: 32 },
-                        prefix: Some(bits),
-                        value: Value::Ipv4(net.addr()),
-                    }),
+                    bits => {
+                        let field = Field::NetworkBits { offset: SENDER_PROTOCOL_ADDRESS, length: 32 };
+                        Some(Match::prefix(field, bits, Value::Ipv4(net.addr())))
+                    }
                 };
                 rules.push(allow(sender, mac, comment.clone()));
             }
         }
     }
+    chain(rules)
+}
+
+/// The chain, with all addresses in sets.
+pub fn sets(nets: bool) -> Chain<'static> {
+    let fields = &[Field::ArpSourceIp, Field::EtherSource];
+    let sets = [Some(claims::IP), nets.then_some(claims::IP_NETS)];
+    chain(sets.into_iter().flatten().map(|set| look_up(fields, set)).collect())
+}
+
+fn chain(mut rules: Vec<Rule<'_>>) -> Chain<'_> {
     rules.push(Rule { remark: Some(REMARK), ..lockdown() });
     let arp = Match::equal(Field::EtherType, Value::EtherType(EtherType::Arp));
-    Chain { name: CHAIN, meant_for: vec![arp], hook: None, rules }
+    Chain { name: CHAIN, meant_for: Some(vec![arp]), hook: None, rules }
 }

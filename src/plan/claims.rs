@@ -1,0 +1,225 @@
+//! Who may claim what, as sets: addresses with the MACs that they belong to, and MACs with their ports.
+//!
+//! Each address is there once, whatever looks it up: an instance's own addresses and its `allowed` single addresses in hash
+//! sets, its `allowed` prefixes in interval sets, which exist only if there are prefixes.
+
+use super::guard::{Guard, Protection};
+use super::ruleset::{Comment, Element, Elements, Field, Identifier, Key, Keyed, Set, Value};
+use crate::net::{IfName, Mac, V6Class};
+use crate::registry::{Instance, Registry};
+use ipnet::IpNet;
+use rustc_hash::FxHashSet;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// IPv4 address and Ethernet source.
+pub const IP: &str = "instances_ip";
+/// IPv4 prefix and Ethernet source.
+pub const IP_NETS: &str = "instances_ip_nets";
+/// IPv6 address and Ethernet source.
+pub const IP6: &str = "instances_ip6";
+/// IPv6 prefix and Ethernet source.
+pub const IP6_NETS: &str = "instances_ip6_nets";
+/// ARP sender address, sender hardware address and Ethernet source.
+pub const ARP: &str = "instances_arp";
+/// The same with prefixes.
+pub const ARP_NETS: &str = "instances_arp_nets";
+/// IPv4 address, Ethernet source and port, of instances that have a port.
+pub const IP_AT_PORT: &str = "instances_ip_at_port";
+/// IPv6 address, Ethernet source and port, of instances that have a port.
+pub const IP6_AT_PORT: &str = "instances_ip6_at_port";
+/// Each MAC twice: what a packet says about its sender, and the Ethernet source.
+pub const OWN_MAC: &str = "instances_own_mac";
+/// The MACs.
+pub const MAC: &str = "instances_mac";
+/// The MACs, to be looked up as a DHCP client's hardware address.
+pub const CLIENT: &str = "instances_client";
+/// Port and Ethernet source of instances that have a port.
+pub const BOUND: &str = "instances_bound";
+/// The MACs of instances that have a port.
+pub const BOUND_MAC: &str = "instances_bound_mac";
+/// Their ports.
+pub const BOUND_PORT: &str = "instances_bound_port";
+
+/// All of these sets.
+pub const SETS: [&str; 14] = [
+    IP,
+    IP_NETS,
+    IP6,
+    IP6_NETS,
+    ARP,
+    ARP_NETS,
+    IP_AT_PORT,
+    IP6_AT_PORT,
+    OWN_MAC,
+    MAC,
+    CLIENT,
+    BOUND,
+    BOUND_MAC,
+    BOUND_PORT,
+];
+
+/// Target address of a neighbour message: behind 40 octets of IPv6 header and 8 octets of ICMPv6 (RFC 4861, section 4.3).
+pub const ND_TARGET: Field = Field::NetworkBits { offset: 48 * 8, length: 128 };
+/// `chaddr` of a DHCP message: behind 8 octets of UDP header and 28 octets (RFC 2131, section 2).
+pub const DHCP_CHADDR: Field = Field::TransportBits { offset: (8 + 28) * 8, length: 48 };
+
+/// The keys of the sets. Raw bits of one length may stand for each other.
+pub const IP_KEY: &[Field] = &[Field::IpSource, Field::EtherSource];
+/// See [`IP6`].
+pub const IP6_KEY: &[Field] = &[ND_TARGET, Field::EtherSource];
+/// See [`ARP`].
+pub const ARP_KEY: &[Field] = &[Field::ArpSourceIp, Field::ArpSourceMac, Field::EtherSource];
+/// See [`IP_AT_PORT`].
+pub const IP_AT_PORT_KEY: &[Field] = &[Field::IpSource, Field::EtherSource, Field::InputPort];
+/// See [`IP6_AT_PORT`].
+pub const IP6_AT_PORT_KEY: &[Field] = &[Field::Ip6Source, Field::EtherSource, Field::InputPort];
+/// See [`OWN_MAC`].
+pub const OWN_MAC_KEY: &[Field] = &[DHCP_CHADDR, Field::EtherSource];
+/// See [`BOUND`].
+pub const BOUND_KEY: &[Field] = &[Field::InputPort, Field::EtherSource];
+
+/// The sets that a guard looks up, those of the original's two chains among them.
+pub fn sets<'a>(registry: &'a Registry, guard: Guard) -> Vec<Set<'a>> {
+    let has = |protection| guard.has(protection);
+    let (mut ip, mut ip_nets, mut ip6, mut ip6_nets) = (hash(IP_KEY), nets(IP_KEY), hash(IP6_KEY), nets(IP6_KEY));
+    let (mut arp, mut arp_nets) = (hash(ARP_KEY), nets(ARP_KEY));
+    let (mut ip_at_port, mut ip6_at_port) = (hash(IP_AT_PORT_KEY), hash(IP6_AT_PORT_KEY));
+    for (mac, instance) in registry.iter() {
+        let comment = instance.name().map(Comment::name);
+        let ether = Value::Mac(mac);
+        let port = if has(Protection::BoundMac) { instance.port().map(Value::Interface) } else { None };
+        for address in addresses(mac, instance, guard) {
+            match address {
+                IpAddr::V4(address) => {
+                    let address = Value::Ipv4(address);
+                    ip.add(&[address, ether], comment.as_ref());
+                    if has(Protection::Arp) {
+                        arp.add(&[address, ether, ether], comment.as_ref());
+                    }
+                    port.into_iter().for_each(|port| ip_at_port.add(&[address, ether, port], comment.as_ref()));
+                }
+                IpAddr::V6(address) => {
+                    let address = Value::Ipv6(address);
+                    ip6.add(&[address, ether], comment.as_ref());
+                    port.into_iter().for_each(|port| ip6_at_port.add(&[address, ether, port], comment.as_ref()));
+                }
+            }
+        }
+        for net in prefixes(instance) {
+            let bits = net.prefix_len();
+            match net.addr() {
+                IpAddr::V4(address) => {
+                    ip_nets.add_net(&[Value::Ipv4(address), ether], bits, comment.as_ref());
+                    arp_nets.add_net(&[Value::Ipv4(address), ether, ether], bits, comment.as_ref());
+                }
+                IpAddr::V6(address) => ip6_nets.add_net(&[Value::Ipv6(address), ether], bits, comment.as_ref()),
+            }
+        }
+    }
+    let mut sets = vec![(IP, ip), (IP_NETS, ip_nets), (IP6, ip6), (IP6_NETS, ip6_nets)];
+    if has(Protection::Arp) {
+        sets.extend([(ARP, arp), (ARP_NETS, arp_nets)]);
+    }
+    if has(Protection::Source) {
+        sets.extend([(IP_AT_PORT, ip_at_port), (IP6_AT_PORT, ip6_at_port)]);
+    }
+    sets.extend(macs(registry, guard));
+    // Only a hash set of addresses is there whatever it holds.
+    sets.retain(|(name, keyed)| !keyed.elements.is_empty() || !is_optional(name));
+    let set = |(name, keyed)| Set { name: Identifier::ours(name), elements: Elements::Keyed(keyed) };
+    sets.into_iter().map(set).collect()
+}
+
+/// Whether a set, and the rules that look it up, exist only if it has elements.
+fn is_optional(set: &str) -> bool {
+    [IP_NETS, IP6_NETS, ARP_NETS, IP_AT_PORT, IP6_AT_PORT, BOUND, BOUND_MAC, BOUND_PORT].contains(&set)
+}
+
+/// The sets of MACs and ports.
+fn macs<'a>(registry: &'a Registry, guard: Guard) -> Vec<(&'static str, Keyed<'a>)> {
+    let plain = |fields| Keyed { counted: false, ..hash(fields) };
+    let (mut own, mut all, mut client) = (plain(OWN_MAC_KEY), plain(&[Field::EtherSource]), plain(&[DHCP_CHADDR]));
+    let (mut bound, mut bound_mac, mut bound_port) =
+        (plain(BOUND_KEY), plain(&[Field::EtherSource]), plain(&[Field::InputPort]));
+    let mut ports: FxHashSet<IfName> = FxHashSet::default();
+    for (mac, instance) in registry.iter() {
+        let comment = instance.name().map(Comment::name);
+        let ether = Value::Mac(mac);
+        own.add(&[ether, ether], comment.as_ref());
+        all.add(&[ether], comment.as_ref());
+        client.add(&[ether], comment.as_ref());
+        if let Some(port) = instance.port() {
+            bound.add(&[Value::Interface(port), ether], comment.as_ref());
+            bound_mac.add(&[ether], comment.as_ref());
+            if ports.insert(port) {
+                bound_port.add(&[Value::Interface(port)], None);
+            }
+        }
+    }
+    let has = |protection| guard.has(protection);
+    let mut sets = Vec::new();
+    if has(Protection::Nd) || has(Protection::Dhcp4) {
+        sets.push((OWN_MAC, own));
+    }
+    if has(Protection::Mac) || has(Protection::Dhcp4) {
+        sets.push((MAC, all));
+    }
+    if has(Protection::Dhcp4) {
+        sets.push((CLIENT, client));
+    }
+    if has(Protection::BoundMac) {
+        sets.extend([(BOUND, bound), (BOUND_MAC, bound_mac), (BOUND_PORT, bound_port)]);
+    }
+    sets
+}
+
+/// The addresses that an instance may claim, without duplicates.
+fn addresses(mac: Mac, instance: &Instance, guard: Guard) -> impl Iterator<Item = IpAddr> {
+    let classes = [V6Class::Global, V6Class::UniqueLocal, V6Class::LinkLocal];
+    let v6 = classes.into_iter().filter_map(|class| instance.ipv6(class)).map(IpAddr::V6);
+    // Of instances with no known link-local address it is the usual one; the original knows no such rule.
+    let link_local = instance.ipv6(V6Class::LinkLocal).is_none() && !guard.is_spec();
+    let link_local = link_local.then(|| IpAddr::V6(eui64(mac)));
+    let single = |net: &&IpNet| net.prefix_len() == net.max_prefix_len();
+    let allowed = instance.allowed().iter().filter(single).map(IpNet::addr);
+    let all = instance.ipv4().map(IpAddr::V4).into_iter().chain(v6).chain(link_local).chain(allowed);
+    let mut seen: Vec<IpAddr> = Vec::new();
+    all.filter(move |address| {
+        let is_new = !seen.contains(address);
+        seen.push(*address);
+        is_new
+    })
+}
+
+/// The link-local address that comes of a MAC (RFC 4291, appendix A; RFC 2464, section 5).
+fn eui64(mac: Mac) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac.0;
+    Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+}
+
+/// The prefixes that an instance may use, without those that lie in another: the kernel's ranges must not overlap.
+fn prefixes(instance: &Instance) -> impl Iterator<Item = IpNet> {
+    let nets = || instance.allowed().iter().filter(|net| net.prefix_len() < net.max_prefix_len());
+    let covers = |(at, wide): (usize, &IpNet), (index, net): (usize, &IpNet)| {
+        wide.contains(net) && (wide.prefix_len() < net.prefix_len() || at < index)
+    };
+    nets().enumerate().filter(move |net| !nets().enumerate().any(|wide| covers(wide, *net))).map(|(_, net)| net.trunc())
+}
+
+fn hash(fields: &'static [Field]) -> Keyed<'static> {
+    Keyed { fields, interval: false, counted: true, elements: Vec::new() }
+}
+
+fn nets(fields: &'static [Field]) -> Keyed<'static> {
+    Keyed { interval: true, ..hash(fields) }
+}
+
+impl<'a> Keyed<'a> {
+    fn add(&mut self, values: &[Value], comment: Option<&Comment<'a>>) {
+        self.elements.push(Element { key: Key::of(values), prefix: None, comment: comment.cloned() });
+    }
+
+    fn add_net(&mut self, values: &[Value], bits: u8, comment: Option<&Comment<'a>>) {
+        self.elements.push(Element { key: Key::of(values), prefix: Some(bits), comment: comment.cloned() });
+    }
+}

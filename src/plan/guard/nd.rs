@@ -1,0 +1,132 @@
+//! `nd`: neighbour discovery (RFC 4861) says nothing about its sender but the truth.
+//!
+//! Solicitations (of neighbours and routers) and advertisements write the sender's addresses into neighbour caches: by their
+//! source, by the target of an advertisement, by link-layer options. So the source and the target of an advertisement must
+//! be the sender's, and so must the address in every option. As rules cannot loop over options, only the shapes pass that
+//! hosts send: no extension header (RFC 6980), hop limit 255, code 0, no option or the one that belongs there; duplicate
+//! address detection from `::` only for an own address, with at most a nonce (RFC 7527).
+//!
+//! Router advertisements and redirects are for routers: [`super::ra`].
+//!
+//! Limits: an address that is not registered yet can neither be probed for nor advertised; a probe that is dropped is for
+//! its sender one that nobody answered. Secure neighbour discovery (RFC 3971) has more options and does not pass.
+
+use super::rules::{always, chain, goto, look_up, network, not_network, when};
+use super::{Plan, Protection, block, query, ra};
+use crate::plan::claims;
+use crate::plan::ruleset::{Chain, Field, Rule, Verdict};
+
+/// ICMPv6 without extension headers.
+pub(super) const ICMPV6: &str = "instances_guard_icmpv6";
+/// A target that must be the sender's.
+pub(super) const TARGET: &str = "instances_guard_nd_target";
+const NS: &str = "instances_guard_ns";
+const NA: &str = "instances_guard_na";
+const RS: &str = "instances_guard_rs";
+/// The chains for each kind of message.
+pub(super) const KINDS: [&str; 3] = [NS, NA, RS];
+
+/// Next header ICMPv6.
+const PROTOCOL: u8 = 58;
+
+/// Octets of the IPv6 header: payload length, next header, hop limit.
+const fn header(length: u8) -> [u8; 4] {
+    [0, length, PROTOCOL, 255]
+}
+
+/// Octet at which the ICMPv6 message begins, with type and code.
+const MESSAGE: u16 = 40;
+const ROUTER_SOLICITATION: u8 = 133;
+const NEIGHBOR_SOLICITATION: u8 = 135;
+const NEIGHBOR_ADVERTISEMENT: u8 = 136;
+/// Inverse neighbour discovery (RFC 3122): nothing that a host on Ethernet sends.
+const INVERSE: [u8; 2] = [141, 142];
+
+/// Octet at which the first option begins, behind the target.
+const NEIGHBOR_OPTION: u16 = MESSAGE + 24;
+/// Type, and length in units of 8 octets.
+const SOURCE_LINK_LAYER: [u8; 2] = [1, 1];
+const TARGET_LINK_LAYER: [u8; 2] = [2, 1];
+const NONCE: [u8; 2] = [14, 1];
+/// The addresses in those options.
+const NEIGHBOR_LINK_LAYER: &[Field] = &[Field::NetworkBits { offset: 66 * 8, length: 48 }, Field::EtherSource];
+const ROUTER_LINK_LAYER: &[Field] = &[Field::NetworkBits { offset: 50 * 8, length: 48 }, Field::EtherSource];
+
+const BLOCK: Protection = Protection::Nd;
+
+pub(super) fn chains(plan: &Plan) -> Vec<Chain<'static>> {
+    let mut chains = Vec::new();
+    if plan.has(Protection::Nd) {
+        let mut target: Vec<_> =
+            plan.look_up_both(claims::IP6_KEY, [claims::IP6, claims::IP6_NETS], Verdict::Return).collect();
+        target.push(always(block::of(BLOCK)));
+        chains.push(chain(TARGET, target));
+        chains.push(message(NS, NEIGHBOR_SOLICITATION, 24, SOURCE_LINK_LAYER, NEIGHBOR_LINK_LAYER, Verdict::Return));
+        chains.push(message(NA, NEIGHBOR_ADVERTISEMENT, 24, TARGET_LINK_LAYER, NEIGHBOR_LINK_LAYER, goto(TARGET)));
+        chains.push(message(RS, ROUTER_SOLICITATION, 8, SOURCE_LINK_LAYER, ROUTER_LINK_LAYER, Verdict::Return));
+    }
+    if has_rule(plan) {
+        let mut rules = Vec::new();
+        if plan.has(Protection::Nd) {
+            let kinds = [(NEIGHBOR_SOLICITATION, NS), (NEIGHBOR_ADVERTISEMENT, NA), (ROUTER_SOLICITATION, RS)];
+            rules.extend(kinds.map(|(kind, chain)| when(&[network(MESSAGE, [kind])], goto(chain))));
+            rules.extend(INVERSE.map(|kind| when(&[network(MESSAGE, [kind])], block::of(BLOCK))));
+        }
+        rules.extend(ra::rules(plan));
+        rules.extend(query::mld(plan));
+        chains.push(chain(ICMPV6, rules));
+    }
+    chains
+}
+
+/// A message with a claimed source: without option, or with the sender's own MAC in the only one.
+fn message(
+    name: &'static str,
+    kind: u8,
+    length: u8,
+    option: [u8; 2],
+    link_layer: &'static [Field],
+    verdict: Verdict,
+) -> Chain<'static> {
+    let blocked = block::of(BLOCK);
+    let option_at = MESSAGE + u16::from(length);
+    let rules = vec![
+        when(&[not_network(MESSAGE, [kind, 0])], blocked),
+        when(&[network(4, header(length))], verdict),
+        when(&[not_network(4, header(length + 8))], blocked),
+        when(&[not_network(option_at, option)], blocked),
+        look_up(link_layer, claims::OWN_MAC, verdict),
+        always(blocked),
+    ];
+    chain(name, rules)
+}
+
+fn has_rule(plan: &Plan) -> bool {
+    plan.has_any(&[Protection::Nd, Protection::Ra, Protection::Query])
+}
+
+/// Sends ICMPv6 without extension headers on.
+pub(super) fn rule(plan: &Plan) -> Option<Rule<'static>> {
+    has_rule(plan).then(|| when(&[network(6, [PROTOCOL])], goto(ICMPV6)))
+}
+
+/// Duplicate address detection, from `::`.
+pub(super) fn detection(plan: &Plan) -> Vec<Rule<'static>> {
+    let verdict = if plan.has(Protection::Nd) { goto(TARGET) } else { Verdict::Return };
+    let solicitation = network(MESSAGE, [NEIGHBOR_SOLICITATION, 0]);
+    vec![
+        when(&[network(4, header(24)), solicitation], verdict),
+        when(&[network(4, header(32)), solicitation, network(NEIGHBOR_OPTION, NONCE)], verdict),
+    ]
+}
+
+/// A router solicitation that says nothing about its sender.
+pub(super) fn solicitation_without_option() -> Rule<'static> {
+    when(&[network(4, header(8)), network(MESSAGE, [ROUTER_SOLICITATION, 0])], Verdict::Return)
+}
+
+/// Messages whose source is not the sender's.
+pub(super) fn not_claimed() -> Vec<Rule<'static>> {
+    let kinds = [NEIGHBOR_SOLICITATION, NEIGHBOR_ADVERTISEMENT, ROUTER_SOLICITATION];
+    kinds.map(|kind| when(&[network(6, [PROTOCOL]), network(MESSAGE, [kind])], block::of(BLOCK))).into()
+}

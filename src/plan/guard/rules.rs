@@ -1,0 +1,71 @@
+//! Short forms for the rules of the guard.
+
+use crate::plan::ruleset::{Bytes, Chain, Field, Match, Rule, Statement, Value, Verdict};
+
+/// A chain that only our own chains lead to.
+pub(super) fn chain(name: &'static str, rules: Vec<Rule<'static>>) -> Chain<'static> {
+    Chain { name, meant_for: None, hook: None, rules }
+}
+
+/// A rule for what matches all of these.
+pub(super) fn when(matches: &[Match], verdict: Verdict) -> Rule<'static> {
+    let matches = matches.iter().copied().map(Statement::Match);
+    rule(matches.chain([Statement::Verdict(verdict)]))
+}
+
+/// A rule for what is in a set.
+pub(super) fn look_up(fields: &'static [Field], set: &'static str, verdict: Verdict) -> Rule<'static> {
+    rule([Statement::Lookup { fields, set }, Statement::Verdict(verdict)])
+}
+
+/// A rule for everything.
+pub(super) fn always(verdict: Verdict) -> Rule<'static> {
+    rule([Statement::Verdict(verdict)])
+}
+
+/// A rule of these statements.
+pub(super) fn rule(statements: impl IntoIterator<Item = Statement>) -> Rule<'static> {
+    Rule { statements: statements.into_iter().collect(), comment: None, remark: None }
+}
+
+/// On in that chain.
+pub(super) fn goto(chain: &'static str) -> Verdict {
+    Verdict::Goto(chain)
+}
+
+/// Octets of the network header are these.
+pub(super) fn network<const N: usize>(octet: u16, octets: [u8; N]) -> Match {
+    Match::equal(network_field::<N>(octet), bits(&octets))
+}
+
+/// Octets of the network header are there and are not these.
+pub(super) fn not_network<const N: usize>(octet: u16, octets: [u8; N]) -> Match {
+    Match::not_equal(network_field::<N>(octet), bits(&octets))
+}
+
+/// Octets of the transport header are these.
+pub(super) fn transport<const N: usize>(octet: u16, octets: [u8; N]) -> Match {
+    Match::equal(transport_field::<N>(octet), bits(&octets))
+}
+
+/// Octets of the transport header are there and are not these.
+pub(super) fn not_transport<const N: usize>(octet: u16, octets: [u8; N]) -> Match {
+    Match::not_equal(transport_field::<N>(octet), bits(&octets))
+}
+
+fn network_field<const N: usize>(octet: u16) -> Field {
+    Field::NetworkBits { offset: octet * 8, length: width::<N>() }
+}
+
+fn transport_field<const N: usize>(octet: u16) -> Field {
+    Field::TransportBits { offset: octet * 8, length: width::<N>() }
+}
+
+/// Bits of so many octets; no field has more than 16.
+fn width<const N: usize>() -> u16 {
+    u16::try_from(N * 8).unwrap_or(u16::MAX)
+}
+
+fn bits(octets: &[u8]) -> Value {
+    Value::Bits(Bytes::from(octets))
+}

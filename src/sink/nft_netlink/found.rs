@@ -1,0 +1,135 @@
+//! Rules and elements as the kernel dumps them.
+
+use super::encode::ElementRef;
+use super::expr::{self, Expr};
+use super::kernel;
+use crate::net::Shown;
+use crate::netlink::{Attributes, Message};
+use crate::plan::ruleset::{Comment, Field, Key, Rule};
+use crate::sink::nft_text::ElementText;
+use rustc_hash::FxHasher;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// A rule that the kernel holds.
+pub struct FoundRule<'a> {
+    /// The kernel's number for it.
+    pub handle: u64,
+    expressions: Attributes<'a>,
+    /// What nft keeps: perhaps a comment.
+    userdata: Option<&'a [u8]>,
+}
+
+impl<'a> FoundRule<'a> {
+    /// The rule of a dump's message.
+    pub fn of(message: &Message<'a>) -> Self {
+        let rule = message.attributes(kernel::NFGENMSG);
+        Self {
+            handle: long_number(&rule, kernel::RULE_HANDLE),
+            expressions: rule.nested(kernel::RULE_EXPRESSIONS),
+            userdata: rule.get(kernel::RULE_USERDATA),
+        }
+    }
+
+    /// Its expressions.
+    pub fn expressions(&self) -> impl Iterator<Item = Expr<'a>> {
+        expr::read(self.expressions.clone())
+    }
+
+    /// Its comment.
+    pub fn comment(&self) -> Option<&'a str> {
+        self.userdata.and_then(comment_of)
+    }
+
+    /// Whether it is this one.
+    pub fn is(&self, planned: &Rule) -> bool {
+        // Whatever else may be kept there, we would not have written it.
+        let is_only_comment = self
+            .userdata
+            .is_none_or(|userdata| self.comment().is_some_and(|comment| userdata.len() == comment.len() + 3));
+        is_only_comment
+            && self.comment() == planned.comment.as_ref().map(Comment::as_str)
+            && self.expressions().eq(expr::lower(&planned.statements))
+    }
+
+    /// A number that rules which are the same have in common.
+    pub fn hash(&self) -> u64 {
+        hash(self.expressions(), self.comment())
+    }
+
+    /// The same number of a planned rule.
+    pub fn hash_of(planned: &Rule) -> u64 {
+        hash(expr::lower(&planned.statements).into_iter(), planned.comment.as_ref().map(Comment::as_str))
+    }
+}
+
+fn hash<'a>(expressions: impl Iterator<Item = Expr<'a>>, comment: Option<&str>) -> u64 {
+    let mut hasher = FxHasher::default();
+    expressions.for_each(|expression| expression.hash(&mut hasher));
+    comment.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Expressions in the form of `nft --debug=netlink`: what others write has no text of ours.
+impl fmt::Display for FoundRule<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.expressions().try_for_each(|expression| write!(f, " {expression:?}"))?;
+        self.comment().map_or(Ok(()), |comment| write!(f, " comment \"{}\"", Shown(comment)))
+    }
+}
+
+/// An element that the kernel holds.
+pub struct FoundElement<'a> {
+    /// Its key.
+    pub key: Key,
+    /// The last key of its range.
+    pub last: Option<Key>,
+    /// Its comment.
+    pub comment: Option<&'a str>,
+    /// Packets that it counted.
+    pub packets: u64,
+    has_flags: bool,
+}
+
+impl<'a> FoundElement<'a> {
+    /// The elements of a dump's message.
+    pub fn all(message: &Message<'a>) -> impl Iterator<Item = Self> + use<'a> {
+        let list = message.attributes(kernel::NFGENMSG).nested(kernel::SET_ELEM_LIST_ELEMENTS);
+        list.map(|(_, element)| {
+            let element = Attributes(element);
+            let key = |kind| element.nested(kind).get(kernel::DATA_VALUE).map(Key::of_bytes);
+            let counter = element.nested(kernel::SET_ELEM_EXPR).nested(expr::EXPR_DATA);
+            Self {
+                key: key(kernel::SET_ELEM_KEY).unwrap_or_else(|| Key::of_bytes(&[])),
+                last: key(kernel::SET_ELEM_KEY_END),
+                comment: element.get(kernel::SET_ELEM_USERDATA).and_then(comment_of),
+                packets: long_number(&counter, kernel::COUNTER_PACKETS),
+                has_flags: element.get(kernel::SET_ELEM_FLAGS).is_some(),
+            }
+        })
+    }
+
+    /// Whether it is this one.
+    pub fn is(&self, planned: &ElementRef) -> bool {
+        let as_ref = ElementRef { key: self.key, last: self.last, comment: self.comment };
+        as_ref == *planned && !self.has_flags
+    }
+
+    /// As text, for a set with such fields.
+    pub fn text(&self, fields: &'static [Field]) -> String {
+        let element = ElementRef { key: self.key, last: self.last, comment: None };
+        let comment = self.comment.map(|comment| format!(" comment \"{}\"", Shown(comment)));
+        format!("{}{}", ElementText { fields, element }, comment.unwrap_or_default())
+    }
+}
+
+fn long_number(attributes: &Attributes, kind: u16) -> u64 {
+    attributes.get(kind).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes)
+}
+
+/// The comment in userdata, if it begins with one.
+fn comment_of(userdata: &[u8]) -> Option<&str> {
+    let [_, length, text @ ..] = userdata else { return None };
+    let text = text.get(..usize::from(*length))?;
+    str::from_utf8(text.strip_suffix(&[0])?).ok()
+}

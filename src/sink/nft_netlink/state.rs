@@ -1,0 +1,136 @@
+//! What the kernel holds in a table: its chains and the types of its sets, without rules and elements.
+
+use super::set_type::SetType;
+use super::{encode, kernel, nfgenmsg};
+use crate::netlink::{Attributes, Connection, DumpError, Writer};
+use crate::plan::ruleset::{Hook, Set, Table};
+use std::collections::BTreeMap;
+
+/// What the kernel holds in one table.
+#[derive(Debug, Default)]
+pub struct TableState {
+    /// Its flags; `None`: there is no such table.
+    pub flags: Option<u32>,
+    /// All its chains.
+    pub chains: BTreeMap<String, ChainState>,
+    /// The key types of all its sets, by name.
+    pub sets: BTreeMap<String, SetState>,
+}
+
+/// A chain that the kernel holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainState {
+    /// Hook number, priority and type of a base chain.
+    pub base: Option<(u32, i32, String)>,
+    /// What becomes of a packet that a base chain has not decided about.
+    pub policy: Option<u32>,
+    /// Its rules plus the rules and map elements that jump to it.
+    pub used: usize,
+}
+
+/// A set that the kernel holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetState {
+    /// nft's number for the type of its keys.
+    pub key_type: u32,
+    /// Bytes of a key.
+    pub key_length: u32,
+    /// NFT_SET_*.
+    pub flags: u32,
+}
+
+impl SetState {
+    /// What a set of ours looks like in the kernel.
+    pub(super) fn planned(set: &Set) -> Self {
+        let SetType { key_type, key_length, flags, .. } = SetType::of(&set.elements);
+        Self { key_type, key_length, flags }
+    }
+}
+
+impl TableState {
+    /// Whether somebody's rules are switched off as a whole.
+    pub fn is_dormant(&self) -> bool {
+        self.flags.is_some_and(|flags| flags & kernel::TABLE_F_DORMANT != 0)
+    }
+
+    /// Whether the table belongs to one process and nobody else may change it.
+    pub fn is_owned(&self) -> bool {
+        self.flags.is_some_and(|flags| flags & kernel::TABLE_F_OWNER != 0)
+    }
+
+    /// Sets of ours that the table shall not have any more.
+    pub fn retired_sets<'s>(&'s self, table: &'s Table) -> impl Iterator<Item = &'s str> {
+        let ours = |name: &str| table.set_endings.iter().any(|ending| name.ends_with(ending));
+        let planned = |name: &str| table.sets.iter().any(|set| set.name.as_str() == name);
+        let of_addresses = |set: &SetState| set.flags == 0 && SetType::is_of_addresses(set.key_type, set.key_length);
+        let retired = move |name: &str, set: &SetState| {
+            table.absent_sets.contains(&name) || (ours(name) && !planned(name) && of_addresses(set))
+        };
+        let sets = self.sets.iter().filter(move |(name, set)| retired(name, set));
+        sets.map(|(name, _)| name.as_str())
+    }
+
+    /// Reads table, chains and sets, without rules and elements.
+    ///
+    /// # Errors
+    /// [`DumpError`].
+    pub fn read(connection: &mut Connection, table: &Table) -> Result<Self, DumpError> {
+        let mut state = Self::default();
+        let header = nfgenmsg(table.family);
+        connection.dump(
+            kernel::GETTABLE,
+            &header,
+            |_| {},
+            |message| {
+                if message.attributes(kernel::NFGENMSG).text(kernel::TABLE_NAME) == Some(table.name.as_str()) {
+                    state.flags =
+                        Some(message.attributes(kernel::NFGENMSG).number(kernel::TABLE_FLAGS).unwrap_or_default());
+                }
+            },
+        )?;
+        if state.flags.is_none() {
+            return Ok(state);
+        }
+        connection.dump(
+            kernel::GETCHAIN,
+            &header,
+            |_| {},
+            |message| {
+                let chain = message.attributes(kernel::NFGENMSG);
+                if chain.text(kernel::CHAIN_TABLE) == Some(table.name.as_str())
+                    && let Some(name) = chain.text(kernel::CHAIN_NAME)
+                {
+                    let used = chain.number(kernel::CHAIN_USE).unwrap_or_default();
+                    let used = usize::try_from(used).unwrap_or(usize::MAX);
+                    state.chains.insert(
+                        name.to_owned(),
+                        ChainState { base: base_of(&chain), policy: chain.number(kernel::CHAIN_POLICY), used },
+                    );
+                }
+            },
+        )?;
+        let in_table = |writer: &mut Writer| writer.text(kernel::SET_TABLE, table.name.as_str());
+        connection.dump(kernel::GETSET, &header, in_table, |message| {
+            let set = message.attributes(kernel::NFGENMSG);
+            let number = |kind| set.number(kind).unwrap_or_default();
+            if let Some(name) = set.text(kernel::SET_NAME) {
+                let [key_type, key_length, flags] =
+                    [kernel::SET_KEY_TYPE, kernel::SET_KEY_LEN, kernel::SET_FLAGS].map(number);
+                state.sets.insert(name.to_owned(), SetState { key_type, key_length, flags });
+            }
+        })?;
+        Ok(state)
+    }
+}
+
+fn base_of(chain: &Attributes) -> Option<(u32, i32, String)> {
+    let hook = chain.nested(kernel::CHAIN_HOOK);
+    let priority = hook.number(kernel::HOOK_PRIORITY)?.cast_signed();
+    let kind = chain.text(kernel::CHAIN_TYPE).unwrap_or_default().to_owned();
+    Some((hook.number(kernel::HOOK_HOOKNUM)?, priority, kind))
+}
+
+/// What a base chain of ours looks like in the kernel.
+pub(super) fn base_as_planned(hook: Hook) -> (u32, i32, String) {
+    (encode::hook_number(hook.point), hook.priority, "filter".to_owned())
+}
