@@ -9,7 +9,9 @@ mod netns;
 
 use fixtures::Case;
 use instances::net::{IfName, Name};
+use instances::plan::guard::{Guard, Protection};
 use instances::plan::hooks::Bridges;
+use instances::plan::layout::Layout;
 use instances::plan::policy::{self, Hooking, Wishes};
 use instances::plan::ruleset::{Family, Ruleset};
 use instances::registry::{Registry, wire};
@@ -52,17 +54,19 @@ fn script(ruleset: &Ruleset) -> String {
     let mut text = Vec::new();
     for table in &ruleset.tables {
         text.extend(format!("table {} {} {{\n", table.family, table.name).bytes());
-        nft_text::write_chains(&mut text, &table.chains).unwrap();
         nft_text::write_sets(&mut text, &table.sets).unwrap();
+        nft_text::write_chains(&mut text, &table.chains).unwrap();
         text.extend(b"}\n");
     }
     String::from_utf8(text).unwrap()
 }
 
-fn wishes(set_names: &[&str], hook: Hooking) -> Wishes {
+fn wishes(set_names: &[&str], hook: Hooking, (guard, layout): (Guard, Layout)) -> Wishes {
     let set_names = set_names.iter().map(|name| name.parse::<Name>().unwrap()).collect();
     Wishes {
         table: "instances".parse().unwrap(),
+        guard,
+        layout,
         set_names,
         hook,
         sets_into: vec![(Family::Inet, "filter".parse().unwrap())],
@@ -72,8 +76,9 @@ fn wishes(set_names: &[&str], hook: Hooking) -> Wishes {
 /// Loads both ways into an empty kernel and compares; then loads again, which must change nothing.
 fn assert_equal_both_ways(registry: &Registry, wishes: &Wishes) {
     let ruleset = policy::ruleset(registry, wishes);
+    let text = script(&ruleset);
     nft("flush ruleset");
-    nft(&script(&ruleset));
+    nft(&text);
     let from_text = listing();
 
     nft("flush ruleset");
@@ -81,6 +86,7 @@ fn assert_equal_both_ways(registry: &Registry, wishes: &Wishes) {
     assert!(applied.loaded);
     let from_netlink = listing();
     assert_eq!(from_text, from_netlink);
+    assert_same_when_reloaded(&ruleset);
 
     let before = apply::generation().unwrap();
     let again = apply::apply(&ruleset, before).unwrap();
@@ -89,13 +95,33 @@ fn assert_equal_both_ways(registry: &Registry, wishes: &Wishes) {
 
     // Also where nft put it: our comparison must not depend on who loaded it.
     nft("flush ruleset");
-    nft(&script(&ruleset));
-    let differences = apply::check(&ruleset).unwrap().differences;
-    assert!(differences.iter().all(Vec::is_empty), "{differences:?}");
+    nft(&text);
+    assert_held(&ruleset);
+}
+
+fn assert_held(ruleset: &Ruleset) {
+    let differences = apply::check(ruleset).unwrap().differences;
+    assert!(differences.iter().all(Vec::is_empty), "{differences:#?}");
+}
+
+/// What nft lists, nft loads; it is the same afterwards, to nft and to us. Gives the listing.
+fn assert_same_when_reloaded(ruleset: &Ruleset) -> String {
+    let listed = run("nft", &["list", "ruleset"]);
+    nft(&format!("flush ruleset\n{listed}"));
+    assert_eq!(run("nft", &["list", "ruleset"]), listed);
+    assert_held(ruleset);
+    listed
+}
+
+const LAYOUTS: [Layout; 2] = [Layout::Rules, Layout::Sets];
+
+/// The listings that are kept, and the guard and layout of each.
+fn listings() -> [(&'static str, Guard, Layout); 2] {
+    [("listed.nft", Guard::SPEC, Layout::Rules), ("listed-sets.nft", Guard::SPEC, Layout::Sets)]
 }
 
 #[test]
-fn each_fixture_loads_both_ways_and_is_listed_as_its_golden_file_says() {
+fn each_fixture_loads_both_ways_and_is_listed_as_its_golden_files_say() {
     in_new_netns(|| {
         let mut differences = String::new();
         for case in Case::all() {
@@ -104,17 +130,24 @@ fn each_fixture_loads_both_ways_and_is_listed_as_its_golden_file_says() {
             let sets = case.environment.iter().find(|(name, _)| name == "INSTANCES_ADDRESS_SETS");
             let sets = sets.map_or("host", |(_, list)| list).split(',').map(str::trim);
             let sets: Vec<_> = sets.filter(|name| name.parse::<Name>().is_ok()).collect();
-            assert_equal_both_ways(&registry, &wishes(&sets, Hooking::LeaveAsIs));
-
-            nft("flush ruleset");
-            let folder = tempfile::tempdir().unwrap();
-            let output = case.process(&folder.path().join("P"), &["--force", "--apply"]);
-            assert!(output.status.success(), "{}: {}", case.name(), String::from_utf8_lossy(&output.stderr));
-            let listed = run("nft", &["list", "ruleset"]);
-            // What nft lists, nft loads; and it is the same afterwards.
-            nft(&format!("flush ruleset\n{listed}"));
-            assert_eq!(run("nft", &["list", "ruleset"]), listed, "{}", case.name());
-            differences.extend(case.compare("listed.nft", &listed));
+            let guard = case.arguments.iter().skip_while(|argument| *argument != "--guard").nth(1);
+            let guard = guard.map_or(Guard::strict(), |guard| guard.parse().unwrap());
+            for layout in LAYOUTS {
+                assert_equal_both_ways(&registry, &wishes(&sets, Hooking::LeaveAsIs, (guard, layout)));
+            }
+            if !case.arguments.is_empty() {
+                continue;
+            }
+            for (golden, guard, layout) in listings() {
+                let wishes = Wishes { sets_into: vec![], ..wishes(&sets, Hooking::LeaveAsIs, (guard, layout)) };
+                nft("flush ruleset");
+                let folder = tempfile::tempdir().unwrap();
+                let layout = if layout == Layout::Rules { "rules" } else { "sets" };
+                let output = case.process(&folder.path().join("P"), &["--force", "--apply", "--layout", layout]);
+                assert!(output.status.success(), "{}: {}", case.name(), String::from_utf8_lossy(&output.stderr));
+                let listed = assert_same_when_reloaded(&policy::ruleset(&registry, &wishes));
+                differences.extend(case.compare(golden, &listed));
+            }
         }
         assert!(differences.is_empty(), "to accept: make bless\n{differences}");
     });
@@ -133,17 +166,21 @@ fn any_registry() -> impl Strategy<Value = Registry> {
         proptest::option::of(v4),
         proptest::array::uniform3(proptest::option::of(v6)),
         proptest::collection::vec(prop_oneof![net4, net6], 0..4),
+        proptest::option::weighted(0.3, "[a-z][a-z0-9.]{0,14}"),
     );
     proptest::collection::btree_map(any::<[u8; 6]>(), instance, 0..12).prop_map(|instances| {
         let mut text = String::from("{");
-        for (index, (mac, (name, v4, v6, allowed))) in instances.into_iter().enumerate() {
+        for (index, (mac, (name, v4, v6, allowed, port))) in instances.into_iter().enumerate() {
             let mac = instances::net::Mac(mac);
             let [gua, ula, lla] = v6;
             let comma = if index == 0 { "" } else { "," };
             let _ = write!(
                 text,
                 "{comma}\"{mac}\":{}",
-                serde_json::json!({"name": name, "ipv4": v4, "ipv6_gua": gua, "ipv6_ula": ula, "ipv6_lla": lla, "allowed": allowed})
+                serde_json::json!({
+                    "name": name, "ipv4": v4, "ipv6_gua": gua, "ipv6_ula": ula, "ipv6_lla": lla, "allowed": allowed,
+                    "port": port.unwrap_or_default(),
+                })
             );
         }
         text.push('}');
@@ -151,10 +188,16 @@ fn any_registry() -> impl Strategy<Value = Registry> {
     })
 }
 
+/// `spec`, `strict`, or a list.
+fn any_guard() -> impl Strategy<Value = Guard> {
+    let list = proptest::sample::subsequence(Protection::ALL.to_vec(), 0..=Protection::ALL.len());
+    prop_oneof![1 => Just(Guard::SPEC), 2 => Just(Guard::strict()), 3 => list.prop_map(Guard::from_iter)]
+}
+
 #[test]
 fn random_registries_load_both_ways() {
     in_new_netns(|| {
-        let cases = if on_stock_kernel() { 10 } else { 100 };
+        let cases = if on_stock_kernel() { 6 } else { 100 };
         let seed = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
         let mut runner = TestRunner::new_with_rng(Config { cases, ..Config::default() }, seed);
         // Where the kernel can match a bridge's name, half of the cases do.
@@ -170,10 +213,11 @@ fn random_registries_load_both_ways() {
             }),
         ];
         runner
-            .run(&(any_registry(), hook), |(registry, hook)| {
+            .run(&(any_registry(), hook, any_guard(), proptest::sample::select(&LAYOUTS[..])), |drawn| {
+                let (registry, hook, guard, layout) = drawn;
                 let named = registry.iter().filter_map(|(_, instance)| instance.name());
                 let names: Vec<_> = named.map(Name::as_str).take(2).chain(["host"]).collect();
-                assert_equal_both_ways(&registry, &wishes(&names, hook));
+                assert_equal_both_ways(&registry, &wishes(&names, hook, (guard, layout)));
                 Ok(())
             })
             .unwrap();

@@ -10,6 +10,8 @@ pub struct Case {
     pub folder: PathBuf,
     /// The environment of the programs, besides the base path.
     pub environment: Vec<(String, String)>,
+    /// Arguments for instances-process.
+    pub arguments: Vec<String>,
 }
 
 impl Case {
@@ -25,7 +27,9 @@ impl Case {
         let environment = fs::read_to_string(folder.join("environment")).unwrap_or_default();
         let pair = |line: &str| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap();
         let environment = environment.lines().map(pair).collect();
-        Self { folder, environment }
+        let arguments = fs::read_to_string(folder.join("arguments")).unwrap_or_default();
+        let arguments = arguments.split_whitespace().map(str::to_owned).collect();
+        Self { folder, environment, arguments }
     }
 
     pub fn name(&self) -> String {
@@ -37,6 +41,7 @@ impl Case {
         fs::copy(self.folder.join("registry.json"), base.with_extension("json")).unwrap();
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         Command::new(env!("CARGO_BIN_EXE_instances-process"))
+            .args(&self.arguments)
             .args(arguments)
             .env_clear()
             .env("INSTANCES_BASE_PATH", base)
