@@ -49,11 +49,12 @@ impl Ours {
     pub fn of(ruleset: &Ruleset) -> Self {
         let places = ruleset.tables.iter().map(|table| {
             let absent = table.absent_chains.iter().map(|(name, _)| *name);
+            let absent_sets = table.absent_sets.iter().copied();
             Place {
                 family: nfgenmsg(table.family)[0],
                 table: table.name.as_str().to_owned(),
                 chains: table.chains.iter().map(|chain| chain.name).chain(absent).map(str::to_owned).collect(),
-                sets: table.sets.iter().map(|set| set.name.as_str().to_owned()).collect(),
+                sets: table.sets.iter().map(|set| set.name.as_str()).chain(absent_sets).map(str::to_owned).collect(),
                 set_endings: table.set_endings,
             }
         });
@@ -247,6 +248,8 @@ impl AsFd for Commits {
 mod tests {
     use super::*;
     use crate::netlink::Writer;
+    use crate::plan::guard::Guard;
+    use crate::plan::layout::Layout;
     use crate::plan::policy::{Hooking, Wishes, ruleset};
     use crate::plan::ruleset::Family;
     use crate::registry::Registry;
@@ -258,7 +261,14 @@ mod tests {
     fn follower() -> Follower {
         let table = "instances".parse().expect("a name");
         let sets_into = vec![(Family::Inet, "filter".parse().expect("a name"))];
-        let wishes = Wishes { table, set_names: vec![], hook: Hooking::Remove, sets_into };
+        let wishes = Wishes {
+            table,
+            guard: Guard::SPEC,
+            layout: Layout::Rules,
+            set_names: vec![],
+            hook: Hooking::Remove,
+            sets_into,
+        };
         let registry = Registry::default();
         let mut follower = Follower::default();
         follower.hold(Ours::of(&ruleset(&registry, &wishes)), 10);

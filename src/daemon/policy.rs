@@ -9,8 +9,8 @@ use super::schedule::{Outcome, Part, Work};
 use crate::cli::process::Request;
 use crate::error::{Error, Result, in_words};
 use crate::netlink::{Connection, DumpError, Writer};
-use crate::plan::policy;
-use crate::plan::ruleset::Ruleset;
+use crate::plan::ruleset::{Elements, Ruleset};
+use crate::plan::{diff, policy};
 use crate::process::{drop_flag, tell, write_files};
 use crate::registry::Registry;
 use crate::registry::lock::Lock;
@@ -104,7 +104,7 @@ impl<'a> Policy<'a> {
             progress.kernel = match &self.accepted {
                 Some(accepted) => {
                     let ruleset = policy::ruleset(&accepted.registry, &self.request.wishes);
-                    part(&load(&ruleset, generation, follower)?)
+                    part(&self.load(&ruleset, generation, work.reload, follower)?)
                 }
                 // There is nothing to restore; the registry is tried again.
                 None => Part::Held,
@@ -147,7 +147,7 @@ impl<'a> Policy<'a> {
         }
 
         let ruleset = policy::ruleset(&registry, &request.wishes);
-        let applied = load(&ruleset, generation, follower)?;
+        let applied = self.load(&ruleset, generation, work.reload, follower)?;
         progress.kernel = part(&applied);
         // Protection first: the files are for names.
         let written = Lock::acquire(&paths.lock()).and_then(|_lock| write_files(request, &registry));
@@ -186,6 +186,32 @@ impl<'a> Policy<'a> {
         Err(Error::new(message).remedy(format!("if that is meant: touch {}", flag.display())))
     }
 
+    /// Makes the kernel hold this ruleset: by what changed in the registry, where it is certain that it holds what was made
+    /// of the last one; otherwise by a comparison.
+    fn load(
+        &self,
+        ruleset: &Ruleset,
+        generation: u32,
+        compare: bool,
+        follower: &mut Follower,
+    ) -> Result<Applied, Failure> {
+        let is_certain = follower.held() == Some(generation) && !compare;
+        let changes =
+            self.accepted.as_ref().filter(|_| is_certain).and_then(|accepted| {
+                diff::between(&policy::ruleset(&accepted.registry, &self.request.wishes), ruleset)
+            });
+        let applied = match changes {
+            Some(deltas) => {
+                let loaded = apply::apply_changes(ruleset, &deltas, generation)?;
+                Applied { loaded, created: Vec::new(), idle: self.idle.clone() }
+            }
+            None => apply::apply(ruleset, generation)?,
+        };
+        let held = if applied.loaded { after(generation) } else { generation };
+        follower.hold(Ours::of(ruleset), held);
+        Ok(applied)
+    }
+
     /// Whether there is a policy with instances, ours or that of who ran before us.
     fn is_in_force(&self) -> Result<bool> {
         if let Some(accepted) = &self.accepted {
@@ -195,7 +221,8 @@ impl<'a> Policy<'a> {
         let ruleset = policy::ruleset(&nothing, &self.request.wishes);
         let Some(table) = ruleset.tables.first() else { return Ok(false) };
         let failed = |error: io::Error| Error::new(format!("cannot read the kernel's sets: {}", in_words(&error)));
-        for set in &table.sets {
+        let filled_by_us = table.sets.iter().filter(|set| !matches!(set.elements, Elements::Recorded(_)));
+        for set in filled_by_us {
             let mut connection = Connection::open(mnl::Bus::Netfilter).map_err(failed)?;
             let mut is_filled = false;
             let which = |request: &mut Writer| {
@@ -216,15 +243,6 @@ impl<'a> Policy<'a> {
         }
         Ok(false)
     }
-}
-
-/// Makes the kernel hold this ruleset. The only place from which the watch reaches the kernel's: what is faster than
-/// comparing and loading all of it goes here.
-fn load(ruleset: &Ruleset, generation: u32, follower: &mut Follower) -> Result<Applied, Failure> {
-    let applied = apply::apply(ruleset, generation)?;
-    let held = if applied.loaded { after(generation) } else { generation };
-    follower.hold(Ours::of(ruleset), held);
-    Ok(applied)
 }
 
 /// The generation that a commit makes: the kernel leaves out 0.

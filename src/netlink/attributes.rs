@@ -127,6 +127,11 @@ impl<'a> Message<'a> {
     /// Length of the netlink header.
     pub const HEADER: usize = 16;
 
+    /// Of an answer that ends something: errno, or 0 if all is well.
+    pub fn error_code(&self) -> i32 {
+        self.body.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code)).saturating_neg()
+    }
+
     /// The attributes behind a fixed header of `header` bytes.
     pub fn attributes(&self, header: usize) -> Attributes<'a> {
         Attributes(self.body.get(header..).unwrap_or_default())

@@ -1,4 +1,4 @@
-use super::{DONE, DUMP, DUMP_INTERRUPTED, ERROR, Message, Messages, REQUEST, Writer};
+use super::{ACK, DONE, DUMP, DUMP_INTERRUPTED, ERROR, Message, Messages, REQUEST, Writer};
 use std::io;
 use std::ops::ControlFlow;
 
@@ -80,16 +80,45 @@ impl Connection {
                 interrupted |= message.flags & DUMP_INTERRUPTED != 0;
                 match message.kind {
                     ERROR | DONE => {
-                        let code = message.body.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code));
-                        return match code {
+                        return match message.error_code() {
                             0 if interrupted => Err(DumpError::Interrupted),
                             0 => Ok(()),
-                            code => Err(io::Error::from_raw_os_error(code.saturating_neg()).into()),
+                            code => Err(io::Error::from_raw_os_error(code).into()),
                         };
                     }
                     _ if see(message).is_break() => return Ok(()),
                     _ => {}
                 }
+            }
+        }
+    }
+
+    /// Asks for single objects and shows each answer to `see`.
+    ///
+    /// # Errors
+    /// The kernel said no (ENOENT: there is no such object), or the socket failed.
+    pub fn get(
+        &mut self,
+        kind: u16,
+        header: &[u8],
+        which: impl FnOnce(&mut Writer),
+        mut see: impl FnMut(Message),
+    ) -> io::Result<()> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let sequence = self.sequence;
+        let mut request = Writer::default();
+        request.message(kind, REQUEST | ACK, sequence, header, which);
+        let request = request.finish().map_err(|error| io::Error::other(error.to_string()))?;
+        self.socket.send(&request)?;
+        loop {
+            for message in Messages(self.receive()?).filter(|message| message.sequence == sequence) {
+                if message.kind == ERROR {
+                    return match message.error_code() {
+                        0 => Ok(()),
+                        code => Err(io::Error::from_raw_os_error(code)),
+                    };
+                }
+                see(message);
             }
         }
     }

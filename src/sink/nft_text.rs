@@ -2,10 +2,9 @@
 //! included inside a table.
 
 use crate::plan::ruleset::{
-    Bytes, Chain, Datatype, Elements, EtherType, Field, Hook, HookPoint, Keyed, Match, Operator, Rule, Set, Statement,
-    Value, Verdict, parts,
+    Bytes, Chain, Datatype, Elements, Entry, EtherType, Field, Hook, HookPoint, Keyed, Match, Operator, Rule, Set,
+    Statement, Value, Verdict, parts,
 };
-use crate::sink::nft_netlink::encode::ElementRef;
 use crate::sink::nft_netlink::set_type::SetType;
 use std::fmt;
 use std::io::{self, Write};
@@ -73,7 +72,7 @@ fn write_keyed(out: &mut dyn Write, keyed: &Keyed, elements: &Elements) -> io::R
     if keyed.counted {
         writeln!(out, "    counter")?;
     }
-    let all = (0..keyed.elements.len()).filter_map(|index| ElementRef::of(elements, index));
+    let all = (0..keyed.elements.len()).filter_map(|index| elements.entry(index));
     write_elements(out, all.map(|element| ElementText { fields, element }))
 }
 
@@ -132,12 +131,12 @@ pub struct ElementText<'a> {
     /// The fields.
     pub fields: &'static [Field],
     /// The element.
-    pub element: ElementRef<'a>,
+    pub element: Entry<'a>,
 }
 
 impl fmt::Display for ElementText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ElementRef { key, last, comment } = &self.element;
+        let Entry { key, last, comment } = &self.element;
         let last = last.as_ref().unwrap_or(key);
         let ends = parts(self.fields, key).zip(parts(self.fields, last));
         for (index, ((field, part), (_, last))) in ends.enumerate() {
@@ -145,13 +144,24 @@ impl fmt::Display for ElementText<'_> {
                 f.write_str(" . ")?;
             }
             write_part(f, field, part)?;
-            if part != last {
-                f.write_str("-")?;
-                write_part(f, field, last)?;
+            match (part == last, field.datatype()) {
+                (true, _) => {}
+                (false, Datatype::Ipv4 | Datatype::Ipv6) => write!(f, "/{}", common_bits(part, last))?,
+                (false, _) => {
+                    f.write_str("-")?;
+                    write_part(f, field, last)?;
+                }
             }
         }
         comment.map_or(Ok(()), |comment| write!(f, " comment \"{comment}\""))
     }
+}
+
+/// How many leading bits both have in common: the length of the prefix that begins and ends so.
+fn common_bits(first: &[u8], last: &[u8]) -> u32 {
+    let equal = first.iter().zip(last).take_while(|(first, last)| first == last).count();
+    let next = first.get(equal).zip(last.get(equal)).map_or(0, |(first, last)| (first ^ last).leading_zeros());
+    u32::try_from(8 * equal).unwrap_or_default() + next
 }
 
 /// One field's part of a key.

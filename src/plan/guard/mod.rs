@@ -128,7 +128,7 @@ pub fn offender_sets(guard: Guard) -> Vec<Set<'static>> {
 /// Sends a frame on by its ether type: of its outermost tag, so what follows sees only frames without.
 fn frame(plan: &Plan) -> Vec<Rule<'static>> {
     let of_type = |ether_type, verdict| when(&[Match::equal(Field::EtherType, Value::EtherType(ether_type))], verdict);
-    let mut rules = vec![of_type(EtherType::Ip, goto(source::IP)), of_type(EtherType::Ip6, goto(source::IP6))];
+    let mut rules = vec![of_type(EtherType::Ip, source::to_ip(plan)), of_type(EtherType::Ip6, source::to_ip6(plan))];
     rules.extend(plan.has(Protection::Arp).then(|| of_type(EtherType::Arp, goto(arp::CHAIN))));
     rules.extend(mac::rule(plan));
     rules.extend((!plan.has(Protection::Arp)).then(|| of_type(EtherType::Arp, Verdict::Return)));

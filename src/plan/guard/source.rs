@@ -32,6 +32,16 @@ const IP6_SOURCE: Field = Field::NetworkBits { offset: 8 * 8, length: 128 };
 
 const TCP: u8 = 6;
 
+/// Where IPv4 goes.
+pub(super) fn to_ip(plan: &Plan) -> Verdict {
+    if ip_rules(plan).is_empty() { to_ip_claimed(plan) } else { goto(IP) }
+}
+
+/// Where IPv6 goes.
+pub(super) fn to_ip6(plan: &Plan) -> Verdict {
+    if ip6_rules(plan).is_empty() { to_ip6_claimed(plan) } else { goto(IP6) }
+}
+
 /// Where IPv4 goes whose source is the sender's, or need not be.
 fn to_ip_claimed(plan: &Plan) -> Verdict {
     if plan.has_any(&[Protection::Dhcp4, Protection::Query]) { goto(IP_CLAIMED) } else { Verdict::Return }
@@ -63,6 +73,16 @@ pub(super) fn ip_chains(plan: &Plan) -> Vec<Chain<'static>> {
         rules.extend(query::rules(plan));
         chains.push(chain(IP_CLAIMED, rules));
     }
+    let rules = ip_rules(plan);
+    if !rules.is_empty() {
+        chains.push(chain(IP, rules));
+    }
+    chains
+}
+
+/// What finds out whose source it is, if anything does.
+fn ip_rules(plan: &Plan) -> Vec<Rule<'static>> {
+    let claimed = to_ip_claimed(plan);
     let mut rules = at_port(plan, claims::IP_AT_PORT_KEY, claims::IP_AT_PORT, claimed);
     if plan.has(Protection::Source) {
         let unspecified = network(12, [0; 4]);
@@ -70,11 +90,10 @@ pub(super) fn ip_chains(plan: &Plan) -> Vec<Chain<'static>> {
         rules.push(dhcp4::from_unspecified(plan, unspecified));
         rules.push(query::from_unspecified(plan, unspecified));
         rules.push(always(block::of(Protection::Source)));
-    } else {
+    } else if !rules.is_empty() {
         rules.push(always(claimed));
     }
-    chains.push(chain(IP, rules));
-    chains
+    rules
 }
 
 pub(super) fn ip6_chains(plan: &Plan) -> Vec<Chain<'static>> {
@@ -87,20 +106,31 @@ pub(super) fn ip6_chains(plan: &Plan) -> Vec<Chain<'static>> {
         rules.extend(exthdr::rules(plan));
         chains.push(chain(IP6_CLAIMED, rules));
     }
+    if looks_up_ip6(plan) {
+        chains.push(chain(UNSPECIFIED, unspecified(plan)));
+        chains.push(chain(LINK_LOCAL, link_local_rules(plan)));
+    }
+    let rules = ip6_rules(plan);
+    if !rules.is_empty() {
+        chains.push(chain(IP6, rules));
+    }
+    chains
+}
+
+/// What finds out whose source it is, if anything does.
+fn ip6_rules(plan: &Plan) -> Vec<Rule<'static>> {
+    let claimed = to_ip6_claimed(plan);
     let mut rules = at_port(plan, claims::IP6_AT_PORT_KEY, claims::IP6_AT_PORT, claimed);
     if looks_up_ip6(plan) {
         let link_local = Match::prefix(Field::NetworkBits { offset: 64, length: 16 }, 10, fe80());
-        chains.push(chain(UNSPECIFIED, unspecified(plan)));
-        chains.push(chain(LINK_LOCAL, link_local_rules(plan)));
         rules.extend(plan.look_up_both(IP6_SOURCE_KEY, [claims::IP6, claims::IP6_NETS], claimed));
         rules.push(when(&[network(8, [0; 16])], goto(UNSPECIFIED)));
         rules.push(when(&[link_local], goto(LINK_LOCAL)));
         rules.extend(not_claimed(plan));
-    } else {
+    } else if !rules.is_empty() {
         rules.push(always(claimed));
     }
-    chains.push(chain(IP6, rules));
-    chains
+    rules
 }
 
 /// The first 16 bits of link-local addresses, of which ten count (RFC 4291, section 2.5.6).

@@ -7,7 +7,7 @@ mod value;
 
 pub use field::{Datatype, Field, Header};
 pub(crate) use set::parts;
-pub use set::{Element, Elements, Key, Keyed, Recorded, Set};
+pub use set::{Element, Elements, Entry, Key, Keyed, Recorded, Set};
 pub use value::{Bytes, EtherType, Icmpv6, Match, Operator, Value};
 
 use crate::net::Name;

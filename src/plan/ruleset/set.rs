@@ -62,7 +62,7 @@ pub struct Element<'a> {
 
 impl Keyed<'_> {
     /// The last key of an element's range.
-    pub fn last(&self, element: &Element) -> Option<Key> {
+    fn last(&self, element: &Element) -> Option<Key> {
         let prefix = usize::from(element.prefix?);
         let first_field = self.fields.first().map_or(0, |field| field.length());
         let mut last = element.key;
@@ -72,6 +72,17 @@ impl Keyed<'_> {
         }
         Some(last)
     }
+}
+
+/// An element of any set, as it is in the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Its key.
+    pub key: Key,
+    /// The last key of its range.
+    pub last: Option<Key>,
+    /// Its comment.
+    pub comment: Option<&'a str>,
 }
 
 /// A key: one field, or several, each padded with zeroes to four bytes. At most 64 bytes in the kernel, 40 here.
@@ -141,6 +152,26 @@ impl Elements<'_> {
             Self::Keyed(keyed) => keyed.fields,
             Self::Recorded(recorded) => recorded.fields,
         }
+    }
+
+    /// The element of this index as it is in the kernel.
+    pub fn entry(&self, index: usize) -> Option<Entry<'_>> {
+        let plain = |value| Entry { key: Key::of(&[value]), last: None, comment: None };
+        match self {
+            Self::Ipv4(addresses) => addresses.get(index).map(|address| plain(Value::Ipv4(*address))),
+            Self::Ipv6(addresses) => addresses.get(index).map(|address| plain(Value::Ipv6(*address))),
+            Self::Keyed(keyed) => keyed.elements.get(index).map(|element| Entry {
+                key: element.key,
+                last: keyed.last(element),
+                comment: element.comment.as_ref().map(Comment::as_str),
+            }),
+            Self::Recorded(_) => None,
+        }
+    }
+
+    /// The elements in order.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        (0..self.len()).filter_map(|index| self.entry(index))
     }
 
     /// Number of elements that are planned.

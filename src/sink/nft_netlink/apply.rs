@@ -1,6 +1,6 @@
 //! Puts a ruleset in force and makes sure that it is.
 
-use super::batch;
+use super::batch::{self, Batch};
 use super::compare::{self, Comparison, Depth};
 use super::expr::{self, Expr};
 use super::socket::{KernelError, Refusal, Socket};
@@ -65,24 +65,46 @@ pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
         let idle = idle(ruleset, states.first(), comparisons.first());
         return Ok(Applied { loaded: false, created: Vec::new(), idle });
     };
-    let socket = Socket::open().map_err(|error| no_nf_tables(&error))?;
-    socket.commit(&batch).map_err(|refusal| match refusal {
-        Refusal::Stale => Failure::Stale,
-        Refusal::Kernel(error) => Failure::Final(explained(ruleset, &deltas, &error)),
-        Refusal::Unsent(error) => Failure::Final(unsent(batch.bytes.len(), &error)),
-        Refusal::NoAnswer(error) => Failure::Final(unanswered(&error)),
-    })?;
-    drop(batch);
+    commit(ruleset, &deltas, batch)?;
     let after = compare_all(ruleset, Depth::Bounded)?;
     for (table, (_, comparison)) in ruleset.tables.iter().zip(&after) {
         if comparison.count > 0 {
-            return Err(not_as_loaded(table, comparison, generation));
+            let differences = comparison.differences.join("; ");
+            return Err(not_as_loaded(table, comparison.count, &differences, generation));
         }
     }
     let created = ruleset.tables.iter().zip(&states).skip(1).filter(|(_, state)| state.flags.is_none());
     let created = created.map(|(table, _)| format!("table {} {}", table.family, table.name)).collect();
     let (state, comparison) = after.first().map(|(state, comparison)| (state, comparison)).unzip();
     Ok(Applied { loaded: true, created, idle: idle(ruleset, state, comparison) })
+}
+
+/// Makes the kernel, which is known to hold something else in this `generation`, hold `ruleset` by these deltas of
+/// elements, and reads back what was added. Says whether anything had to be sent.
+///
+/// # Errors
+/// As for [`apply`].
+pub fn apply_changes(ruleset: &Ruleset, deltas: &[TableDelta], generation: u32) -> Result<bool, Failure> {
+    let batch = batch::build(ruleset, generation, deltas).map_err(|error| Error::new(error.to_string()))?;
+    let Some(batch) = batch else { return Ok(false) };
+    commit(ruleset, deltas, batch)?;
+    for (table, delta) in ruleset.tables.iter().zip(deltas) {
+        let lacks = compare::lacks(table, delta).map_err(|error| Failure::Final(unreadable(table, &error)))?;
+        if let Some(element) = lacks {
+            return Err(not_as_loaded(table, 1, &element, generation));
+        }
+    }
+    Ok(true)
+}
+
+fn commit(ruleset: &Ruleset, deltas: &[TableDelta], batch: Batch) -> Result<(), Failure> {
+    let socket = Socket::open().map_err(|error| no_nf_tables(&error))?;
+    socket.commit(&batch).map_err(|refusal| match refusal {
+        Refusal::Stale => Failure::Stale,
+        Refusal::Kernel(error) => Failure::Final(explained(ruleset, deltas, &error)),
+        Refusal::Unsent(error) => Failure::Final(unsent(batch.bytes.len(), &error)),
+        Refusal::NoAnswer(error) => Failure::Final(unanswered(&error)),
+    })
 }
 
 /// What a full comparison found.
@@ -210,15 +232,14 @@ fn needs_bridge_name(rule: &Rule) -> bool {
     expr::lower(&rule.statements).into_iter().any(is_bridge_name)
 }
 
-fn not_as_loaded(table: &Table, comparison: &Comparison, generation: u32) -> Failure {
+fn not_as_loaded(table: &Table, count: usize, differences: &str, generation: u32) -> Failure {
     // Our own commit is one step; what is more is somebody else's, who may well have changed our table.
     if self::generation().is_ok_and(|now| now != generation.wrapping_add(1)) {
         return Failure::Stale;
     }
-    let differences = comparison.differences.join("; ");
     let message = format!(
-        "table {} {}: the kernel acknowledged the transaction but holds something else in {} places: {differences}",
-        table.family, table.name, comparison.count
+        "table {} {}: the kernel acknowledged the transaction but holds something else in {count} places: {differences}",
+        table.family, table.name
     );
     Failure::Final(Error::new(message).remedy("this is a bug here or in the kernel: please report it"))
 }

@@ -3,11 +3,11 @@
 //! Nothing that somebody may refer to is deleted: tables, chains and sets are added if they are missing, and filled or
 //! edited. People's own base chains, their jumps and their sets in the same table survive.
 
-use super::encode::{self, ElementRef};
+use super::encode;
 use super::kernel;
 use crate::netlink::{ACK, REQUEST, TooLong, Writer};
 use crate::plan::diff::{ChainDelta, RuleEdit, SetDelta, TableDelta};
-use crate::plan::ruleset::{Chain, Elements, Key, Rule, Ruleset, Set, Table};
+use crate::plan::ruleset::{Chain, Elements, Entry, Key, Rule, Ruleset, Set, Table};
 use crate::sink::nft_text::{ElementText, RuleText};
 
 /// A batch, ready to be sent in one piece.
@@ -114,12 +114,12 @@ pub enum Part<'a> {
 }
 
 impl Part<'_> {
-    fn of<'e>(self, elements: &'e Elements<'e>) -> impl Iterator<Item = ElementRef<'e>> {
+    fn of<'e>(self, elements: &'e Elements<'e>) -> impl Iterator<Item = Entry<'e>> {
         let (range, these) = match self {
             Self::Range(first, count) => (first..first + count, &[][..]),
             Self::These(these) => (0..0, these),
         };
-        range.chain(these.iter().copied()).filter_map(|index| ElementRef::of(elements, index))
+        range.chain(these.iter().copied()).filter_map(|index| elements.entry(index))
     }
 }
 
@@ -142,13 +142,13 @@ impl<'a> Step<'a> {
     }
 
     /// The elements that the message is about.
-    fn elements(self) -> impl Iterator<Item = ElementRef<'a>> {
+    fn elements(self) -> impl Iterator<Item = Entry<'a>> {
         let (come, go) = match self {
             Self::Elements(_, set, part) => (Some(part.of(&set.elements)), &[][..]),
             Self::DeleteElements(_, _, part) => (None, part),
             _ => (None, &[][..]),
         };
-        let go = go.iter().map(|(key, last)| ElementRef { key: *key, last: *last, comment: None });
+        let go = go.iter().map(|(key, last)| Entry { key: *key, last: *last, comment: None });
         come.into_iter().flatten().chain(go)
     }
 
@@ -177,10 +177,10 @@ impl<'a> Step<'a> {
     }
 
     /// The element that lies at an offset. Elements are the last in their message.
-    fn element_at(self, offset: u32) -> Option<ElementRef<'a>> {
+    fn element_at(self, offset: u32) -> Option<Entry<'a>> {
         let mut writer = Writer::default();
         self.write(&mut writer, 0);
-        let sizes: Vec<_> = self.elements().map(|element| element.size()).collect();
+        let sizes: Vec<_> = self.elements().map(|element| encode::element_size(element)).collect();
         let mut start = writer.len().checked_sub(sizes.iter().sum())?;
         let offset = usize::try_from(offset).ok()?;
         offset.checked_sub(start)?;

@@ -2,18 +2,18 @@
 //!
 //! Rules and elements are compared as they come out of the dump; nothing is kept of what agrees.
 
-use super::encode::ElementRef;
 use super::expr::{self, Expr};
 use super::found::{FoundElement, FoundRule};
 use super::state::{ChainState, SetState, TableState, base_as_planned};
 use super::{encode, kernel, nfgenmsg};
 use crate::netlink::{Connection, DumpError, Writer};
 use crate::plan::diff::{self, ChainDelta, RuleEdit, SetDelta, TableDelta};
-use crate::plan::ruleset::{Chain, Elements, Key, Set, Table};
+use crate::plan::ruleset::{Chain, Elements, Entry, Key, Set, Table};
 use crate::sink::nft_text::{ElementText, RuleText};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
 use std::ops::ControlFlow;
 
 /// What differs between the plan and the kernel in one table, and how its chains are reached.
@@ -301,14 +301,15 @@ fn compare_elements(
         return Ok(SetDelta::NOTHING);
     }
     let fields = set.elements.fields();
-    let planned = (0..set.elements.len()).filter_map(|index| Some((ElementRef::of(&set.elements, index)?, index)));
     // The first of those that come twice.
     let mut missing: FxHashMap<Key, usize> = FxHashMap::default();
-    planned.for_each(|(element, index)| _ = missing.entry(element.key).or_insert(index));
+    for (index, entry) in set.elements.entries().enumerate() {
+        missing.entry(entry.key).or_insert(index);
+    }
     let mut remove = Vec::new();
     dump_elements(connection, table, set.name.as_str(), |element| {
         let index = missing.get(&element.key).copied();
-        let planned = index.and_then(|index| ElementRef::of(&set.elements, index));
+        let planned = index.and_then(|index| set.elements.entry(index));
         if planned.is_some_and(|planned| element.is(&planned)) {
             missing.remove(&element.key);
         } else {
@@ -319,11 +320,40 @@ fn compare_elements(
     let mut add: Vec<_> = missing.into_values().collect();
     add.sort_unstable();
     for index in &add {
-        if let Some(element) = ElementRef::of(&set.elements, *index) {
+        if let Some(element) = set.elements.entry(*index) {
             comparison.differs('+', format_args!("@{}: {}", set.name, ElementText { fields, element }));
         }
     }
     Ok(SetDelta::Edited { remove, add })
+}
+
+/// The first element that a delta has added but the kernel does not hold.
+///
+/// # Errors
+/// The kernel cannot be asked.
+pub fn lacks(table: &Table, delta: &TableDelta) -> io::Result<Option<String>> {
+    let mut connection = Connection::open(mnl::Bus::Netfilter)?;
+    for (set, delta) in table.sets.iter().zip(&delta.sets) {
+        let SetDelta::Edited { add, .. } = delta else { continue };
+        for entry in add.iter().filter_map(|index| set.elements.entry(*index)) {
+            let mut is_held = false;
+            let which = |writer: &mut Writer| {
+                encode::element_list(writer, table, set.name.as_str(), [Entry { comment: None, ..entry }].into_iter());
+            };
+            let answer = connection.get(kernel::GETSETELEM, &nfgenmsg(table.family), which, |message| {
+                is_held |= FoundElement::all(&message).any(|found| found.is(&entry));
+            });
+            match answer {
+                Err(error) if error.raw_os_error() != Some(libc::ENOENT) => return Err(error),
+                _ if is_held => {}
+                _ => {
+                    let fields = set.elements.fields();
+                    return Ok(Some(format!("+@{}: {}", set.name, ElementText { fields, element: entry })));
+                }
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn compare_retired(

@@ -3,7 +3,7 @@
 use super::set_type::SetType;
 use super::{expr, kernel, nfgenmsg};
 use crate::netlink::{APPEND, CREATE, REQUEST, Writer};
-use crate::plan::ruleset::{Chain, Comment, Elements, Family, HookPoint, Key, Keyed, Rule, Set, Table, Value};
+use crate::plan::ruleset::{Chain, Comment, Elements, Entry, Family, HookPoint, Key, Keyed, Rule, Set, Table};
 
 /// Elements in one message: their list is an attribute, which holds at most 65,535 bytes.
 pub fn elements_per_message(elements: &Elements) -> usize {
@@ -158,7 +158,7 @@ pub fn elements<'a>(
     sequence: u32,
     table: &Table,
     set: &Set,
-    part: impl Iterator<Item = ElementRef<'a>>,
+    part: impl Iterator<Item = Entry<'a>>,
 ) {
     message(writer, kernel::NEWSETELEM, CREATE, sequence, table.family, |writer| {
         element_list(writer, table, set.name.as_str(), part);
@@ -171,69 +171,36 @@ pub fn delete_elements<'a>(
     sequence: u32,
     table: &Table,
     set: &str,
-    part: impl Iterator<Item = ElementRef<'a>>,
+    part: impl Iterator<Item = Entry<'a>>,
 ) {
     message(writer, kernel::DELSETELEM, 0, sequence, table.family, |writer| element_list(writer, table, set, part));
 }
 
 /// The attributes of a message about elements.
-pub(super) fn element_list<'a>(
-    writer: &mut Writer,
-    table: &Table,
-    set: &str,
-    part: impl Iterator<Item = ElementRef<'a>>,
-) {
+pub(super) fn element_list<'a>(writer: &mut Writer, table: &Table, set: &str, part: impl Iterator<Item = Entry<'a>>) {
     writer.text(kernel::SET_ELEM_LIST_TABLE, table.name.as_str());
     writer.text(kernel::SET_ELEM_LIST_SET, set);
-    writer.nested(kernel::SET_ELEM_LIST_ELEMENTS, |writer| part.for_each(|element| element.write(writer)));
+    writer.nested(kernel::SET_ELEM_LIST_ELEMENTS, |writer| part.for_each(|entry| element(writer, entry)));
 }
 
-/// An element as a message holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ElementRef<'a> {
-    /// Its key.
-    pub key: Key,
-    /// The end of its range.
-    pub last: Option<Key>,
-    /// Its comment.
-    pub comment: Option<&'a str>,
+/// Bytes that an element takes in a message.
+pub fn element_size(entry: Entry) -> usize {
+    let mut writer = Writer::default();
+    element(&mut writer, entry);
+    writer.len()
 }
 
-impl<'a> ElementRef<'a> {
-    /// The element of a set with this index.
-    pub fn of(elements: &'a Elements<'_>, index: usize) -> Option<Self> {
-        let plain = |value| Self { key: Key::of(&[value]), last: None, comment: None };
-        match elements {
-            Elements::Ipv4(addresses) => addresses.get(index).map(|address| plain(Value::Ipv4(*address))),
-            Elements::Ipv6(addresses) => addresses.get(index).map(|address| plain(Value::Ipv6(*address))),
-            Elements::Keyed(keyed) => keyed.elements.get(index).map(|element| Self {
-                key: element.key,
-                last: keyed.last(element),
-                comment: element.comment.as_ref().map(Comment::as_str),
-            }),
-            Elements::Recorded(_) => None,
+fn element(writer: &mut Writer, entry: Entry) {
+    let data = |writer: &mut Writer, kind, key: &Key| {
+        writer.nested(kind, |writer| writer.attribute(kernel::DATA_VALUE, key));
+    };
+    writer.nested(kernel::LIST_ELEM, |writer| {
+        data(writer, kernel::SET_ELEM_KEY, &entry.key);
+        if let Some(last) = &entry.last {
+            data(writer, kernel::SET_ELEM_KEY_END, last);
         }
-    }
-
-    /// Bytes that it takes in a message.
-    pub fn size(self) -> usize {
-        let mut writer = Writer::default();
-        self.write(&mut writer);
-        writer.len()
-    }
-
-    fn write(self, writer: &mut Writer) {
-        let data = |writer: &mut Writer, kind, key: &Key| {
-            writer.nested(kind, |writer| writer.attribute(kernel::DATA_VALUE, key));
-        };
-        writer.nested(kernel::LIST_ELEM, |writer| {
-            data(writer, kernel::SET_ELEM_KEY, &self.key);
-            if let Some(last) = self.last {
-                data(writer, kernel::SET_ELEM_KEY_END, &last);
-            }
-            if let Some(comment) = self.comment {
-                writer.comment(kernel::SET_ELEM_USERDATA, comment);
-            }
-        });
-    }
+        if let Some(comment) = entry.comment {
+            writer.comment(kernel::SET_ELEM_USERDATA, comment);
+        }
+    });
 }

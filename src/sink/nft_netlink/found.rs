@@ -1,11 +1,10 @@
 //! Rules and elements as the kernel dumps them.
 
-use super::encode::ElementRef;
 use super::expr::{self, Expr};
 use super::kernel;
 use crate::net::Shown;
 use crate::netlink::{Attributes, Message};
-use crate::plan::ruleset::{Comment, Field, Key, Rule};
+use crate::plan::ruleset::{Comment, Entry, Field, Key, Rule};
 use crate::sink::nft_text::ElementText;
 use rustc_hash::FxHasher;
 use std::fmt;
@@ -110,14 +109,14 @@ impl<'a> FoundElement<'a> {
     }
 
     /// Whether it is this one.
-    pub fn is(&self, planned: &ElementRef) -> bool {
-        let as_ref = ElementRef { key: self.key, last: self.last, comment: self.comment };
+    pub fn is(&self, planned: &Entry) -> bool {
+        let as_ref = Entry { key: self.key, last: self.last, comment: self.comment };
         as_ref == *planned && !self.has_flags
     }
 
     /// As text, for a set with such fields.
     pub fn text(&self, fields: &'static [Field]) -> String {
-        let element = ElementRef { key: self.key, last: self.last, comment: None };
+        let element = Entry { key: self.key, last: self.last, comment: None };
         let comment = self.comment.map(|comment| format!(" comment \"{}\"", Shown(comment)));
         format!("{}{}", ElementText { fields, element }, comment.unwrap_or_default())
     }

@@ -77,7 +77,7 @@ impl Socket {
         let answer = Messages(self.connection.receive()?).next();
         let answer = answer.ok_or_else(|| io::Error::other("no answer to the question for the generation"))?;
         if answer.kind == ERROR {
-            return Err(io::Error::from_raw_os_error(code(&answer).saturating_neg()));
+            return Err(io::Error::from_raw_os_error(answer.error_code()));
         }
         let generation = answer.attributes(kernel::NFGENMSG).number(kernel::GEN_ID);
         generation.ok_or_else(|| io::Error::other("the kernel names no generation"))
@@ -102,7 +102,7 @@ impl Socket {
             for message in Messages(self.connection.receive().map_err(Refusal::NoAnswer)?) {
                 at_end |= message.sequence == AFTER_BATCH;
                 if message.kind == ERROR && message.sequence != AFTER_BATCH {
-                    match code(&message) {
+                    match message.error_code() {
                         0 => acknowledged |= message.sequence == batch.acknowledged,
                         _ => first_error = first_error.or_else(|| Some(kernel_error(&message))),
                     }
@@ -151,10 +151,6 @@ impl Socket {
     }
 }
 
-fn code(message: &Message) -> i32 {
-    message.body.first_chunk().map_or(0, |code| i32::from_ne_bytes(*code))
-}
-
 /// struct nlmsgerr: code, header of the failed message, the rest of it unless capped, attributes.
 fn kernel_error(message: &Message) -> KernelError {
     let quoted = message.body.get(4..).unwrap_or_default();
@@ -166,7 +162,7 @@ fn kernel_error(message: &Message) -> KernelError {
     let attributes = Attributes(if message.flags & ACK_TLVS == 0 { &[] } else { behind });
     let offset = attributes.get(ERROR_OFFSET).and_then(|offset| offset.try_into().ok()).map(u32::from_ne_bytes);
     KernelError {
-        code: code(message).saturating_neg(),
+        code: message.error_code(),
         sequence: message.sequence,
         words: attributes.text(ERROR_WORDS).map(str::to_owned),
         offset,
