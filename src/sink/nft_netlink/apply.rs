@@ -2,9 +2,10 @@
 
 use super::batch::{self, Batch};
 use super::compare::{self, Comparison, Depth};
+use super::elements;
 use super::expr::{self, Expr};
 use super::socket::{KernelError, Refusal, Socket};
-use super::state::{SetState, TableState, base_as_planned};
+use super::state::{TableState, base_as_planned};
 use crate::error::{Error, Result, in_words};
 use crate::netlink::DumpError;
 use crate::plan::diff::TableDelta;
@@ -54,7 +55,7 @@ pub fn generation() -> Result<u32> {
 /// # Errors
 /// [`Failure`]; then the old policy is in force, except where the kernel does not hold what it acknowledged.
 pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
-    let before = compare_all(ruleset, Depth::Bounded)?;
+    let before = compare_all(ruleset, Depth::Bounded, None)?;
     for (table, (state, _)) in ruleset.tables.iter().zip(&before) {
         refuse_conflicts(table, state)?;
     }
@@ -66,7 +67,7 @@ pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
         return Ok(Applied { loaded: false, created: Vec::new(), idle });
     };
     commit(ruleset, &deltas, batch)?;
-    let after = compare_all(ruleset, Depth::Bounded)?;
+    let after = compare_all(ruleset, Depth::Bounded, Some(&deltas))?;
     for (table, (_, comparison)) in ruleset.tables.iter().zip(&after) {
         if comparison.count > 0 {
             let differences = comparison.differences.join("; ");
@@ -89,9 +90,11 @@ pub fn apply_changes(ruleset: &Ruleset, deltas: &[TableDelta], generation: u32) 
     let Some(batch) = batch else { return Ok(false) };
     commit(ruleset, deltas, batch)?;
     for (table, delta) in ruleset.tables.iter().zip(deltas) {
-        let lacks = compare::lacks(table, delta).map_err(|error| Failure::Final(unreadable(table, &error)))?;
-        if let Some(element) = lacks {
-            return Err(not_as_loaded(table, 1, &element, generation));
+        // Edited sets are not counted.
+        let lacks = elements::not_loaded(table, delta, |_| None);
+        let lacks = lacks.map_err(|error| Failure::Final(unreadable(table, &error)))?;
+        if let Some((sign, text)) = lacks.first() {
+            return Err(not_as_loaded(table, lacks.len(), &format!("{sign}{text}"), generation));
         }
     }
     Ok(true)
@@ -122,7 +125,7 @@ pub struct Checked {
 /// The kernel cannot be asked, or does not come to rest.
 pub fn check(ruleset: &Ruleset) -> Result<Checked> {
     for _ in 0..TRIES {
-        match compare_all(ruleset, Depth::Full) {
+        match compare_all(ruleset, Depth::Full, None) {
             Err(Failure::Stale) => {}
             Err(Failure::Final(error)) => return Err(error),
             Ok(compared) => {
@@ -136,9 +139,14 @@ pub fn check(ruleset: &Ruleset) -> Result<Checked> {
     Err(Error::new("the kernel's ruleset changes all the time").remedy("see who does it with: nft monitor"))
 }
 
-fn compare_all(ruleset: &Ruleset, depth: Depth) -> Result<Vec<(TableState, Comparison)>, Failure> {
-    let compared = ruleset.tables.iter().map(|table| {
-        compare::compare(table, depth).map_err(|error| match error {
+fn compare_all(
+    ruleset: &Ruleset,
+    depth: Depth,
+    loaded: Option<&[TableDelta]>,
+) -> Result<Vec<(TableState, Comparison)>, Failure> {
+    let compared = ruleset.tables.iter().enumerate().map(|(index, table)| {
+        let loaded = loaded.and_then(|deltas| deltas.get(index));
+        compare::compare(table, depth, loaded).map_err(|error| match error {
             DumpError::Interrupted => Failure::Stale,
             // The table went away between two dumps.
             DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => Failure::Stale,
@@ -194,7 +202,7 @@ fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
     }
     for set in &table.sets {
         let Some(found) = state.sets.get(set.name.as_str()) else { continue };
-        if *found != SetState::planned(set) {
+        if !found.is(set) {
             let message = format!("{place} has a set {} already, of another type or with flags", set.name);
             return Err(Error::new(message).remedy("rename that one, or choose another table with --table"));
         }

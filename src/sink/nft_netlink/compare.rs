@@ -3,17 +3,16 @@
 //! Rules and elements are compared as they come out of the dump; nothing is kept of what agrees.
 
 use super::expr::{self, Expr};
-use super::found::{FoundElement, FoundRule};
-use super::state::{ChainState, SetState, TableState, base_as_planned};
-use super::{encode, kernel, nfgenmsg};
+use super::found::FoundRule;
+use super::state::{ChainState, TableState, base_as_planned};
+use super::{elements, encode, kernel, nfgenmsg};
 use crate::netlink::{Connection, DumpError, Writer};
 use crate::plan::diff::{self, ChainDelta, RuleEdit, SetDelta, TableDelta};
-use crate::plan::ruleset::{Chain, Elements, Entry, Key, Set, Table};
-use crate::sink::nft_text::{ElementText, RuleText};
+use crate::plan::ruleset::{Chain, Table};
+use crate::sink::nft_text::RuleText;
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io;
 use std::ops::ControlFlow;
 
 /// What differs between the plan and the kernel in one table, and how its chains are reached.
@@ -89,11 +88,15 @@ pub const RULES_AT_DEPTH: usize = 2048;
 /// Differences that are kept at bounded depth.
 const QUOTED: usize = 5;
 
-/// Compares a table with the plan.
+/// Compares a table with the plan; when this delta has just been `loaded`, only those elements that it was about.
 ///
 /// # Errors
 /// [`DumpError`].
-pub fn compare(table: &Table, depth: Depth) -> Result<(TableState, Comparison), DumpError> {
+pub fn compare(
+    table: &Table,
+    depth: Depth,
+    loaded: Option<&TableDelta>,
+) -> Result<(TableState, Comparison), DumpError> {
     let mut connection = Connection::open(mnl::Bus::Netfilter)?;
     let state = TableState::read(&mut connection, table)?;
     let keep = if depth == Depth::Full { usize::MAX } else { QUOTED };
@@ -119,22 +122,44 @@ pub fn compare(table: &Table, depth: Depth) -> Result<(TableState, Comparison), 
         comparison.rules.insert(name.clone(), rules);
     }
     compare_absent_chains(table, &state, &mut comparison);
+    let differences = match loaded {
+        Some(delta) => elements::not_loaded(table, delta, |set| state.sets.get(set)?.count)?,
+        None => compare_sets(table, &state, depth, &mut comparison)?,
+    };
+    differences.into_iter().for_each(|(sign, text)| comparison.differs(sign, format_args!("{text}")));
+    Ok((state, comparison))
+}
+
+/// Compares all sets.
+fn compare_sets(
+    table: &Table,
+    state: &TableState,
+    depth: Depth,
+    comparison: &mut Comparison,
+) -> Result<Vec<elements::Difference>, DumpError> {
+    let mut all = Vec::new();
     for set in &table.sets {
         let delta = match state.sets.get(set.name.as_str()) {
-            Some(found) if *found == SetState::planned(set) => {
-                compare_elements(&mut connection, table, set, &mut comparison)?
+            Some(found) if found.is(set) => {
+                let (delta, differences) = elements::compare(table, set, found.count, depth)?;
+                all.extend(differences);
+                delta
             }
             _ => {
-                comparison.differs('+', format_args!("set {} of {} elements", set.name, set.elements.len()));
+                all.push(('+', format!("set {} of {} elements", set.name, set.elements.len())));
                 SetDelta::New
             }
         };
         comparison.delta.sets.push(delta);
     }
     for name in state.retired_sets(table) {
-        compare_retired(&mut connection, table, name, &mut comparison)?;
+        let held = elements::number(table, name)?;
+        if held > 0 {
+            all.push(('-', format!("@{name}: {held} elements")));
+            comparison.delta.emptied_sets.push(name.to_owned());
+        }
     }
-    Ok((state, comparison))
+    Ok(all)
 }
 
 /// Chains that must not be there: those that others lead to are only emptied.
@@ -272,101 +297,4 @@ fn count_jumps(from: &str, rule: &FoundRule, comparison: &mut Comparison) {
             comparison.with_verdict_maps.insert(from.to_owned());
         }
     }
-}
-
-/// Shows all elements of a set to `see`.
-fn dump_elements(
-    connection: &mut Connection,
-    table: &Table,
-    set: &str,
-    mut see: impl FnMut(FoundElement),
-) -> Result<(), DumpError> {
-    let in_set = |writer: &mut Writer| {
-        writer.text(kernel::SET_ELEM_LIST_TABLE, table.name.as_str());
-        writer.text(kernel::SET_ELEM_LIST_SET, set);
-    };
-    connection.dump(kernel::GETSETELEM, &nfgenmsg(table.family), in_set, |message| {
-        FoundElement::all(&message).for_each(&mut see);
-    })
-}
-
-fn compare_elements(
-    connection: &mut Connection,
-    table: &Table,
-    set: &Set,
-    comparison: &mut Comparison,
-) -> Result<SetDelta, DumpError> {
-    // What the kernel puts there is its own affair.
-    if matches!(set.elements, Elements::Recorded(_)) {
-        return Ok(SetDelta::NOTHING);
-    }
-    let fields = set.elements.fields();
-    // The first of those that come twice.
-    let mut missing: FxHashMap<Key, usize> = FxHashMap::default();
-    for (index, entry) in set.elements.entries().enumerate() {
-        missing.entry(entry.key).or_insert(index);
-    }
-    let mut remove = Vec::new();
-    dump_elements(connection, table, set.name.as_str(), |element| {
-        let index = missing.get(&element.key).copied();
-        let planned = index.and_then(|index| set.elements.entry(index));
-        if planned.is_some_and(|planned| element.is(&planned)) {
-            missing.remove(&element.key);
-        } else {
-            comparison.differs('-', format_args!("@{}: {}", set.name, element.text(fields)));
-            remove.push((element.key, element.last));
-        }
-    })?;
-    let mut add: Vec<_> = missing.into_values().collect();
-    add.sort_unstable();
-    for index in &add {
-        if let Some(element) = set.elements.entry(*index) {
-            comparison.differs('+', format_args!("@{}: {}", set.name, ElementText { fields, element }));
-        }
-    }
-    Ok(SetDelta::Edited { remove, add })
-}
-
-/// The first element that a delta has added but the kernel does not hold.
-///
-/// # Errors
-/// The kernel cannot be asked.
-pub fn lacks(table: &Table, delta: &TableDelta) -> io::Result<Option<String>> {
-    let mut connection = Connection::open(mnl::Bus::Netfilter)?;
-    for (set, delta) in table.sets.iter().zip(&delta.sets) {
-        let SetDelta::Edited { add, .. } = delta else { continue };
-        for entry in add.iter().filter_map(|index| set.elements.entry(*index)) {
-            let mut is_held = false;
-            let which = |writer: &mut Writer| {
-                encode::element_list(writer, table, set.name.as_str(), [Entry { comment: None, ..entry }].into_iter());
-            };
-            let answer = connection.get(kernel::GETSETELEM, &nfgenmsg(table.family), which, |message| {
-                is_held |= FoundElement::all(&message).any(|found| found.is(&entry));
-            });
-            match answer {
-                Err(error) if error.raw_os_error() != Some(libc::ENOENT) => return Err(error),
-                _ if is_held => {}
-                _ => {
-                    let fields = set.elements.fields();
-                    return Ok(Some(format!("+@{}: {}", set.name, ElementText { fields, element: entry })));
-                }
-            }
-        }
-    }
-    Ok(None)
-}
-
-fn compare_retired(
-    connection: &mut Connection,
-    table: &Table,
-    set: &str,
-    comparison: &mut Comparison,
-) -> Result<(), DumpError> {
-    let mut elements = 0;
-    dump_elements(connection, table, set, |_| elements += 1)?;
-    if elements > 0 {
-        comparison.differs('-', format_args!("@{set}: {elements} elements"));
-        comparison.delta.emptied_sets.push(set.to_owned());
-    }
-    Ok(())
 }

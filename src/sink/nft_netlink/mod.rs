@@ -2,11 +2,12 @@
 //!
 //! [`expr`] lowers the model's statements to the kernel's expressions and reads them back, [`set_type`] does so for the
 //! types of sets; [`encode`] writes messages; [`batch`] puts them into one transaction; [`socket`] sends it and understands
-//! the answers; [`state`] and [`found`] are what the kernel holds, [`compare`] compares it with the plan; [`apply`] is all of it in order.
+//! the answers; [`state`] and [`found`] are what the kernel holds, [`compare`] and [`elements`] compare it with the plan; [`apply`] is all of it in order.
 
 pub mod apply;
 pub mod batch;
 pub mod compare;
+pub mod elements;
 pub mod encode;
 pub mod expr;
 pub mod found;
@@ -69,6 +70,7 @@ pub(crate) mod kernel {
     pub(crate) const SET_TIMEOUT: u16 = 11;
     pub(crate) const SET_USERDATA: u16 = 13;
     pub(crate) const SET_EXPR: u16 = 17;
+    pub(crate) const SET_COUNT: u16 = 20;
     pub(crate) const SET_DESC_SIZE: u16 = 1;
     pub(crate) const SET_DESC_CONCAT: u16 = 2;
     pub(crate) const SET_FIELD_LEN: u16 = 1;

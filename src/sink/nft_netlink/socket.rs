@@ -132,10 +132,14 @@ impl Socket {
             .set_option(libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, size)
             .or_else(|_| self.set_option(libc::SOL_SOCKET, libc::SO_SNDBUF, size));
         // In the worst case every message is refused.
-        let answers = ANSWER * usize::try_from(batch.acknowledged).unwrap_or_default();
+        self.make_room_for_answers(ANSWER * usize::try_from(batch.acknowledged).unwrap_or_default());
+    }
+
+    /// Raises the receive buffer to so many bytes, or as far as is allowed.
+    pub fn make_room_for_answers(&self, bytes: usize) {
         let _ = self
-            .set_option(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, answers)
-            .or_else(|_| self.set_option(libc::SOL_SOCKET, libc::SO_RCVBUF, answers));
+            .set_option(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)
+            .or_else(|_| self.set_option(libc::SOL_SOCKET, libc::SO_RCVBUF, bytes));
     }
 
     #[allow(unsafe_code)]

@@ -37,13 +37,15 @@ pub struct SetState {
     pub key_length: u32,
     /// NFT_SET_*.
     pub flags: u32,
+    /// Number of elements, which the kernel says since Linux 6.16.
+    pub count: Option<usize>,
 }
 
 impl SetState {
-    /// What a set of ours looks like in the kernel.
-    pub(super) fn planned(set: &Set) -> Self {
+    /// Whether it is of the type that is planned.
+    pub(super) fn is(&self, set: &Set) -> bool {
         let SetType { key_type, key_length, flags, .. } = SetType::of(&set.elements);
-        Self { key_type, key_length, flags }
+        (self.key_type, self.key_length, self.flags) == (key_type, key_length, flags)
     }
 }
 
@@ -116,7 +118,8 @@ impl TableState {
             if let Some(name) = set.text(kernel::SET_NAME) {
                 let [key_type, key_length, flags] =
                     [kernel::SET_KEY_TYPE, kernel::SET_KEY_LEN, kernel::SET_FLAGS].map(number);
-                state.sets.insert(name.to_owned(), SetState { key_type, key_length, flags });
+                let count = set.number(kernel::SET_COUNT).and_then(|count| usize::try_from(count).ok());
+                state.sets.insert(name.to_owned(), SetState { key_type, key_length, flags, count });
             }
         })?;
         Ok(state)
