@@ -37,7 +37,7 @@ pub struct SetState {
     pub key_length: u32,
     /// NFT_SET_*.
     pub flags: u32,
-    /// Number of elements, which the kernel says since Linux 6.16.
+    /// Number of elements, if the kernel says it: 6.18 does, 6.1 does not.
     pub count: Option<usize>,
 }
 
