@@ -2,7 +2,7 @@
 
 use crate::lab::{Lab, Machine};
 use crate::netns::run;
-use crate::who::{self, ATTACKER, HOST, ROUTER, VICTIM, Who};
+use crate::who::{self, ATTACKER, HOST, NEIGHBOUR, ROUTER, VICTIM, Who};
 use instances::net::Mac;
 use std::fs;
 
@@ -82,9 +82,12 @@ impl Case {
 
     fn reaches(&self, lab: &Lab, to: Who) -> bool {
         lab.reset(to);
-        self.judge.prepare(lab);
+        self.judge.prepare(lab, self.from);
         let frames = (self.frames)(&to);
-        let arrived = lab.deliver(self.from, &frames, to);
+        // Not from whom was robbed: the bridge would learn where it is.
+        let robbed_router = self.judge == Judge::Learned(ROUTER.mac);
+        let marker = if to == ROUTER || robbed_router { NEIGHBOUR } else { ROUTER };
+        let arrived = lab.deliver(self.from, &frames, to, marker);
         let machine = lab.machine(to);
         let reached = match self.judge {
             Judge::Arrival => frames.iter().any(|frame| has_arrived(frame, &arrived)),
@@ -98,7 +101,7 @@ impl Case {
                 let port = host.space.enter(|| nix::net::if_::if_nametoindex(self.from.port).unwrap());
                 host.rtnl.borrow_mut().ports_of(mac).contains(&port)
             }
-            Judge::MulticastRouter => run("bridge", &["mdb", "show"])
+            Judge::MulticastRouter => run("bridge", &["-d", "mdb", "show"])
                 .lines()
                 .any(|line| line.starts_with("router ports") && line.contains(self.from.port)),
             Judge::AdvertisedRoute => machine.rtnl.borrow_mut().has_advertised_route(),
@@ -108,30 +111,31 @@ impl Case {
             }
             Judge::Sysctl(name, value) => machine.sysctl(name) == value,
         };
-        self.judge.clean_up(lab, machine);
+        self.judge.clean_up(lab, machine, self.from);
         reached
     }
 }
 
 impl Judge {
     /// Before it starts, nothing of it may be there already.
-    fn prepare(self, lab: &Lab) {
+    fn prepare(self, lab: &Lab, from: Who) {
         match self {
             Self::Learned(_) => lab.announce(),
             Self::MulticastRouter => {
-                for snooping in ["0", "1"] {
-                    run("ip", &["link", "set", HOST.port, "type", "bridge", "mcast_snooping", snooping]);
+                // Off, then as it was: if a query comes. Not by switching snooping off and on, for then a timer runs for a
+                // moment, and the bridge takes only queries from lower addresses than its own.
+                for router in ["0", "1"] {
+                    run("bridge", &["link", "set", "dev", from.port, "mcast_router", router]);
                 }
             }
             _ => {}
         }
     }
 
-    fn clean_up(self, lab: &Lab, machine: &Machine) {
+    fn clean_up(self, lab: &Lab, machine: &Machine, from: Who) {
         let ip = |arguments: &[&str]| drop(machine.run("ip", &[&["-6"], arguments].concat()));
         match self {
-            Self::Learned(_) => lab.announce(),
-            Self::MulticastRouter => self.prepare(lab),
+            Self::Learned(_) | Self::MulticastRouter => self.prepare(lab, from),
             Self::AdvertisedRoute | Self::AdvertisedAddress => {
                 ip(&["route", "flush", "proto", "ra"]);
                 ip(&["address", "flush", "dynamic"]);

@@ -2,12 +2,14 @@
 
 use crate::column::Outcome;
 use crate::lab::Lab;
-use crate::who::{HOST, NEIGHBOUR, ROUTER, VICTIM, Who};
+use crate::leases;
+use crate::needs::can;
+use crate::who::{HOST, NEIGHBOUR, NEWCOMER, ROUTER, VICTIM, Who};
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
 
-/// A flow from the neighbour to one of the targets.
+/// A flow with each of the targets, from the neighbour unless its name says otherwise.
 struct Flow {
     name: &'static str,
     reference: &'static str,
@@ -46,11 +48,41 @@ const FLOWS: &[Flow] = &[
         to: EVERYBODY,
         works: |lab, to| large_datagram(lab, to, (to.v6, 4003).into()),
     },
+    Flow {
+        name: "a newcomer finds that its address is free",
+        reference: "RFC 4862, 5.4",
+        to: &[NEWCOMER],
+        works: |lab, _| !finds_duplicate(lab, NEWCOMER.v6),
+    },
+    Flow {
+        name: "a newcomer finds that its address is taken",
+        reference: "RFC 4862, 5.4.4",
+        to: &[VICTIM, HOST],
+        works: |lab, to| finds_duplicate(lab, to.v6),
+    },
+    Flow {
+        name: "a newcomer gets a lease (dhclient, dnsmasq)",
+        reference: "RFC 2131; incus 4027",
+        to: &[HOST, ROUTER],
+        works: |lab, to| leases::gets_lease(lab, to, NEWCOMER, "-4"),
+    },
+    Flow {
+        name: "a newcomer gets a DHCPv6 lease (dhclient, dnsmasq)",
+        reference: "RFC 8415",
+        to: &[HOST, ROUTER],
+        works: |lab, to| leases::gets_lease(lab, to, NEWCOMER, "-6"),
+    },
 ];
+
+const NEEDS: [(&str, &str); 3] =
+    [("ping", "command -v ping"), ("dhclient", "command -v dhclient"), ("dnsmasq", "command -v dnsmasq")];
 
 /// All whose name contains `only`.
 pub fn run_all(lab: &Lab, only: &str) -> Vec<Outcome> {
     let section = "legit: real programs";
+    if !NEEDS.iter().all(|(what, command)| can(what, command)) {
+        return Vec::new();
+    }
     // Nobody knows anybody.
     for machine in lab.machines() {
         machine.run("ip", &["neighbour", "flush", "dev", machine.interface]);
@@ -93,4 +125,34 @@ fn large_datagram(lab: &Lab, to: Who, address: SocketAddr) -> bool {
     let client = lab.machine(NEIGHBOUR).space.enter(|| UdpSocket::bind(any).unwrap());
     client.send_to(&[7; 20_000], address).unwrap();
     server.recv(&mut [0; 32_768]).is_ok_and(|length| length == 20_000)
+}
+
+/// The newcomer's kernel tries an address, and says whether somebody else has it.
+fn finds_duplicate(lab: &Lab, address: Ipv6Addr) -> bool {
+    let newcomer = lab.machine(NEWCOMER);
+    let accept = |value| {
+        newcomer.space.enter(|| std::fs::write("/proc/sys/net/ipv6/conf/eth0/accept_dad", value).unwrap());
+    };
+    let address = format!("{address}/64");
+    accept("1");
+    newcomer.run("ip", &["address", "add", &address, "dev", "eth0"]);
+    let state = within(PATIENCE, || {
+        let shown = newcomer.run("ip", &["-6", "address", "show", "dev", "eth0", "to", &address]);
+        (shown.contains("dadfailed") || !shown.contains("tentative")).then_some(shown)
+    });
+    newcomer.run("ip", &["address", "del", &address, "dev", "eth0"]);
+    accept("0");
+    state.expect("detection ends").contains("dadfailed")
+}
+
+/// What `look` finds, as soon as it does.
+pub fn within<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let found = look();
+        if found.is_some() || Instant::now() > deadline {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -84,15 +84,16 @@ impl Lab {
         self.machines.iter()
     }
 
-    /// Sends frames from one machine, then a marker, and waits for it at another; all that arrived there meanwhile.
-    pub fn deliver(&self, from: Who, frames: &[Vec<u8>], to: Who) -> Vec<Vec<u8>> {
+    /// Sends frames from one machine, then a marker from an honest one, and waits for it at a third; all that arrived there
+    /// meanwhile.
+    pub fn deliver(&self, from: Who, frames: &[Vec<u8>], to: Who, marker_from: Who) -> Vec<Vec<u8>> {
         let at = self.machine(to);
         while at.wire.receive(0).is_some() {}
         let from = &self.machine(from).wire;
         for frame in frames {
             from.send(frame);
         }
-        let marker = self.marker(to);
+        let marker = self.marker(marker_from);
         let mut arrived = Vec::new();
         while let Some(frame) = at.wire.receive(10_000) {
             if frame.starts_with(&marker) {
@@ -103,11 +104,9 @@ impl Lab {
         panic!("no marker came to {}", to.name);
     }
 
-    /// Sends a marker that no policy stops: by broadcast, since some attacks turn unicast aside. It comes over the trusted
-    /// uplink, and from an honest neighbour to whoever is there.
-    fn marker(&self, to: Who) -> Vec<u8> {
+    /// Sends a marker that no policy stops, to all, since some attacks turn aside what is for one.
+    fn marker(&self, from: Who) -> Vec<u8> {
         self.markers.set(self.markers.get().wrapping_add(1));
-        let from = if to == ROUTER { NEIGHBOUR } else { ROUTER };
         let header = Ipv4 { identification: self.markers.get(), ..Ipv4::new(from.v4, Ipv4Addr::BROADCAST) };
         let packet = header.packet(&Udp::new(MARKER, MARKER, *b"marker").segment());
         let frame = Ethernet::new(Ethernet::BROADCAST, from.mac).frame(ether_type::IPV4, &packet);
@@ -140,7 +139,7 @@ impl Lab {
             let frame = Ethernet::new(igmp::multicast_mac(group), who.mac).frame(ether_type::IPV4, &packet);
             self.machine(who).wire.send(&frame);
         }
-        self.deliver(ROUTER, &[], HOST);
+        self.deliver(ROUTER, &[], HOST, ROUTER);
     }
 }
 
@@ -176,8 +175,12 @@ impl Machine {
         self.space.enter(|| run(program, arguments))
     }
 
-    pub fn listen(&self) {
+    /// Leaves the UDP ports to real programs for as long as `action` takes.
+    pub fn without_listening<T>(&self, action: impl FnOnce() -> T) -> T {
+        self.sockets.borrow_mut().clear();
+        let result = action();
         *self.sockets.borrow_mut() = self.space.enter(listen);
+        result
     }
 }
 

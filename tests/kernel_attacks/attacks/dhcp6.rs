@@ -67,7 +67,8 @@ fn hidden() -> Vec<Case> {
         }),
         Case::ignored("reply, its ports not in the first fragment", "RFC 7112", |to| {
             let segment = served(kind::REPLY, to).segment(SERVER, CLIENT);
-            let ip = Ipv6::new(ATTACKER.lla, to.lla).with(Extension::DestinationOptions(vec![0; 22]));
+            let ip = Ipv6::new(ATTACKER.lla, to.lla)
+                .with(Extension::DestinationOptions([&[0x1e, 20][..], &[0; 20]].concat()));
             frames(&unicast(to), ether_type::IPV6, ip.fragments(0, &segment, 6, &[8]))
         }),
     ]

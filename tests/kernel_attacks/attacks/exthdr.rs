@@ -26,8 +26,12 @@ fn cut(to: &Who, extensions: &[Extension], segment: &Segment, cuts: &[usize]) ->
     frames(&unicast(to), ether_type::IPV6, ip.fragments(0, segment, 77, cuts))
 }
 
+/// Destination options of so many octets: one that whoever does not know it skips, for hosts take little padding (RFC 8504,
+/// section 5.3). 0x1e is for experiments (RFC 4727).
 fn options(octets: usize) -> Extension {
-    Extension::DestinationOptions(vec![0; octets])
+    let data = u8::try_from(octets.saturating_sub(2)).unwrap();
+    let option = [&[0x1e, data][..], &vec![0; data.into()]].concat();
+    Extension::DestinationOptions(if octets == 0 { vec![] } else { option })
 }
 
 fn routing(kind: u8) -> Extension {

@@ -1,7 +1,7 @@
 //! A guest is a multicast router: the bridge sends it all that is meant for groups, and believes its queries.
 
 use super::{ALL_NODES, ipv4, ipv6_to};
-use crate::case::{Case, Judge::MulticastRouter};
+use crate::case::{Case, Judge::Arrival, Judge::MulticastRouter};
 use crate::who::{ATTACKER, HOST, NEIGHBOUR, Who};
 use instances::packet::igmp::{self, Igmp};
 use instances::packet::ipv4::ROUTER_ALERT;
@@ -48,7 +48,8 @@ fn version_4() -> Vec<Case> {
             let segment = Igmp::QueryV3(Ipv4Addr::UNSPECIFIED).segment();
             to_group(Ipv4Addr::UNSPECIFIED, ALL_SYSTEMS, &ROUTER_ALERT, &segment)
         }),
-        router("IGMPv3 query from the neighbour's address", "RFC 9776, 9.1", |_| {
+        // The bridge has heard queries from lower addresses and takes no others: RFC 9776, section 6.6.2.
+        Case::attack("IGMPv3 query from the neighbour's address", "RFC 9776, 9.1", Arrival, |_| {
             let segment = Igmp::QueryV3(Ipv4Addr::UNSPECIFIED).segment();
             to_group(NEIGHBOUR.v4, ALL_SYSTEMS, &ROUTER_ALERT, &segment)
         }),
