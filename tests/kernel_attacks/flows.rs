@@ -3,7 +3,7 @@
 use crate::column::Outcome;
 use crate::lab::Lab;
 use crate::leases;
-use crate::needs::can;
+use crate::netns::can;
 use crate::who::{HOST, NEIGHBOUR, NEWCOMER, ROUTER, VICTIM, Who};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -123,8 +123,8 @@ fn large_datagram(lab: &Lab, to: Who, address: SocketAddr) -> bool {
     server.set_read_timeout(Some(PATIENCE)).unwrap();
     let any: SocketAddr = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }.parse().unwrap();
     let client = lab.machine(NEIGHBOUR).space.enter(|| UdpSocket::bind(any).unwrap());
-    client.send_to(&[7; 20_000], address).unwrap();
-    server.recv(&mut [0; 32_768]).is_ok_and(|length| length == 20_000)
+    client.send_to(&vec![7; 20_000], address).unwrap();
+    server.recv(&mut vec![0; 32_768]).is_ok_and(|length| length == 20_000)
 }
 
 /// The newcomer's kernel tries an address, and says whether somebody else has it.

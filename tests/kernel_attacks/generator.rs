@@ -62,6 +62,6 @@ pub fn finds(column: Column, cases: u32) -> usize {
 
 /// To be sent again, by whatever can.
 fn hex(frames: &[Vec<u8>]) -> String {
-    let frame = |frame: &Vec<u8>| frame.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let frame = |frame: &Vec<u8>| frame.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     frames.iter().map(frame).collect::<Vec<_>>().join(" ")
 }

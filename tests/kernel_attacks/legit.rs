@@ -140,7 +140,7 @@ fn of_ipv4() -> Vec<Case> {
         }),
         honest("UDP in fragments", "RFC 791", ARRIVES, |to| {
             let packets = Ipv4::new(N.v4, to.v4).fragments(&datagram(), &[8, 24]);
-            frames(&Ethernet::new(to.mac, N.mac), ether_type::IPV4, packets)
+            frames(&Ethernet::new(to.mac, N.mac), ether_type::IPV4, &packets)
         }),
         honest("UDP behind IPv4 options", "RFC 791", ARRIVES, |to| {
             v4(to.mac, N.mac, &Ipv4 { options: vec![1; 4], ..Ipv4::new(N.v4, to.v4) }, &datagram())
@@ -180,7 +180,7 @@ fn of_ipv6() -> Vec<Case> {
         honest("UDP in IPv6 fragments", "RFC 8200, 4.5", ARRIVES, |to| {
             let large = Udp::new(APPLICATION, APPLICATION, [7; 1800]).segment();
             let packets = Ipv6::new(N.v6, to.v6).fragments(0, &large, 3, &[1232]);
-            frames(&Ethernet::new(to.mac, N.mac), ether_type::IPV6, packets)
+            frames(&Ethernet::new(to.mac, N.mac), ether_type::IPV6, &packets)
         }),
         honest("UDP behind destination options", "RFC 8200, 4.6", ARRIVES, |to| {
             let ip = Ipv6::new(N.v6, to.v6).with(Extension::empty_destination_options());

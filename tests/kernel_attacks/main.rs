@@ -18,8 +18,6 @@ mod leases;
 mod legit;
 mod matrix;
 mod mutant;
-#[path = "../common/needs.rs"]
-mod needs;
 #[path = "../common/netns.rs"]
 mod netns;
 mod rtnl;

@@ -47,12 +47,12 @@ fn servers() -> Vec<Case> {
         }),
         Case::attack("offer in fragments", "RFC 1858", Socket(CLIENT), |to| {
             let packets = Ipv4::new(ATTACKER.v4, to.v4).fragments(&served(kind::OFFER, to).segment(), &[8, 64]);
-            frames(&unicast(to), ether_type::IPV4, packets)
+            frames(&unicast(to), ether_type::IPV4, &packets)
         }),
         Case::attack("offer in fragments, last one first", "RFC 1858", Socket(CLIENT), |to| {
             let mut packets = Ipv4::new(ATTACKER.v4, to.v4).fragments(&served(kind::OFFER, to).segment(), &[8, 64]);
             packets.reverse();
-            frames(&unicast(to), ether_type::IPV4, packets)
+            frames(&unicast(to), ether_type::IPV4, &packets)
         }),
         Case::attack("answer to a relay agent", "RFC 2131, 4.1", Socket(SERVER), |to| {
             let segment = Udp::new(SERVER, SERVER, served(kind::ACK, to).bytes()).segment();
@@ -91,7 +91,7 @@ fn clients() -> Vec<Case> {
         Case::attack("the neighbour's chaddr in a second fragment", "RFC 1858", Socket(SERVER), |to| {
             let message = Dhcp4::from_client(kind::DISCOVER, NEIGHBOUR.mac);
             let packets = Ipv4::new(ATTACKER.v4, to.v4).fragments(&message.segment(), &[24]);
-            frames(&unicast(to), ether_type::IPV4, packets)
+            frames(&unicast(to), ether_type::IPV4, &packets)
         }),
         Case::attack("the neighbour's chaddr, behind IPv4 options", "RFC 7126", Socket(SERVER), |to| {
             let ip = Ipv4 { options: vec![1; 12], ..Ipv4::new(ATTACKER.v4, to.v4) };

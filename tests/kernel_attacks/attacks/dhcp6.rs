@@ -57,19 +57,19 @@ fn hidden() -> Vec<Case> {
         Case::attack("reply in fragments", "RFC 7610, 5", Socket(CLIENT), |to| {
             let segment = served(kind::REPLY, to).segment(SERVER, CLIENT);
             let packets = Ipv6::new(ATTACKER.lla, to.lla).fragments(0, &segment, 6, &[8, 40]);
-            frames(&unicast(to), ether_type::IPV6, packets)
+            frames(&unicast(to), ether_type::IPV6, &packets)
         }),
         Case::attack("reply in fragments, last one first", "RFC 7610, 5", Socket(CLIENT), |to| {
             let segment = served(kind::REPLY, to).segment(SERVER, CLIENT);
             let mut packets = Ipv6::new(ATTACKER.lla, to.lla).fragments(0, &segment, 6, &[8, 40]);
             packets.reverse();
-            frames(&unicast(to), ether_type::IPV6, packets)
+            frames(&unicast(to), ether_type::IPV6, &packets)
         }),
         Case::ignored("reply, its ports not in the first fragment", "RFC 7112", |to| {
             let segment = served(kind::REPLY, to).segment(SERVER, CLIENT);
             let ip = Ipv6::new(ATTACKER.lla, to.lla)
                 .with(Extension::DestinationOptions([&[0x1e, 20][..], &[0; 20]].concat()));
-            frames(&unicast(to), ether_type::IPV6, ip.fragments(0, &segment, 6, &[8]))
+            frames(&unicast(to), ether_type::IPV6, &ip.fragments(0, &segment, 6, &[8]))
         }),
     ]
 }
@@ -98,7 +98,7 @@ fn relays() -> Vec<Case> {
             let message = Dhcp6::from_client(kind::SOLICIT, NEIGHBOUR.mac);
             let segment = message.relayed(kind::RELAY_FORWARD, ATTACKER.v6, NEIGHBOUR.lla).segment(SERVER, SERVER);
             let packets = Ipv6::new(ATTACKER.v6, to.v6).fragments(0, &segment, 6, &[8, 40]);
-            frames(&unicast(to), ether_type::IPV6, packets)
+            frames(&unicast(to), ether_type::IPV6, &packets)
         }),
     ];
     cases.into_iter().map(|case| case.to(DHCP_SERVERS)).collect()

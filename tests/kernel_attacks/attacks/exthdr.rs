@@ -23,7 +23,7 @@ fn lie(to: &Who, extensions: &[Extension]) -> Vec<Vec<u8>> {
 /// The same in fragments. Its headers are in the part that is cut.
 fn cut(to: &Who, extensions: &[Extension], segment: &Segment, cuts: &[usize]) -> Vec<Vec<u8>> {
     let ip = Ipv6 { extensions: extensions.to_vec(), ..Ipv6::neighbor_discovery(ATTACKER.v6, to.v6) };
-    frames(&unicast(to), ether_type::IPV6, ip.fragments(0, segment, 77, cuts))
+    frames(&unicast(to), ether_type::IPV6, &ip.fragments(0, segment, 77, cuts))
 }
 
 /// Destination options of so many octets: one that whoever does not know it skips, for hosts take little padding (RFC 8504,
@@ -114,7 +114,7 @@ fn fragments() -> Vec<Case> {
         Case::attack("NS in fragments", "RFC 6980", Neighbours, |to| {
             let ip = Ipv6::neighbor_discovery(NEIGHBOUR.v6, to.v6);
             let packets = ip.fragments(0, &Nd::solicitation(to.v6).segment(&[MINE]), 78, &[8, 24]);
-            frames(&unicast(to), ether_type::IPV6, packets)
+            frames(&unicast(to), ether_type::IPV6, &packets)
         }),
         Case::attack("NA in fragments behind destination options", "RFC 7113", Neighbours, |to| {
             cut(to, &[options(6)], &claim(), &[32])
@@ -145,7 +145,7 @@ fn routers() -> Vec<Case> {
         Case::attack("RA in fragments", "RFC 7113; RFC 6980", AdvertisedRoute, |_| {
             let ip = Ipv6::neighbor_discovery(ATTACKER.lla, ALL_NODES);
             let packets = ip.fragments(0, &Nd::router_advertisement(1800).segment(&[MINE]), 79, &[8]);
-            frames(&Ethernet::new(multicast_mac(ALL_NODES), ATTACKER.mac), ether_type::IPV6, packets)
+            frames(&Ethernet::new(multicast_mac(ALL_NODES), ATTACKER.mac), ether_type::IPV6, &packets)
         }),
         Case::attack("RS behind destination options", "RFC 6980", Neighbours, |to| {
             let ip = Ipv6::neighbor_discovery(NEIGHBOUR.lla, to.lla).with(options(0));

@@ -60,7 +60,7 @@ pub fn ipv6(header: &Ethernet, ip: &Ipv6, segment: &Segment) -> Vec<Vec<u8>> {
 }
 
 /// Each of these packets in a frame of its own.
-pub fn frames(header: &Ethernet, ether_type: u16, packets: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+pub fn frames(header: &Ethernet, ether_type: u16, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
     packets.iter().map(|packet| header.frame(ether_type, packet)).collect()
 }
 

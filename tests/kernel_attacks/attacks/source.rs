@@ -38,7 +38,7 @@ fn version_4() -> Vec<Case> {
         }),
         Case::attack("IPv4 in fragments, from the neighbour's", "RFC 1858", ARRIVES, |to| {
             let packets = Ipv4::new(NEIGHBOUR.v4, to.v4).fragments(&datagram(), &[8, 24]);
-            frames(&unicast(to), ether_type::IPV4, packets)
+            frames(&unicast(to), ether_type::IPV4, &packets)
         }),
         Case::attack("broadcast from 0.0.0.0 that is no DHCP", "RFC 1122, 3.2.1.3", ARRIVES, |_| {
             ipv4(&broadcast(), &Ipv4::new(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST), &datagram())
@@ -92,7 +92,7 @@ fn version_6() -> Vec<Case> {
         }),
         Case::attack("the neighbour's address in fragments", "RFC 8200, 4.5", ARRIVES, |to| {
             let packets = Ipv6::new(NEIGHBOUR.v6, to.v6).fragments(0, &datagram(), 5, &[8, 24]);
-            frames(&unicast(to), ether_type::IPV6, packets)
+            frames(&unicast(to), ether_type::IPV6, &packets)
         }),
         Case::attack("UDP from :: to all nodes", "RFC 4291, 2.5.2", ARRIVES, |to| {
             ipv6_to(to, &Ipv6::new(Ipv6Addr::UNSPECIFIED, ALL_NODES), &datagram())
