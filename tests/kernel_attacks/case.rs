@@ -28,7 +28,7 @@ pub enum Judge {
     Neighbours,
     /// Whether a datagram came to its socket on this UDP port.
     Socket(u16),
-    /// Whether the frame arrives at its interface.
+    /// Whether the frame, or all fragments of it, arrive at its interface.
     Arrival,
     /// Whether the bridge has learned this MAC on the sender's port.
     Learned(Mac),
@@ -90,7 +90,7 @@ impl Case {
         let arrived = lab.deliver(self.from, &frames, to, marker);
         let machine = lab.machine(to);
         let reached = match self.judge {
-            Judge::Arrival => frames.iter().any(|frame| has_arrived(frame, &arrived)),
+            Judge::Arrival => frames.iter().all(|frame| has_arrived(frame, &arrived)),
             Judge::Neighbours => lies(machine).is_some(),
             Judge::Socket(port) => {
                 let sockets = machine.sockets.borrow();

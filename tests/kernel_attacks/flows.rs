@@ -4,9 +4,9 @@ use crate::column::Outcome;
 use crate::lab::Lab;
 use crate::leases;
 use crate::netns::can;
-use crate::who::{HOST, NEIGHBOUR, NEWCOMER, ROUTER, VICTIM, Who};
+use crate::who::{HOST, NEIGHBOUR, NEWCOMER, PREFIX_V6, ROUTER, VICTIM, Who};
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 /// A flow with each of the targets, from the neighbour unless its name says otherwise.
@@ -49,16 +49,16 @@ const FLOWS: &[Flow] = &[
         works: |lab, to| large_datagram(lab, to, (to.v6, 4003).into()),
     },
     Flow {
-        name: "a newcomer finds that its address is free",
+        name: "its kernel finds that an address is free",
         reference: "RFC 4862, 5.4",
-        to: &[NEWCOMER],
-        works: |lab, _| !finds_duplicate(lab, NEWCOMER.v6),
+        to: &[ROUTER],
+        works: |lab, _| !finds_duplicate(lab),
     },
     Flow {
-        name: "a newcomer finds that its address is taken",
+        name: "its kernel finds that an address is taken",
         reference: "RFC 4862, 5.4.4",
-        to: &[VICTIM, HOST],
-        works: |lab, to| finds_duplicate(lab, to.v6),
+        to: &[VICTIM, ROUTER, HOST],
+        works: |lab, to| with_address(lab, to, || finds_duplicate(lab)),
     },
     Flow {
         name: "a newcomer gets a lease (dhclient, dnsmasq)",
@@ -127,21 +127,29 @@ fn large_datagram(lab: &Lab, to: Who, address: SocketAddr) -> bool {
     server.recv(&mut vec![0; 32_768]).is_ok_and(|length| length == 20_000)
 }
 
-/// The newcomer's kernel tries an address, and says whether somebody else has it.
-fn finds_duplicate(lab: &Lab, address: Ipv6Addr) -> bool {
-    let newcomer = lab.machine(NEWCOMER);
-    let accept = |value| {
-        newcomer.space.enter(|| std::fs::write("/proc/sys/net/ipv6/conf/eth0/accept_dad", value).unwrap());
+/// Does something while another machine has an address that is allowed to the neighbour.
+fn with_address<T>(lab: &Lab, to: Who, action: impl FnOnce() -> T) -> T {
+    let (machine, address) = (lab.machine(to), format!("{PREFIX_V6}/64"));
+    machine.run("ip", &["address", "add", &address, "dev", machine.interface, "nodad"]);
+    let result = action();
+    machine.run("ip", &["address", "del", &address, "dev", machine.interface]);
+    result
+}
+
+/// The neighbour's kernel tries an address that is allowed to it, and says whether somebody else has it.
+fn finds_duplicate(lab: &Lab) -> bool {
+    let (machine, address) = (lab.machine(NEIGHBOUR), format!("{PREFIX_V6}/64"));
+    let detect = |value| {
+        machine.space.enter(|| std::fs::write("/proc/sys/net/ipv6/conf/eth0/accept_dad", value).unwrap());
     };
-    let address = format!("{address}/64");
-    accept("1");
-    newcomer.run("ip", &["address", "add", &address, "dev", "eth0"]);
+    detect("1");
+    machine.run("ip", &["address", "add", &address, "dev", "eth0"]);
     let state = within(PATIENCE, || {
-        let shown = newcomer.run("ip", &["-6", "address", "show", "dev", "eth0", "to", &address]);
+        let shown = machine.run("ip", &["-6", "address", "show", "dev", "eth0", "to", &address]);
         (shown.contains("dadfailed") || !shown.contains("tentative")).then_some(shown)
     });
-    newcomer.run("ip", &["address", "del", &address, "dev", "eth0"]);
-    accept("0");
+    machine.run("ip", &["address", "del", &address, "dev", "eth0"]);
+    detect("0");
     state.expect("detection ends").contains("dadfailed")
 }
 

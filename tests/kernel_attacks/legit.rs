@@ -76,10 +76,6 @@ fn of_arp() -> Vec<Case> {
         passes("a virtual router's address at the master's MAC", "keepalived without vmac", |_| {
             arp(ALL, N.mac, &Arp::announcement((N.mac, VIRTUAL_V4)))
         }),
-        passes("probe of a newcomer", "RFC 5227, 2.1.1", |_| {
-            arp(ALL, NEWCOMER.mac, &Arp::probe(NEWCOMER.mac, NEWCOMER.v4))
-        })
-        .from(NEWCOMER),
     ]
 }
 

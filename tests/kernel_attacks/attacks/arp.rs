@@ -53,6 +53,9 @@ fn claims() -> Vec<Case> {
         Case::ignored("announcement of the victim's own address", "RFC 5227, section 2.4", |to| {
             arp(&broadcast(), &Arp::announcement((ATTACKER.mac, to.v4)))
         }),
+        Case::ignored("probe for the victim's own address", "RFC 5227, section 2.1.1", |to| {
+            arp(&broadcast(), &Arp::probe(ATTACKER.mac, to.v4))
+        }),
         Case::ignored("reply from 0.0.0.0", "RFC 5227, section 1.1", |to| {
             arp(&unicast(to), &Arp::reply((ATTACKER.mac, Ipv4Addr::UNSPECIFIED), of(to)))
         }),

@@ -70,9 +70,6 @@ fn one_header() -> Vec<Case> {
             let ip = Ipv6::neighbor_discovery(NEIGHBOUR.v6, to.v6).with(options(0));
             ipv6_to(to, &ip, &Nd::solicitation(to.v6).segment(&[MINE]))
         }),
-        Case::ignored("NA behind an authentication header", "RFC 4302", |to| lie(to, &[Extension::Authentication])),
-        Case::ignored("NA behind a mobility header", "RFC 6275", |to| lie(to, &[Extension::Other(135, vec![0; 6])])),
-        Case::ignored("NA behind an unknown header", "RFC 6564", |to| lie(to, &[Extension::Other(253, vec![0; 6])])),
     ]
 }
 

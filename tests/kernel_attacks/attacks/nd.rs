@@ -104,6 +104,10 @@ fn solicitations() -> Vec<Case> {
         Case::ignored("NS from :: with a link-layer address", "RFC 4861, 7.1.1", |to| {
             send(to, Ipv6Addr::UNSPECIFIED, solicited_node(to.v6), &Nd::solicitation(to.v6), &[MINE])
         }),
+        Case::ignored("NS from :: probes for the neighbour's address", "RFC 3756, 4.1.3; RFC 4862, 5.4.3", |to| {
+            let group = solicited_node(NEIGHBOUR.v6);
+            send(to, Ipv6Addr::UNSPECIFIED, group, &Nd::solicitation(NEIGHBOUR.v6), &[])
+        }),
         Case::ignored("NS from :: to one machine", "RFC 4861, 7.1.1", |to| solicit(to, Ipv6Addr::UNSPECIFIED, &[])),
     ]
 }
