@@ -32,6 +32,8 @@ const SPEC: Column = Column { name: "spec", policy: Some(&["--guard", "spec", "-
 /// Every instance is bound to its port.
 const BOUND: Column = Column { ports: true, ..NO_TABLE };
 const SETS: Column = Column { name: "strict sets", policy: Some(&["--guard", "strict", "--layout", "sets"]), ..BOUND };
+/// As most registries are: MACs can be stolen, and nothing else.
+const UNBOUND: Column = Column { name: "no ports", ports: false, ..SETS };
 const RULES: Column =
     Column { name: "strict rules", policy: Some(&["--guard", "strict", "--layout", "rules"]), ..BOUND };
 const MAC_NAMED: Column =
@@ -65,6 +67,11 @@ fn strict_rules_stop_every_attack_and_nothing_else() {
     unless_emulated(|| RULES.check(column::Outcome::is_as_it_should_be));
 }
 
+#[test]
+fn without_ports_only_macs_can_be_stolen() {
+    unless_emulated(|| UNBOUND.check(|outcome| outcome.section == "attack: mac" || outcome.is_as_it_should_be()));
+}
+
 /// Named, `mac` also stops whoever is not registered, even its first DHCP request.
 #[test]
 fn all_protections_by_name_stop_strangers_too() {
@@ -93,6 +100,10 @@ fn the_generator_finds_what_there_is_to_find() {
 }
 
 #[test]
-fn the_generator_finds_nothing_in_strict_sets() {
+fn the_generator_finds_nothing_in_strict_policies() {
     generator::finds_nothing(SETS, if on_stock_kernel() { 100 } else { 1000 });
+    unless_emulated(|| {
+        generator::finds_nothing(UNBOUND, 1000);
+        generator::finds_nothing(RULES, 300);
+    });
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 /// In this order.
-pub const COLUMNS: [&str; 5] = ["no table", "spec", "strict sets", "strict rules", "mac named"];
+pub const COLUMNS: [&str; 6] = ["no table", "spec", "no ports", "strict sets", "strict rules", "mac named"];
 
 const HEAD: &str = "\
 # What gets through
@@ -20,9 +20,10 @@ forward hook protects) and on the host (input hook). *passed*: it did what it wa
 which are named; *blocked*: nothing of it. Rows with ¹ are those that Linux itself withstands; others may not, so there it counts if
 the frame arrives.
 
-Columns: *no table*: nothing in force. *spec*: `--guard spec`, the original's two chains. *strict sets*, *strict rules*: `--guard
-strict` in both layouts, instances bound to their ports. *mac named*: all protections by name, so that MACs that are
-not registered send nothing at all.
+Columns: *no table*: nothing in force. *spec*: `--guard spec`, the original's two chains. *no ports*: `--guard strict`, no instance
+bound to a port. *strict sets*, *strict rules*: the same in both layouts, instances bound to their ports. *mac named*: all
+protections by name, so that MACs that are not registered send nothing at all. On Debian's kernel, *strict sets* is tried
+on a VLAN-aware bridge as well, with the same result.
 ";
 
 static FILE: Mutex<()> = Mutex::new(());
@@ -50,8 +51,8 @@ fn row(outcome: &Outcome) -> String {
     format!("{}{mark} | {}", outcome.case, outcome.reference)
 }
 
-/// Compares a column with the golden file, or with BLESS=1 writes it there.
-pub fn record(column: &str, outcomes: &[Outcome]) {
+/// What differs between a column and the golden file; with BLESS=1 nothing does, for it is written there.
+pub fn record(column: &str, outcomes: &[Outcome]) -> Vec<String> {
     let _one_at_a_time = FILE.lock().unwrap_or_else(PoisonError::into_inner);
     let text = fs::read_to_string(path()).unwrap_or_default();
     let mut rows = read(&text);
@@ -67,7 +68,7 @@ pub fn record(column: &str, outcomes: &[Outcome]) {
             });
         }
         fs::write(path(), write(&rows, outcomes)).unwrap();
-        return;
+        return Vec::new();
     }
     let differs = |outcome: &Outcome| {
         let before = rows.get(&(outcome.section.clone(), row(outcome))).and_then(|cells| cells.get(column));
@@ -75,8 +76,7 @@ pub fn record(column: &str, outcomes: &[Outcome]) {
         let before = before.map_or("(nothing)", String::as_str);
         (before != now).then(|| format!("{}: {}: was {before}, is {now}", outcome.section, outcome.case))
     };
-    let different: Vec<_> = outcomes.iter().filter_map(differs).collect();
-    assert!(different.is_empty(), "{column} differs from docs/attack-matrix.md:\n{}", different.join("\n"));
+    outcomes.iter().filter_map(differs).collect()
 }
 
 fn read(text: &str) -> Rows {
