@@ -65,6 +65,11 @@ fn hidden() -> Vec<Case> {
             packets.reverse();
             frames(&unicast(to), ether_type::IPV6, &packets)
         }),
+        Case::attack("reply in fragments, a hop-by-hop header before each", "RFC 7610, 5", Socket(CLIENT), |to| {
+            let segment = served(kind::REPLY, to).segment(SERVER, CLIENT);
+            let ip = Ipv6::new(ATTACKER.lla, to.lla).with(Extension::HopByHop(vec![]));
+            frames(&unicast(to), ether_type::IPV6, &ip.fragments(1, &segment, 7, &[8, 40]))
+        }),
         Case::ignored("reply, its ports not in the first fragment", "RFC 7112", |to| {
             let segment = served(kind::REPLY, to).segment(SERVER, CLIENT);
             let ip = Ipv6::new(ATTACKER.lla, to.lla)
@@ -93,6 +98,11 @@ fn relays() -> Vec<Case> {
         Case::attack("solicitation from the neighbour's address", "RFC 8415, 22", Socket(SERVER), |to| {
             let message = Dhcp6::from_client(kind::SOLICIT, NEIGHBOUR.mac);
             ipv6_to(to, &Ipv6::new(NEIGHBOUR.lla, to.lla), &message.segment(CLIENT, SERVER))
+        }),
+        Case::attack("relayed, behind destination options", "RFC 7610, 5", Socket(SERVER), |to| {
+            let message = Dhcp6::from_client(kind::SOLICIT, NEIGHBOUR.mac);
+            let segment = message.relayed(kind::RELAY_FORWARD, ATTACKER.v6, NEIGHBOUR.lla).segment(SERVER, SERVER);
+            ipv6_to(to, &Ipv6::new(ATTACKER.v6, to.v6).with(Extension::empty_destination_options()), &segment)
         }),
         Case::attack("relayed, in fragments", "RFC 7610, 5", Socket(SERVER), |to| {
             let message = Dhcp6::from_client(kind::SOLICIT, NEIGHBOUR.mac);

@@ -113,6 +113,19 @@ fn fragments() -> Vec<Case> {
             let packets = ip.fragments(0, &Nd::solicitation(to.v6).segment(&[MINE]), 78, &[8, 24]);
             frames(&unicast(to), ether_type::IPV6, &packets)
         }),
+        Case::attack("NA in fragments, a hop-by-hop header before each", "RFC 6980; RFC 8200, 4.5", Neighbours, |to| {
+            let header = Ipv6::neighbor_discovery(ATTACKER.v6, to.v6);
+            let packets = header.with(Extension::HopByHop(vec![])).fragments(1, &claim(), 80, &[8, 24]);
+            frames(&unicast(to), ether_type::IPV6, &packets)
+        }),
+        Case::attack("NA in fragments, destination options before each", "RFC 6980; RFC 8200, 4.5", Neighbours, |to| {
+            let header = Ipv6::neighbor_discovery(ATTACKER.v6, to.v6);
+            let packets = header.with(options(0)).fragments(1, &claim(), 81, &[24]);
+            frames(&unicast(to), ether_type::IPV6, &packets)
+        }),
+        Case::attack("NA in an atomic fragment in fragments", "RFC 6946", Neighbours, |to| {
+            cut(to, &[Extension::atomic_fragment()], &claim(), &[8, 16])
+        }),
         Case::attack("NA in fragments behind destination options", "RFC 7113", Neighbours, |to| {
             cut(to, &[options(6)], &claim(), &[32])
         }),
@@ -142,6 +155,11 @@ fn routers() -> Vec<Case> {
         Case::attack("RA in fragments", "RFC 7113; RFC 6980", AdvertisedRoute, |_| {
             let ip = Ipv6::neighbor_discovery(ATTACKER.lla, ALL_NODES);
             let packets = ip.fragments(0, &Nd::router_advertisement(1800).segment(&[MINE]), 79, &[8]);
+            frames(&Ethernet::new(multicast_mac(ALL_NODES), ATTACKER.mac), ether_type::IPV6, &packets)
+        }),
+        Case::attack("RA in fragments, a hop-by-hop header before each", "RFC 7113; RFC 6980", AdvertisedRoute, |_| {
+            let ip = Ipv6::neighbor_discovery(ATTACKER.lla, ALL_NODES).with(Extension::HopByHop(vec![]));
+            let packets = ip.fragments(1, &Nd::router_advertisement(1800).segment(&[MINE]), 82, &[8]);
             frames(&Ethernet::new(multicast_mac(ALL_NODES), ATTACKER.mac), ether_type::IPV6, &packets)
         }),
         Case::attack("RS behind destination options", "RFC 6980", Neighbours, |to| {

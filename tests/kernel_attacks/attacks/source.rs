@@ -4,9 +4,14 @@ use super::{ALL_NODES, broadcast, datagram, frames, ipv4, ipv6_to, unicast};
 use crate::case::{Case, Judge::Socket};
 use crate::lab::APPLICATION;
 use crate::who::{ATTACKER, NEIGHBOUR, ROUTER, VICTIM, Who};
-use instances::packet::{Extension, Ipv4, Ipv6, Segment, ether_type};
+use instances::packet::igmp::{self, Igmp};
+use instances::packet::ipv4::ROUTER_ALERT;
+use instances::packet::mld::Mld;
+use instances::packet::nd::Nd;
+use instances::packet::{Ethernet, Extension, Ipv4, Ipv6, Segment, ether_type};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const ARRIVES: crate::case::Judge = Socket(APPLICATION);
 
 fn from4(to: &Who, source: Ipv4Addr) -> Vec<Vec<u8>> {
@@ -107,6 +112,20 @@ fn version_6_odd() -> Vec<Case> {
         Case::ignored("from a multicast IPv6 address", "RFC 4291, 2.7", |to| from6(to, ALL_NODES)),
         Case::attack("from the neighbour's address, mapped", "RFC 4291, 2.5.5.2", ARRIVES, |to| {
             from6(to, NEIGHBOUR.v4.to_ipv6_mapped())
+        }),
+        Case::ignored("MLD done in the neighbour's name", "RFC 2710; RFC 7039", |to| {
+            let ip = Ipv6::mld(NEIGHBOUR.lla, ALL_ROUTERS);
+            ipv6_to(to, &ip, &Mld::DoneV1("ff05::1234".parse().unwrap()).segment())
+        }),
+        Case::ignored("IGMP leave in the neighbour's name", "RFC 2236; RFC 2827", |_| {
+            let group = Ipv4Addr::new(224, 0, 0, 2);
+            let ip = Ipv4 { ttl: 1, options: ROUTER_ALERT.to_vec(), ..Ipv4::new(NEIGHBOUR.v4, group) };
+            let segment = Igmp::LeaveV2(Ipv4Addr::new(239, 1, 2, 3)).segment();
+            ipv4(&Ethernet::new(igmp::multicast_mac(group), ATTACKER.mac), &ip, &segment)
+        }),
+        Case::ignored("router solicitation in the neighbour's name", "RFC 4861, 6.2.6; RFC 7039", |to| {
+            let ip = Ipv6::neighbor_discovery(NEIGHBOUR.lla, ALL_ROUTERS);
+            ipv6_to(to, &ip, &Nd::RouterSolicitation.segment(&[]))
         }),
         Case::ignored("ping in the victim's name to all nodes", "RFC 4443, 5.2", |to| {
             ipv6_to(to, &Ipv6::new(VICTIM.v6, ALL_NODES), &Segment::icmpv6(128, 0, &[0; 8]))
