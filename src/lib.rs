@@ -24,6 +24,8 @@
 //! [`daemon`] is what stays running: `instances-process --watch` does the same whenever the registry or, by somebody
 //! else's hand, the kernel's ruleset changes.
 //!
+//! [`packet`] builds frames, honest ones and others, for those who want to know what a policy makes of them.
+//!
 //! Failures are one [`error::Error`] each, for a person, and [`exit::Exit`] lists every exit status.
 
 pub mod cli;
@@ -32,6 +34,7 @@ pub mod error;
 pub mod exit;
 pub mod net;
 pub mod netlink;
+pub mod packet;
 pub mod plan;
 pub mod process;
 pub mod registry;

@@ -1,0 +1,57 @@
+//! A guest says that it is a router, or that the router is none.
+
+use super::{ALL_NODES, ipv6_to};
+use crate::case::Judge::{AdvertisedAddress, AdvertisedRoute, Sysctl};
+use crate::case::{Case, EVIL_PREFIX};
+use crate::who::{ATTACKER, NEIGHBOUR, ROUTER, Who};
+use instances::packet::Ipv6;
+use instances::packet::nd::{Nd, NdOption};
+use std::net::Ipv6Addr;
+
+fn advertise(to: &Who, source: Ipv6Addr, lifetime: u16, options: &[NdOption]) -> Vec<Vec<u8>> {
+    let ip = Ipv6::neighbor_discovery(source, ALL_NODES);
+    ipv6_to(to, &ip, &Nd::router_advertisement(lifetime).segment(options))
+}
+
+fn prefix() -> NdOption {
+    NdOption::PrefixInformation { prefix: EVIL_PREFIX.parse().unwrap(), length: 64, flags: 0xc0, lifetime: 3600 }
+}
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::attack("a default router", "RFC 6104; RFC 6105", AdvertisedRoute, |to| {
+            advertise(to, ATTACKER.lla, 1800, &[NdOption::SourceLinkLayer(ATTACKER.mac)])
+        }),
+        Case::attack("a default router, without options", "RFC 6105", AdvertisedRoute, |to| {
+            advertise(to, ATTACKER.lla, 1800, &[])
+        }),
+        Case::attack("a default router of high preference", "RFC 4191", AdvertisedRoute, |to| {
+            let message = Nd::RouterAdvertisement { lifetime: 1800, flags: 0x08 };
+            ipv6_to(to, &Ipv6::neighbor_discovery(ATTACKER.lla, ALL_NODES), &message.segment(&[]))
+        }),
+        Case::attack("a default router, told to one machine", "RFC 6104", AdvertisedRoute, |to| {
+            let ip = Ipv6::neighbor_discovery(ATTACKER.lla, to.lla);
+            ipv6_to(to, &ip, &Nd::router_advertisement(1800).segment(&[]))
+        }),
+        Case::attack("the neighbour as default router", "RFC 6104", AdvertisedRoute, |to| {
+            advertise(to, NEIGHBOUR.lla, 1800, &[])
+        }),
+        Case::attack("a prefix for addresses", "RFC 4862, 5.5.3; RFC 6104", AdvertisedAddress, |to| {
+            advertise(to, ATTACKER.lla, 0, &[prefix()])
+        }),
+        Case::attack("a smaller MTU", "RFC 4861, 6.3.4", Sysctl("mtu", "1280"), |to| {
+            advertise(to, ATTACKER.lla, 0, &[NdOption::Mtu(1280)])
+        }),
+        Case::ignored("a name server", "RFC 8106, 7", |to| {
+            advertise(to, ATTACKER.lla, 0, &[NdOption::RecursiveDns(600, vec![ATTACKER.v6])])
+        }),
+        Case::ignored("a route", "RFC 4191", |to| {
+            let route = NdOption::RouteInformation(EVIL_PREFIX.parse().unwrap(), 64, 600);
+            advertise(to, ATTACKER.lla, 0, &[route])
+        }),
+        Case::ignored("the router is none, in its name", "RFC 3756, 4.2.2", |to| advertise(to, ROUTER.lla, 0, &[])),
+        Case::ignored("from an address that is not link-local", "RFC 4861, 6.1.2", |to| {
+            advertise(to, ATTACKER.v6, 1800, &[])
+        }),
+    ]
+}

@@ -1,0 +1,109 @@
+//! Every attack that we know of, and every legitimate flow, against every policy: a lab per column, a row per case.
+//!
+//! `ONLY=text` runs the cases whose section and name contain it; `BLESS=1` rewrites docs/attack-matrix.md.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::cast_possible_truncation)]
+
+mod attacks;
+mod case;
+mod column;
+mod flows;
+#[path = "../common/frames.rs"]
+mod frames;
+mod generator;
+#[path = "../common/kernel.rs"]
+mod kernel;
+mod lab;
+mod leases;
+mod legit;
+mod matrix;
+mod mutant;
+#[path = "../common/netns.rs"]
+mod netns;
+mod rtnl;
+mod space;
+mod who;
+
+use column::Column;
+use netns::on_stock_kernel;
+
+const NO_TABLE: Column = Column { name: "no table", policy: None, ports: false, vlan_aware: false };
+const SPEC: Column = Column { name: "spec", policy: Some(&["--guard", "spec", "--layout", "rules"]), ..NO_TABLE };
+/// Every instance is bound to its port.
+const BOUND: Column = Column { ports: true, ..NO_TABLE };
+const SETS: Column = Column { name: "strict sets", policy: Some(&["--guard", "strict", "--layout", "sets"]), ..BOUND };
+/// As most registries are: MACs can be stolen, and nothing else.
+const UNBOUND: Column = Column { name: "no ports", ports: false, ..SETS };
+const RULES: Column =
+    Column { name: "strict rules", policy: Some(&["--guard", "strict", "--layout", "rules"]), ..BOUND };
+const MAC_NAMED: Column =
+    Column { name: "mac named", policy: Some(&["--guard", ALL_BY_NAME, "--layout", "sets"]), ..BOUND };
+const ALL_BY_NAME: &str = "arp,nd,source,mac,ra,dhcp4,dhcp6,query,ethertype,vlan,exthdr";
+
+/// On Debian's kernel, where everything takes its time, only what is special there.
+fn unless_emulated(test: impl FnOnce()) {
+    if !on_stock_kernel() {
+        test();
+    }
+}
+
+#[test]
+fn without_a_table_attacks_work() {
+    unless_emulated(|| NO_TABLE.check(|_| true));
+}
+
+#[test]
+fn the_original_rules_stop_what_they_are_said_to_stop() {
+    unless_emulated(|| SPEC.check(|_| true));
+}
+
+#[test]
+fn strict_sets_stop_every_attack_and_nothing_else() {
+    SETS.check(column::Outcome::is_as_it_should_be);
+}
+
+#[test]
+fn strict_rules_stop_every_attack_and_nothing_else() {
+    unless_emulated(|| RULES.check(column::Outcome::is_as_it_should_be));
+}
+
+#[test]
+fn without_ports_only_macs_can_be_stolen() {
+    unless_emulated(|| UNBOUND.check(|outcome| outcome.section == "attack: mac" || outcome.is_as_it_should_be()));
+}
+
+/// Named, `mac` also stops whoever is not registered, even its first DHCP request.
+#[test]
+fn all_protections_by_name_stop_strangers_too() {
+    unless_emulated(|| {
+        MAC_NAMED.check(|outcome| match &*outcome.case {
+            case if case.contains("stranger") => outcome.reached.is_empty(),
+            _ => outcome.is_as_it_should_be(),
+        });
+    });
+}
+
+/// VLAN-aware bridges exist only there.
+#[test]
+fn strict_sets_on_a_vlan_aware_bridge() {
+    if on_stock_kernel() {
+        Column { name: "strict sets, VLAN-aware", vlan_aware: true, ..SETS }.check(column::Outcome::is_as_it_should_be);
+    }
+}
+
+#[test]
+fn the_generator_finds_what_there_is_to_find() {
+    unless_emulated(|| {
+        let (unprotected, original) = (generator::finds(NO_TABLE, 300), generator::finds(SPEC, 300));
+        assert!(unprotected >= 30 && original >= 12, "{unprotected} and {original} of 300 frames were believed");
+    });
+}
+
+#[test]
+fn the_generator_finds_nothing_in_strict_policies() {
+    generator::finds_nothing(SETS, if on_stock_kernel() { 100 } else { 1000 });
+    unless_emulated(|| {
+        generator::finds_nothing(UNBOUND, 1000);
+        generator::finds_nothing(RULES, 300);
+    });
+}
