@@ -88,7 +88,7 @@ fn raw(field: Field) -> Field {
 /// Makes one comparison of two that lie side by side, as nft does.
 fn join_neighbours(matches: &mut Vec<Match>) {
     let place = |at: &Match| match at.field {
-        Field::NetworkBits { offset, length } if at.prefix.is_none() => Some((offset, length)),
+        Field::NetworkBits { offset, length } if at.mask.is_none() => Some((offset, length)),
         _ => None,
     };
     let [second, first, ..] = matches.as_slice() else { return };

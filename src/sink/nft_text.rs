@@ -243,7 +243,7 @@ fn write_field(f: &mut fmt::Formatter<'_>, field: Field) -> fmt::Result {
 
 fn write_match(f: &mut fmt::Formatter<'_>, matched: &Match) -> fmt::Result {
     write_field(f, matched.field)?;
-    match (matched.mask(), matched.operator) {
+    match (matched.mask, matched.operator) {
         (None, Operator::Equal) => f.write_str(" ")?,
         (None, Operator::NotEqual) => f.write_str(" != ")?,
         (Some(mask), Operator::Equal) => write!(f, " & {mask:?} == ")?,

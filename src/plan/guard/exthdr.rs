@@ -9,7 +9,7 @@
 
 use super::rules::{always, network, when};
 use super::{Plan, Protection, block, rules};
-use crate::plan::ruleset::{Bytes, Chain, Field, Icmpv6, Match, Rule, Value, Verdict};
+use crate::plan::ruleset::{Bytes, Chain, Field, Icmpv6, Match, Operator, Rule, Value, Verdict};
 
 /// IPv6 with extension headers.
 pub(super) const CHAIN: &str = "instances_guard_exthdr";
@@ -55,7 +55,8 @@ pub(super) fn chain(plan: &Plan) -> Option<Chain<'static>> {
     let protocol = |number| Match::equal(Field::L4Protocol, Value::Protocol(number));
     // Thirteen bits of offset, directly behind the IPv6 header (RFC 8200, section 4.5).
     let offset = Field::NetworkBits { offset: 42 * 8, length: 16 };
-    let offset = Match { prefix: Some(13), ..Match::not_equal(offset, Value::Bits(Bytes::from(&[0, 0][..]))) };
+    let offset =
+        Match { operator: Operator::NotEqual, ..Match::prefix(offset, 13, Value::Bits(Bytes::from(&[0, 0][..]))) };
     let mut own = vec![when(&[network(6, [FRAGMENT]), offset], Verdict::Return)];
     own.extend(HARMLESS.map(|kind| when(&[message(kind)], Verdict::Return)));
     if plan.has(Protection::Query) {

@@ -10,8 +10,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub struct Match {
     /// What is compared.
     pub field: Field,
-    /// How many leading bits are compared; `None`: all.
-    pub prefix: Option<u8>,
+    /// Which bits are compared; `None`: all.
+    pub mask: Option<Bytes>,
     /// How.
     pub operator: Operator,
     /// With what.
@@ -30,7 +30,7 @@ pub enum Operator {
 impl Match {
     /// The whole field equals `value`.
     pub fn equal(field: Field, value: Value) -> Self {
-        Self { field, prefix: None, operator: Operator::Equal, value }
+        Self { field, mask: None, operator: Operator::Equal, value }
     }
 
     /// The field is there and is not `value`.
@@ -40,13 +40,9 @@ impl Match {
 
     /// The first `bits` of the field are those of `value`.
     pub fn prefix(field: Field, bits: u8, value: Value) -> Self {
-        Self { prefix: Some(bits), ..Self::equal(field, value) }
-    }
-
-    /// The bits that are compared, when not all are.
-    pub fn mask(&self) -> Option<Bytes> {
-        let ones = u128::MAX.checked_shl(128 - u32::from(self.prefix?)).unwrap_or_default().to_be_bytes();
-        ones.get(..self.value.bytes().len()).map(Bytes::from)
+        let ones = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or_default().to_be_bytes();
+        let mask = ones.get(..value.bytes().len()).map(Bytes::from);
+        Self { mask, ..Self::equal(field, value) }
     }
 }
 

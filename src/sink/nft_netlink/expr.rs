@@ -111,7 +111,7 @@ pub fn lower(statements: &[Statement]) -> Vec<Expr<'_>> {
 /// The field's dependency, its load, a mask, the comparison.
 fn lower_match(lowered: &mut Vec<Expr<'_>>, matched: &Match) {
     load(lowered, &[matched.field]);
-    lowered.extend(matched.mask().map(Expr::Mask));
+    lowered.extend(matched.mask.map(Expr::Mask));
     lowered.push(Expr::Compare(matched.operator, matched.value.bytes()));
 }
 
