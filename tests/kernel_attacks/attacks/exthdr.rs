@@ -137,8 +137,8 @@ fn fragments() -> Vec<Case> {
         }),
         Case::ignored("NA in fragments that overlap", "RFC 5722", |to| {
             let ip = Ipv6::neighbor_discovery(ATTACKER.v6, to.v6);
-            let (one, other) =
-                (fragments6(&ip, 0, &claim(), &[16]), ip.fragments(0, &claim(), identification() - 1, &[8]));
+            let id = identification();
+            let [one, other] = [16, 8].map(|cut| ip.fragments(0, &claim(), id, &[cut]));
             frames(&unicast(to), ether_type::IPV6, &[&one[..1], &other[1..], &one[1..]].concat())
         }),
     ]
