@@ -30,8 +30,9 @@ test: packages-to-test ## all tests, here and on Debian's own kernel in a virtua
 bench: packages-to-demo ## measure against nft -f: a table, and JSON in target
 	cargo bench --locked
 
-bless: packages-to-test ## rewrite the golden files in nft-fixtures from what the programs write now
+bless: packages-to-test ## rewrite the golden files (nft-fixtures, docs/attack-matrix.md) from what the programs do now
 	BLESS=1 cargo test --locked --test golden --test kernel_equivalence each_
+	BLESS=1 cargo test --locked --test kernel_attacks
 
 lint: packages-to-test ## rustfmt and clippy, warnings are errors
 	cargo fmt --all --check

@@ -2,9 +2,9 @@
 #![allow(dead_code, reason = "each test crate uses its part")]
 
 #[path = "needs.rs"]
-mod needs;
+pub mod needs;
 
-pub use needs::{can, skipped};
+use needs::skipped;
 use nix::sched::{CloneFlags, unshare};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

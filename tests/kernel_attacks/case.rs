@@ -82,7 +82,7 @@ impl Case {
 
     fn reaches(&self, lab: &Lab, to: Who) -> bool {
         lab.reset(to);
-        self.judge.prepare(lab, self.from);
+        self.judge.prepare(lab, lab.machine(to), self.from);
         let frames = (self.frames)(&to);
         // Not from whom was robbed: the bridge would learn where it is.
         let robbed_router = self.judge == Judge::Learned(ROUTER.mac);
@@ -118,7 +118,7 @@ impl Case {
 
 impl Judge {
     /// Before it starts, nothing of it may be there already.
-    fn prepare(self, lab: &Lab, from: Who) {
+    fn prepare(self, lab: &Lab, machine: &Machine, from: Who) {
         match self {
             Self::Learned(_) => lab.announce(),
             Self::MulticastRouter => {
@@ -128,14 +128,15 @@ impl Judge {
                     run("bridge", &["link", "set", "dev", from.port, "mcast_router", router]);
                 }
             }
-            _ => {}
+            // What an attack on somebody else may have done here as well.
+            _ => self.clean_up(lab, machine, from),
         }
     }
 
     fn clean_up(self, lab: &Lab, machine: &Machine, from: Who) {
         let ip = |arguments: &[&str]| drop(machine.run("ip", &[&["-6"], arguments].concat()));
         match self {
-            Self::Learned(_) | Self::MulticastRouter => self.prepare(lab, from),
+            Self::Learned(_) | Self::MulticastRouter => self.prepare(lab, machine, from),
             Self::AdvertisedRoute | Self::AdvertisedAddress => {
                 ip(&["route", "flush", "proto", "ra"]);
                 ip(&["address", "flush", "dynamic"]);

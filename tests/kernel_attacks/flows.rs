@@ -3,7 +3,7 @@
 use crate::column::Outcome;
 use crate::lab::Lab;
 use crate::leases;
-use crate::netns::can;
+use crate::netns::needs::can;
 use crate::who::{HOST, NEIGHBOUR, NEWCOMER, PREFIX_V6, ROUTER, VICTIM, Who};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};

@@ -1,6 +1,6 @@
 //! What must pass, whatever is protected: single frames, as hosts send them. Real programs are in flows.rs.
 
-use crate::attacks::{ALL_NODES, datagram, frames};
+use crate::attacks::{ALL_NODES, datagram, fragments4, fragments6, frames};
 use crate::case::{Case, DHCP_SERVERS, Judge};
 use crate::lab::APPLICATION;
 use crate::who::{
@@ -135,7 +135,7 @@ fn of_ipv4() -> Vec<Case> {
             v4(to.mac, N.mac, &Ipv4::new(PREFIX_V4, to.v4), &datagram())
         }),
         honest("UDP in fragments", "RFC 791", ARRIVES, |to| {
-            let packets = Ipv4::new(N.v4, to.v4).fragments(&datagram(), &[8, 24]);
+            let packets = fragments4(&Ipv4::new(N.v4, to.v4), &datagram(), &[8, 24]);
             frames(&Ethernet::new(to.mac, N.mac), ether_type::IPV4, &packets)
         }),
         honest("UDP behind IPv4 options", "RFC 791", ARRIVES, |to| {
@@ -175,7 +175,7 @@ fn of_ipv6() -> Vec<Case> {
         }),
         honest("UDP in IPv6 fragments", "RFC 8200, 4.5", ARRIVES, |to| {
             let large = Udp::new(APPLICATION, APPLICATION, [7; 1800]).segment();
-            let packets = Ipv6::new(N.v6, to.v6).fragments(0, &large, 3, &[1232]);
+            let packets = fragments6(&Ipv6::new(N.v6, to.v6), 0, &large, &[1232]);
             frames(&Ethernet::new(to.mac, N.mac), ether_type::IPV6, &packets)
         }),
         honest("UDP behind destination options", "RFC 8200, 4.6", ARRIVES, |to| {

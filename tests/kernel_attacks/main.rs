@@ -92,6 +92,13 @@ fn strict_sets_on_a_vlan_aware_bridge() {
 }
 
 #[test]
+fn the_readme_has_the_numbers_of_the_matrix() {
+    if std::env::var_os("BLESS").is_none() {
+        matrix::check_readme();
+    }
+}
+
+#[test]
 fn the_generator_finds_what_there_is_to_find() {
     unless_emulated(|| {
         let (unprotected, original) = (generator::finds(NO_TABLE, 300), generator::finds(SPEC, 300));

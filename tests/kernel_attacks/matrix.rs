@@ -1,4 +1,5 @@
-//! docs/attack-matrix.md: what each column found, as a golden file. BLESS=1 rewrites the columns that run.
+//! docs/attack-matrix.md: what each column found, as a golden file; in numbers also in README.md. BLESS=1 rewrites the
+//! columns that run.
 
 use crate::column::Outcome;
 use std::collections::BTreeMap;
@@ -6,6 +7,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 
 /// In this order.
 pub const COLUMNS: [&str; 6] = ["no table", "spec", "no ports", "strict sets", "strict rules", "mac named"];
@@ -68,6 +71,9 @@ pub fn record(column: &str, outcomes: &[Outcome]) -> Vec<String> {
             });
         }
         fs::write(path(), write(&rows, outcomes)).unwrap();
+        let readme = fs::read_to_string(README).unwrap();
+        let [before, _, after] = around_numbers(&readme);
+        fs::write(README, [before, &numbers(&rows), after].concat()).unwrap();
         return Vec::new();
     }
     let differs = |outcome: &Outcome| {
@@ -77,6 +83,38 @@ pub fn record(column: &str, outcomes: &[Outcome]) -> Vec<String> {
         (before != now).then(|| format!("{}: {}: was {before}, is {now}", outcome.section, outcome.case))
     };
     outcomes.iter().filter_map(differs).collect()
+}
+
+/// README.md has the numbers of the matrix.
+pub fn check_readme() {
+    let _one_at_a_time = FILE.lock().unwrap_or_else(PoisonError::into_inner);
+    let readme = fs::read_to_string(README).unwrap();
+    assert_eq!(around_numbers(&readme)[1], numbers(&read(&fs::read_to_string(path()).unwrap())));
+}
+
+/// README.md up to the numbers, these, and the rest.
+fn around_numbers(readme: &str) -> [&str; 3] {
+    let [start, end] = ["<!-- attack-matrix -->\n", "<!-- /attack-matrix -->"];
+    let from = readme.find(start).expect("README.md marks the place") + start.len();
+    let to = readme.find(end).expect("README.md marks the end");
+    [&readme[..from], &readme[from..to], &readme[to..]]
+}
+
+/// How many cases of each section get through, to at least one of their targets.
+fn numbers(rows: &Rows) -> String {
+    let mut text = format!("| | cases | {} |\n|---|{}\n", COLUMNS.join(" | "), "--:|".repeat(COLUMNS.len() + 1));
+    let mut sections: Vec<_> = rows.keys().map(|(section, _)| section).collect();
+    sections.dedup();
+    for section in sections {
+        let cases: Vec<_> = rows.iter().filter(|((of, _), _)| of == section).map(|(_, cells)| cells).collect();
+        let got_through = |column: &&str| {
+            let through = |cells: &&&BTreeMap<String, String>| cells.get(*column).is_some_and(|cell| cell != "blocked");
+            cases.iter().filter(through).count().to_string()
+        };
+        let cells: Vec<_> = COLUMNS.iter().map(got_through).collect();
+        let _ = writeln!(text, "| {section} | {} | {} |", cases.len(), cells.join(" | "));
+    }
+    text
 }
 
 fn read(text: &str) -> Rows {

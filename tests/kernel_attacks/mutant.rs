@@ -1,6 +1,6 @@
 //! Claims in any packaging: tags, extension headers, fragments, options in any order, truncated.
 
-use crate::attacks::ALL_NODES;
+use crate::attacks::{ALL_NODES, fragments6, identification};
 use crate::who::{ATTACKER, NEIGHBOUR, NOBODY, ROUTER, VICTIM, Who};
 use instances::net::Mac;
 use instances::packet::nd::{Nd, NdOption, multicast_mac, solicited_node};
@@ -36,7 +36,7 @@ enum Claim {
 }
 
 impl Mutant {
-    /// Frames to be sent in this order.
+    /// Frames to be sent in this order; fragments are of a packet that is new each time.
     pub fn frames(&self) -> Vec<Vec<u8>> {
         let header = Ethernet { tags: self.tags.clone(), ..Ethernet::new(self.destination, self.source) };
         match &self.claim {
@@ -44,9 +44,15 @@ impl Mutant {
             Claim::Nd { ip, message, options, truncated, cuts, last_first } => {
                 let mut segment = message.segment(options);
                 segment.bytes.truncate(segment.bytes.len() - truncated);
+                let mut ip = ip.clone();
+                for extension in &mut ip.extensions {
+                    if let Extension::Fragment { identification: id, .. } = extension {
+                        *id = identification();
+                    }
+                }
                 let mut packets = match cuts {
                     None => vec![ip.packet(&segment)],
-                    Some((unfragmentable, cuts)) => ip.fragments(*unfragmentable, &segment, 9, cuts),
+                    Some((unfragmentable, cuts)) => fragments6(&ip, *unfragmentable, &segment, cuts),
                 };
                 if *last_first {
                     packets.reverse();

@@ -1,6 +1,6 @@
 //! A guest is a DHCP server, a relay agent, or a client in another's name.
 
-use super::{broadcast, frames, ipv4, unicast};
+use super::{broadcast, fragments4, frames, ipv4, unicast};
 use crate::case::{Case, DHCP_SERVERS, Judge::Socket};
 use crate::who::{ATTACKER, HOST, NEIGHBOUR, NOBODY, ROUTER, Who};
 use instances::packet::dhcp4::{CLIENT, Dhcp4, SERVER, kind};
@@ -46,11 +46,11 @@ fn servers() -> Vec<Case> {
             ipv4(&broadcast(), &ip, &served(kind::OFFER, to).segment())
         }),
         Case::attack("offer in fragments", "RFC 1858", Socket(CLIENT), |to| {
-            let packets = Ipv4::new(ATTACKER.v4, to.v4).fragments(&served(kind::OFFER, to).segment(), &[8, 64]);
+            let packets = fragments4(&Ipv4::new(ATTACKER.v4, to.v4), &served(kind::OFFER, to).segment(), &[8, 64]);
             frames(&unicast(to), ether_type::IPV4, &packets)
         }),
         Case::attack("offer in fragments, last one first", "RFC 1858", Socket(CLIENT), |to| {
-            let mut packets = Ipv4::new(ATTACKER.v4, to.v4).fragments(&served(kind::OFFER, to).segment(), &[8, 64]);
+            let mut packets = fragments4(&Ipv4::new(ATTACKER.v4, to.v4), &served(kind::OFFER, to).segment(), &[8, 64]);
             packets.reverse();
             frames(&unicast(to), ether_type::IPV4, &packets)
         }),
@@ -90,7 +90,7 @@ fn clients() -> Vec<Case> {
         }),
         Case::attack("the neighbour's chaddr in a second fragment", "RFC 1858", Socket(SERVER), |to| {
             let message = Dhcp4::from_client(kind::DISCOVER, NEIGHBOUR.mac);
-            let packets = Ipv4::new(ATTACKER.v4, to.v4).fragments(&message.segment(), &[24]);
+            let packets = fragments4(&Ipv4::new(ATTACKER.v4, to.v4), &message.segment(), &[24]);
             frames(&unicast(to), ether_type::IPV4, &packets)
         }),
         Case::attack("the neighbour's chaddr, behind IPv4 options", "RFC 7126", Socket(SERVER), |to| {

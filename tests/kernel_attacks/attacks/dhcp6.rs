@@ -1,6 +1,6 @@
 //! A guest is a DHCPv6 server, a relay agent, or a client in another's name.
 
-use super::{ALL_NODES, frames, ipv6_to, unicast};
+use super::{ALL_NODES, fragments6, frames, ipv6_to, unicast};
 use crate::case::{Case, DHCP_SERVERS, Judge::Socket};
 use crate::who::{ATTACKER, NEIGHBOUR, Who};
 use instances::packet::dhcp6::{CLIENT, Dhcp6, SERVER, kind};
@@ -56,25 +56,25 @@ fn hidden() -> Vec<Case> {
         }),
         Case::attack("reply in fragments", "RFC 7610, 5", Socket(CLIENT), |to| {
             let segment = served(kind::REPLY, to).segment(SERVER, CLIENT);
-            let packets = Ipv6::new(ATTACKER.lla, to.lla).fragments(0, &segment, 6, &[8, 40]);
+            let packets = fragments6(&Ipv6::new(ATTACKER.lla, to.lla), 0, &segment, &[8, 40]);
             frames(&unicast(to), ether_type::IPV6, &packets)
         }),
         Case::attack("reply in fragments, last one first", "RFC 7610, 5", Socket(CLIENT), |to| {
             let segment = served(kind::REPLY, to).segment(SERVER, CLIENT);
-            let mut packets = Ipv6::new(ATTACKER.lla, to.lla).fragments(0, &segment, 6, &[8, 40]);
+            let mut packets = fragments6(&Ipv6::new(ATTACKER.lla, to.lla), 0, &segment, &[8, 40]);
             packets.reverse();
             frames(&unicast(to), ether_type::IPV6, &packets)
         }),
         Case::attack("reply in fragments, a hop-by-hop header before each", "RFC 7610, 5", Socket(CLIENT), |to| {
             let segment = served(kind::REPLY, to).segment(SERVER, CLIENT);
             let ip = Ipv6::new(ATTACKER.lla, to.lla).with(Extension::HopByHop(vec![]));
-            frames(&unicast(to), ether_type::IPV6, &ip.fragments(1, &segment, 7, &[8, 40]))
+            frames(&unicast(to), ether_type::IPV6, &fragments6(&ip, 1, &segment, &[8, 40]))
         }),
         Case::ignored("reply, its ports not in the first fragment", "RFC 7112", |to| {
             let segment = served(kind::REPLY, to).segment(SERVER, CLIENT);
             let ip = Ipv6::new(ATTACKER.lla, to.lla)
                 .with(Extension::DestinationOptions([&[0x1e, 20][..], &[0; 20]].concat()));
-            frames(&unicast(to), ether_type::IPV6, &ip.fragments(0, &segment, 6, &[8]))
+            frames(&unicast(to), ether_type::IPV6, &fragments6(&ip, 0, &segment, &[8]))
         }),
     ]
 }
@@ -107,7 +107,7 @@ fn relays() -> Vec<Case> {
         Case::attack("relayed, in fragments", "RFC 7610, 5", Socket(SERVER), |to| {
             let message = Dhcp6::from_client(kind::SOLICIT, NEIGHBOUR.mac);
             let segment = message.relayed(kind::RELAY_FORWARD, ATTACKER.v6, NEIGHBOUR.lla).segment(SERVER, SERVER);
-            let packets = Ipv6::new(ATTACKER.v6, to.v6).fragments(0, &segment, 6, &[8, 40]);
+            let packets = fragments6(&Ipv6::new(ATTACKER.v6, to.v6), 0, &segment, &[8, 40]);
             frames(&unicast(to), ether_type::IPV6, &packets)
         }),
     ];

@@ -18,6 +18,7 @@ use crate::who::{ATTACKER, Who};
 use instances::packet::nd::multicast_mac;
 use instances::packet::{Arp, Ethernet, Ipv4, Ipv6, Segment, Udp, ether_type};
 use std::net::Ipv6Addr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// All of them, by protection.
 pub fn all() -> Vec<(&'static str, Vec<Case>)> {
@@ -57,6 +58,20 @@ pub fn ipv4(header: &Ethernet, ip: &Ipv4, segment: &Segment) -> Vec<Vec<u8>> {
 
 pub fn ipv6(header: &Ethernet, ip: &Ipv6, segment: &Segment) -> Vec<Vec<u8>> {
     vec![header.frame(ether_type::IPV6, &ip.packet(segment))]
+}
+
+/// One that no packet had before. Else the receiver might join fragments with what is left of others.
+pub fn identification() -> u32 {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
+}
+
+pub fn fragments4(ip: &Ipv4, segment: &Segment, cuts: &[usize]) -> Vec<Vec<u8>> {
+    Ipv4 { identification: identification() as u16, ..ip.clone() }.fragments(segment, cuts)
+}
+
+pub fn fragments6(ip: &Ipv6, unfragmentable: usize, segment: &Segment, cuts: &[usize]) -> Vec<Vec<u8>> {
+    ip.fragments(unfragmentable, segment, identification(), cuts)
 }
 
 /// Each of these packets in a frame of its own.

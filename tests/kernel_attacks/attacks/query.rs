@@ -1,12 +1,12 @@
 //! A guest is a multicast router: the bridge sends it all that is meant for groups, and believes its queries.
 
-use super::{ALL_NODES, frames, ipv4, ipv6_to};
+use super::{ALL_NODES, ipv4, ipv6_to};
 use crate::case::{Case, Judge::Arrival, Judge::MulticastRouter};
 use crate::who::{ATTACKER, HOST, NEIGHBOUR, Who};
 use instances::packet::igmp::{self, Igmp};
 use instances::packet::ipv4::ROUTER_ALERT;
 use instances::packet::mld::Mld;
-use instances::packet::{Ethernet, Extension, Ipv4, Ipv6, Segment, ether_type};
+use instances::packet::{Ethernet, Extension, Ipv4, Ipv6, Segment};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 3);
@@ -52,11 +52,6 @@ fn version_4() -> Vec<Case> {
         Case::attack("IGMPv3 query from the neighbour's address", "RFC 9776, 9.1", Arrival, |_| {
             let segment = Igmp::QueryV3(Ipv4Addr::UNSPECIFIED).segment();
             to_group(NEIGHBOUR.v4, ALL_SYSTEMS, &ROUTER_ALERT, &segment)
-        }),
-        Case::ignored("IGMPv3 query in fragments", "RFC 1858; RFC 9776", |_| {
-            let ip = Ipv4 { ttl: 1, options: ROUTER_ALERT.to_vec(), ..Ipv4::new(ATTACKER.v4, ALL_SYSTEMS) };
-            let packets = ip.fragments(&Igmp::QueryV3(Ipv4Addr::UNSPECIFIED).segment(), &[8]);
-            frames(&Ethernet::new(igmp::multicast_mac(ALL_SYSTEMS), ATTACKER.mac), ether_type::IPV4, &packets)
         }),
         router("multicast router advertisement", "RFC 4286", |_| {
             let segment = Segment { protocol: 2, ..Segment::icmpv4(0x30, 20, &[0, 125, 0, 2]) };

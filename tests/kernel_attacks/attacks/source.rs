@@ -1,6 +1,6 @@
 //! An IP packet says to be from an address that is not the sender's.
 
-use super::{ALL_NODES, broadcast, datagram, frames, ipv4, ipv6_to, unicast};
+use super::{ALL_NODES, broadcast, datagram, fragments4, fragments6, frames, ipv4, ipv6_to, unicast};
 use crate::case::{Case, Judge::Socket};
 use crate::lab::APPLICATION;
 use crate::who::{ATTACKER, NEIGHBOUR, ROUTER, VICTIM, Who};
@@ -42,7 +42,7 @@ fn version_4() -> Vec<Case> {
             ipv4(&unicast(to), &ip, &datagram())
         }),
         Case::attack("IPv4 in fragments, from the neighbour's", "RFC 1858", ARRIVES, |to| {
-            let packets = Ipv4::new(NEIGHBOUR.v4, to.v4).fragments(&datagram(), &[8, 24]);
+            let packets = fragments4(&Ipv4::new(NEIGHBOUR.v4, to.v4), &datagram(), &[8, 24]);
             frames(&unicast(to), ether_type::IPV4, &packets)
         }),
         Case::attack("broadcast from 0.0.0.0 that is no DHCP", "RFC 1122, 3.2.1.3", ARRIVES, |_| {
@@ -96,7 +96,7 @@ fn version_6() -> Vec<Case> {
             behind(to, Extension::atomic_fragment())
         }),
         Case::attack("the neighbour's address in fragments", "RFC 8200, 4.5", ARRIVES, |to| {
-            let packets = Ipv6::new(NEIGHBOUR.v6, to.v6).fragments(0, &datagram(), 5, &[8, 24]);
+            let packets = fragments6(&Ipv6::new(NEIGHBOUR.v6, to.v6), 0, &datagram(), &[8, 24]);
             frames(&unicast(to), ether_type::IPV6, &packets)
         }),
         Case::attack("UDP from :: to all nodes", "RFC 4291, 2.5.2", ARRIVES, |to| {
