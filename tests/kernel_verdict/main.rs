@@ -45,7 +45,7 @@ impl Lab {
             // Only there with br_netfilter.
             let _ = fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-{path}"), "0");
         }
-        for guest in ["web", "db", "all", "up"] {
+        for guest in ["web", "db", "tap", "up"] {
             let port = format!("{guest}p");
             run("ip", &["link", "add", guest, "type", "veth", "peer", "name", &port]);
             run("ip", &["link", "set", &port, "master", "br0"]);
@@ -57,7 +57,7 @@ impl Lab {
         fs::write("/proc/sys/net/ipv6/conf/br0/disable_ipv6", "1").unwrap();
         run("ip", &["link", "set", "br0", "up"]);
         let guests = [("webp", Wire::open("web")), ("dbp", Wire::open("db"))];
-        Self { guests, receiver: Wire::open("all"), trusted: Wire::open("up") }
+        Self { guests, receiver: Wire::open("tap"), trusted: Wire::open("up") }
     }
 
     /// The destinations of the frames that are forwarded.

@@ -159,7 +159,8 @@ fn igmp(dice: &mut Dice) -> Segment {
 }
 
 fn ipv6(dice: &mut Dice, source: Mac) -> Vec<u8> {
-    let (from, to) = (v6(dice, mostly(dice, source)), "ff02::1".parse().unwrap());
+    let of = mostly(dice, source);
+    let (from, to) = (v6(dice, of), "ff02::1".parse().unwrap());
     let mut ip = match dice.below(10) {
         0 => Ipv6::new(from, to),
         1 => Ipv6::mld(from, to),
@@ -202,7 +203,8 @@ fn extension(dice: &mut Dice) -> Extension {
 }
 
 fn nd(dice: &mut Dice, source: Mac) -> Segment {
-    let target = v6(dice, mostly(dice, source));
+    let of = mostly(dice, source);
+    let target = v6(dice, of);
     let kind = dice.below(9);
     let message = match kind {
         0..3 => Nd::solicitation(target),
