@@ -50,7 +50,16 @@ pub fn frame(dice: &mut Dice, destination: Mac) -> Vec<u8> {
     if dice.percent(35) {
         mutate(dice, &mut frame);
     }
+    // Where br_netfilter is loaded it drops, though switched off, what says to be PPPoE or a second tag and is shorter.
+    if frame.len() < 26 && [ether_type::PPPOE_SESSION, ether_type::VLAN].iter().any(|kind| is_of(&frame, *kind)) {
+        frame.resize(26, 0);
+    }
     frame
+}
+
+/// Whether the frame is of this type, perhaps behind a tag.
+fn is_of(frame: &[u8], ether_type: u16) -> bool {
+    [12, 16].iter().any(|at| frame.get(*at..at + 2) == Some(&ether_type.to_be_bytes()))
 }
 
 /// Changes octets behind the addresses, cuts off, or adds.

@@ -34,7 +34,7 @@ pub(super) fn transport(packet: &[u8], length: usize) -> Option<Transport> {
             FRAGMENT => {
                 if number16(packet, start + 2)? & !7 != 0 {
                     let known = !is_extension(following) || following == NONE;
-                    return known.then_some(Transport { protocol: following, offset: None });
+                    return known.then_some(Transport { protocol: following, offset: 0, is_later: true });
                 }
                 8
             }
@@ -45,7 +45,7 @@ pub(super) fn transport(packet: &[u8], length: usize) -> Option<Transport> {
         next = following;
         start += size;
     }
-    (start <= usize::from(u16::MAX)).then_some(Transport { protocol: next, offset: Some(start) })
+    (start <= usize::from(u16::MAX)).then_some(Transport { protocol: next, offset: start, is_later: false })
 }
 
 #[cfg(test)]
@@ -57,9 +57,10 @@ mod tests {
         [&[0x60, 0, 0, 0][..], &length, &[next, 255], &[0; 32], payload].concat()
     }
 
-    /// Protocol and offset.
+    /// Protocol and offset; none in a later fragment.
     fn found(packet: &[u8]) -> Option<(u8, Option<usize>)> {
-        transport(packet, packet.len()).map(|transport| (transport.protocol, transport.offset))
+        transport(packet, packet.len())
+            .map(|transport| (transport.protocol, (!transport.is_later).then_some(transport.offset)))
     }
 
     #[test]

@@ -58,8 +58,20 @@ pub struct Packet<'f> {
 pub(super) struct Transport {
     /// `meta l4proto`.
     pub(super) protocol: u8,
-    /// Octets from the network header; `None` in a fragment that is not the first.
-    pub(super) offset: Option<usize>,
+    /// Octets from the network header to it. Of a later fragment of IPv6 the kernel says 0.
+    pub(super) offset: usize,
+    /// Whether this is a fragment that is not the first, so that the header is not there.
+    pub(super) is_later: bool,
+}
+
+impl Transport {
+    /// Where the kernel begins to read for a load from the transport header. Of later fragments there is nothing to be read;
+    /// but its short cut for small aligned loads (nft_payload_fast_eval) does not look whether it has one, and reads what is
+    /// there: in IPv4 the fragment's own octets, in IPv6 those of the IPv6 header. Measured on Linux 6.18.
+    fn start(self, offset: u16, length: u16) -> Option<usize> {
+        let is_short_cut = [1, 2, 4].contains(&length) && offset % length == 0;
+        (!self.is_later || is_short_cut).then_some(self.offset)
+    }
 }
 
 impl<'f> Packet<'f> {
@@ -91,7 +103,7 @@ impl<'f> Packet<'f> {
                 // On the wire the tag is where loads put it back.
                 Header::Link => (self.frame.bytes, 0),
                 Header::Network => (self.network, 0),
-                Header::Transport => (self.network, self.transport?.offset?),
+                Header::Transport => (self.network, self.transport?.start(offset, length)?),
             };
             let start = start.checked_add(usize::from(offset))?;
             return from.get(start..start.checked_add(usize::from(length))?).map(Bytes::from);
@@ -146,7 +158,7 @@ fn ipv4(packet: &[u8], length: usize) -> Option<Transport> {
         return None;
     }
     let is_first = number16(packet, 6)? & 0x1fff == 0;
-    Some(Transport { protocol: *packet.get(9)?, offset: is_first.then_some(header) })
+    Some(Transport { protocol: *packet.get(9)?, offset: header, is_later: !is_first })
 }
 
 #[cfg(test)]
@@ -214,12 +226,19 @@ mod tests {
     }
 
     #[test]
-    fn later_fragments_have_a_protocol_but_no_ports() {
+    fn of_later_fragments_only_short_cuts_read_a_transport_header() {
         let later = with(&[(7, 1)]);
         assert_eq!(field(&later, Field::L4Protocol).unwrap(), [17]);
-        assert_eq!(field(&later, Field::UdpTarget), None);
-        let first = with(&[(6, 0x20)]);
-        assert_eq!(field(&first, Field::UdpTarget).unwrap(), [0, 67]);
+        assert_eq!(field(&later, Field::UdpTarget).unwrap(), [0, 67]);
+        let bits = |octet: u16, octets: u16| Field::TransportBits { offset: octet * 8, length: octets * 8 };
+        for (octet, octets, is_read) in
+            [(3, 1, true), (1, 2, false), (2, 2, true), (0, 3, false), (4, 4, true), (2, 4, false), (0, 6, false)]
+        {
+            assert_eq!(field(&later, bits(octet, octets)).is_some(), is_read, "{octets} at {octet}");
+            assert!(field(&with(&[(6, 0x20)]), bits(octet, octets)).is_some(), "the first");
+        }
+        let packet = [&[0x60, 0, 0x11, 0x22, 0, 8, 44][..], &[0; 33], &[17, 0, 0, 8, 0, 0, 0, 0]].concat();
+        assert_eq!(field(&frame(&[0x86, 0xdd], &packet), Field::UdpTarget).unwrap(), [0x11, 0x22], "the flow label");
     }
 
     #[test]

@@ -1,55 +1,43 @@
 //! Looking up what a packet's fields are together.
 
 use super::packet::Packet;
-use crate::plan::ruleset::{Elements, Field, Key, Keyed, Set, Value, parts};
+use crate::plan::ruleset::{Field, Key, Set, Value, parts};
 use rustc_hash::FxHashMap;
 
 /// A set made ready for looking up.
 #[derive(Debug)]
 pub(super) struct Index<'t> {
     pub(super) set: &'t Set<'t>,
-    /// Indices of elements by their key; of ranges nothing.
-    by_key: FxHashMap<Key, usize>,
+    /// Indices of single elements by their key; of equal keys the first.
+    singles: FxHashMap<Key, usize>,
+    /// Ranges and their indices.
+    ranges: Vec<(usize, Key, Key)>,
 }
 
 impl<'t> Index<'t> {
     pub(super) fn new(set: &'t Set<'t>) -> Self {
-        let by_key = match &set.elements {
-            Elements::Keyed(keyed) if !keyed.interval => numbered(keyed.elements.iter().map(|element| element.key)),
-            Elements::Ipv4(addresses) => numbered(addresses.iter().map(|address| Key::of(&[Value::Ipv4(*address)]))),
-            Elements::Ipv6(addresses) => numbered(addresses.iter().map(|address| Key::of(&[Value::Ipv6(*address)]))),
-            Elements::Keyed(_) | Elements::Recorded(_) => FxHashMap::default(),
-        };
-        Self { set, by_key }
+        let (mut singles, mut ranges) = (FxHashMap::default(), Vec::new());
+        for (index, entry) in set.elements.entries().enumerate() {
+            match entry.last {
+                None => drop(singles.entry(entry.key).or_insert(index)),
+                Some(last) => ranges.push((index, entry.key, last)),
+            }
+        }
+        Self { set, singles, ranges }
     }
 
     /// The index of the element that has this key.
     pub(super) fn find(&self, key: &Key) -> Option<usize> {
-        match &self.set.elements {
-            Elements::Keyed(keyed) if keyed.interval => find_range(keyed, key),
-            _ => self.by_key.get(key).copied(),
-        }
+        let fields = self.set.elements.fields();
+        let in_range = |(_, first, last): &&(usize, Key, Key)| is_in_range(fields, first, key, last);
+        self.singles.get(key).copied().or_else(|| self.ranges.iter().find(in_range).map(|(index, ..)| *index))
     }
 }
 
-/// Of equal keys the first.
-fn numbered(keys: impl Iterator<Item = Key>) -> FxHashMap<Key, usize> {
-    let mut numbered = FxHashMap::default();
-    for (index, key) in keys.enumerate() {
-        numbered.entry(key).or_insert(index);
-    }
-    numbered
-}
-
-/// Each part of the key lies between those of the element's ends.
-fn find_range(keyed: &Keyed, key: &Key) -> Option<usize> {
-    keyed.elements.iter().position(|element| {
-        let last = keyed.last(element).unwrap_or(element.key);
-        let [mut first, mut last, mut wanted] = [&element.key, &last, key].map(|key| parts(keyed.fields, key));
-        wanted.all(|(_, part)| {
-            first.next().is_some_and(|(_, first)| first <= part) && last.next().is_some_and(|(_, last)| part <= last)
-        })
-    })
+/// Whether each part of a key lies between those of a range's ends.
+fn is_in_range(fields: &[Field], first: &Key, key: &Key, last: &Key) -> bool {
+    let ends = parts(fields, first).zip(parts(fields, last));
+    ends.zip(parts(fields, key)).all(|(((_, first), (_, last)), (_, part))| first <= part && part <= last)
 }
 
 /// The fields of a packet as a key, unless one is not there.
@@ -62,7 +50,7 @@ pub(super) fn key(packet: &Packet, fields: &[Field]) -> Option<Key> {
 mod tests {
     use super::*;
     use crate::net::Mac;
-    use crate::plan::ruleset::{Element, Identifier};
+    use crate::plan::ruleset::{Element, Elements, Identifier, Keyed};
     use std::net::Ipv4Addr;
 
     const FIELDS: &[Field] = &[Field::IpSource, Field::EtherSource];
