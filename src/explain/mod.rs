@@ -9,7 +9,7 @@ mod summary;
 
 use crate::cli::print;
 use crate::cli::process::{PROGRAM, Request};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
 use crate::net::IfName;
 use crate::plan::hooks::Bridges;
@@ -99,14 +99,12 @@ pub fn run(request: &Request, explain: &Explain, out: &mut dyn Write, news: &mut
             print(out, format_args!("{report}\n"))
         }
     };
-    let ended = open(&explain.frames).and_then(|mut input| {
-        input::read(&mut *input, &mut each).map_err(|stopped| match stopped {
-            Stopped::Taker(error) => error,
-            Stopped::Malformed(why) => Error::new(why),
-        })
-    });
+    let ended = input::read(&mut *open(&explain.frames)?, &mut each);
     let all = tally.all();
-    ended.map_err(|error| Error::new(format!("{}: frame {}: {error}", explain.frames.display(), all + 1)))?;
+    ended.map_err(|stopped| match stopped {
+        Stopped::Taker(error) => error,
+        Stopped::Malformed(why) => Error::new(format!("{}: frame {}: {why}", explain.frames.display(), all + 1)),
+    })?;
     let Tally { accepted, dropped, lost } = tally;
     let _ = writeln!(news, "{all} frames: {accepted} accepted, {dropped} dropped, {lost} not forwarded by any bridge");
     if without_port > 0 {
@@ -123,7 +121,8 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     if path == Path::new("-") {
         return Ok(Box::new(BufReader::new(stdin())));
     }
-    let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
+    let file = File::open(path);
+    let file = file.map_err(|error| Error::new(format!("cannot open {}: {}", path.display(), in_words(&error))))?;
     Ok(Box::new(BufReader::new(file)))
 }
 
@@ -138,7 +137,10 @@ fn is_held(ruleset: &Ruleset, news: &mut dyn Write) -> Result<bool> {
             continue;
         }
         held = false;
-        let _ = writeln!(news, "{PROGRAM}: {name} in the kernel differs (+) from the plan that is explained here:");
+        let _ = writeln!(
+            news,
+            "{PROGRAM}: {name}: the kernel holds something else than is explained here (- held, + explained):"
+        );
         for difference in differences {
             let _ = writeln!(news, "{difference}");
         }

@@ -3,7 +3,7 @@
 use super::summary::Summary;
 use crate::net::{IfName, Mac, Name, V6Class};
 use crate::plan::guard::block;
-use crate::plan::ruleset::HookPoint;
+use crate::plan::ruleset::{HookPoint, Rule};
 use crate::plan::spec;
 use crate::plan::verdict::{Found, Judgement, Step, Verdict};
 use crate::registry::{Instance, Registry};
@@ -51,16 +51,17 @@ impl<'r> Owners<'r> {
     }
 
     /// What the registry says about a frame's sender, as far as it explains a drop.
-    fn note(&self, summary: &Summary) -> Option<String> {
+    fn note(&self, summary: &Summary, port: Option<IfName>) -> Option<String> {
         let source = summary.source?;
-        if self.registry.get(source).is_none() {
-            return Some(format!("{source} is not registered"));
+        let Some(instance) = self.registry.get(source) else { return Some(format!("{source} is not registered")) };
+        if let Some(own) = instance.port().filter(|own| Some(*own) != port) {
+            return Some(format!("{source} belongs behind port {own}"));
         }
         let claim = summary.claim.filter(|claim| !claim.is_unspecified())?;
         match self.by_address.get(&claim) {
             Some(owner) if *owner == source => None,
-            Some(owner) => Some(format!("{claim} is of {}", Known(self, *owner))),
-            None => Some(format!("{claim} is of no instance")),
+            Some(owner) => Some(format!("{claim} belongs to {}", Known(self, *owner))),
+            None => Some(format!("{claim} belongs to no instance")),
         }
     }
 }
@@ -110,7 +111,7 @@ impl<'r> Report<'r> {
     fn note(&self) -> Option<String> {
         let cut = (self.missing > 0).then(|| format!("{} octets were not captured", self.missing));
         let owner = match self.judgement.verdict {
-            Verdict::Dropped(_) => self.owners.note(&self.summary),
+            Verdict::Dropped(_) => self.owners.note(&self.summary, self.port),
             Verdict::Accepted | Verdict::Lost(_) => None,
         };
         let notes: Vec<_> = [owner, cut].into_iter().flatten().collect();
@@ -159,13 +160,22 @@ fn rule_json(step: &Step) -> Value {
         "hook": hook_name(step.hook),
         "chain": step.chain,
         "number": step.number,
-        "text": RuleText(step.rule).to_string(),
+        "text": RuleOf(step.rule).to_string(),
         "element": step.found.map(element_json),
     })
 }
 
 fn element_json(found: Found) -> Value {
     json!({ "set": found.set.name.as_str(), "text": ElementOf(found).to_string() })
+}
+
+/// A rule as nft writes it.
+struct RuleOf<'r>(&'r Rule<'r>);
+
+impl fmt::Display for RuleOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", RuleText(&Rule { remark: None, ..self.0.clone() }))
+    }
 }
 
 /// An element as nft writes it.
@@ -200,7 +210,7 @@ impl fmt::Display for Report<'_> {
             write!(f, "; {note}")?;
         }
         if let Some(step) = self.decision() {
-            write!(f, "; rule {} of {}: {}", step.number, step.chain, RuleText(step.rule))?;
+            write!(f, "; rule {} of {}: {}", step.number, step.chain, RuleOf(step.rule))?;
         }
         if let Some(found) = self.found() {
             write!(f, "; element of {}: {}", found.set.name, ElementOf(found))?;
