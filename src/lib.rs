@@ -32,6 +32,7 @@ pub mod cli;
 pub mod daemon;
 pub mod error;
 pub mod exit;
+pub mod explain;
 pub mod net;
 pub mod netlink;
 pub mod packet;

@@ -5,6 +5,7 @@ use crate::cli::process::{PROGRAM, Request, Task, Uplinks};
 use crate::daemon::watch;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::explain;
 use crate::plan::hosts;
 use crate::plan::policy::{self, Hooking};
 use crate::plan::ruleset::{Elements, Ruleset, Set, Table};
@@ -33,6 +34,9 @@ const MOST_CONFLICTS: usize = 3;
 /// # Errors
 /// One line for a person; the flag stays, the old policy is in force.
 pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Result<Exit> {
+    if let Some(explain) = &request.explain {
+        return explain::run(request, explain, out, news);
+    }
     if request.task == Task::Watch {
         return watch::run(request, news);
     }

@@ -2,6 +2,7 @@
 
 use super::Environment;
 use crate::error::{Error, Result};
+use crate::explain::Explain;
 use crate::net::{IfName, InvalidIfName, Name, Shown};
 use crate::plan::address_sets::LONGEST_NAME;
 use crate::plan::guard::Guard;
@@ -11,7 +12,7 @@ use crate::plan::layout::Layout;
 use crate::plan::policy::{Hooking, Wishes};
 use crate::plan::ruleset::{Family, Identifier};
 use crate::registry::paths::Paths;
-use clap::{Parser, ValueEnum};
+use clap::{ArgGroup, Parser, ValueEnum};
 use std::path::PathBuf;
 
 /// The program's name, in messages.
@@ -21,6 +22,8 @@ pub const PROGRAM: &str = "instances-process";
 #[allow(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = AFTER_HELP, max_term_width = 120)]
+#[command(group = ArgGroup::new("kernel").args(["apply", "explain"]).multiple(true))]
+#[command(group = ArgGroup::new("protected").args(["hook", "explain"]).multiple(true))]
 pub struct Arguments {
     /// Process even if no update is detected
     // May be repeated, as the original allows.
@@ -44,15 +47,15 @@ pub struct Arguments {
     pub guard: Option<Guard>,
 
     /// The bridge table for chains and sets; what others have in it stays [default: instances, or instances_ID with INSTANCES_BASE_ID]
-    #[arg(long, value_name = "NAME", requires = "apply")]
+    #[arg(long, value_name = "NAME", requires = "kernel")]
     pub table: Option<Identifier>,
 
     /// Put the protections in force on these bridges, by base chains of our own; '*': all bridges; none: remove the base chains
-    #[arg(long, value_name = "BRIDGE,...", value_parser = hook, requires = "apply")]
+    #[arg(long, value_name = "BRIDGE,...", value_parser = hook, requires = "kernel")]
     pub hook: Option<Hook>,
 
     /// Let everything pass that comes in by these ports: all uplinks; none: check what comes in by uplinks too; only with --hook
-    #[arg(long, value_name = "IFNAME,...", value_delimiter = ',', requires = "hook")]
+    #[arg(long, value_name = "IFNAME,...", value_delimiter = ',', requires = "protected")]
     pub trusted_port: Vec<IfName>,
 
     /// Load the address sets also into this table, like inet:filter; may be repeated
@@ -70,6 +73,22 @@ pub struct Arguments {
     /// Do so at once, stay, and do it again whenever the registry or, by somebody else's hand, the kernel's ruleset changes
     #[arg(long, requires = "apply", conflicts_with = "check")]
     pub watch: bool,
+
+    /// Change nothing: print for each frame of a pcap or pcapng file or a hex dump (-: standard input) whether the policy drops it, and by which rule and element; with --apply, say first whether the kernel holds that policy [default: --hook '*']
+    #[arg(long, value_name = "FRAMES", conflicts_with_all = ["force", "emit", "check", "watch", "hosts_to", "sets_into"])]
+    pub explain: Option<PathBuf>,
+
+    /// With --explain: the port by which frames came in that a capture names no interface for
+    #[arg(long, value_name = "IFNAME", requires = "explain")]
+    pub explain_port: Option<IfName>,
+
+    /// With --explain: the registry to plan from [default: P.json]
+    #[arg(long, value_name = "FILE", requires = "explain", conflicts_with = "apply")]
+    pub registry: Option<PathBuf>,
+
+    /// With --explain: a JSON object for each frame, with all rules that it came by
+    #[arg(long, requires = "explain")]
+    pub json: bool,
 }
 
 /// What `--layout` says.
@@ -127,13 +146,15 @@ Signals (with --watch):
   SIGHUP                  read everything anew, compare everything
   SIGTERM, SIGINT         leave; the policy stays in force
 
-Exit status: 0 done, 1 failed or (--check) differs, 2 usage, 10 no update was detected
+Exit status: 0 done, 1 failed or (--check, --explain with --apply) the kernel or a file differs, 2 usage, 10 no update was
+detected. --explain exits 0 whatever the verdicts are.
 
 Examples:
   instances-process                                 the three files, if there was an update
   instances-process -f --apply --hook br0 --trusted-port eth0 --hosts-to /var/lib/instances/hosts
   instances-process --check --apply --hook br0 --trusted-port eth0     does the kernel still hold the policy?
   instances-process --watch --apply --hook br0 --trusted-port eth0      stay, apply each update, repair what others change
+  tcpdump -i tap0 -c 9 -w - | instances-process --explain - --explain-port tap0     why is that guest blocked?
 ";
 
 /// What is to be done with the plan.
@@ -160,6 +181,8 @@ pub struct Request {
     pub emit: bool,
     /// Whether they go to the kernel.
     pub apply: bool,
+    /// What is to be explained instead of all that.
+    pub explain: Option<Explain>,
     /// What is done about uplinks that are not trusted.
     pub uplinks: Uplinks,
     /// Where the hosts file goes.
@@ -199,7 +222,18 @@ impl Arguments {
         });
         let set_names = listed(environment, "INSTANCES_ADDRESS_SETS", "host", |text| set_name(text, &mut left_out));
         let (uplinks, trusted_ports) = trusted_ports(self.trusted_port)?;
+        let explain = self.explain.map(|frames| Explain {
+            frames,
+            port: self.explain_port,
+            registry: self.registry,
+            json: self.json,
+        });
         let hook = match self.hook {
+            // What is not in force would drop nothing.
+            None if explain.is_some() => Hooking::Protect { bridges: Bridges::All, trusted_ports },
+            Some(Hook::None) if explain.is_some() => {
+                return Err(Error::new("with --hook none nothing is in force, so there is nothing to explain"));
+            }
             None => Hooking::LeaveAsIs,
             Some(Hook::Bridges(bridges)) => Hooking::Protect { bridges, trusted_ports },
             Some(Hook::None) if trusted_ports.is_empty() && uplinks == Uplinks::MustBeTrusted => Hooking::Remove,
@@ -223,7 +257,8 @@ impl Arguments {
             (.., true) => Task::ForceProcess,
             (.., false) => Task::ProcessUpdate,
         };
-        Ok(Request { paths, task, emit, apply: self.apply, uplinks, hosts, domains, wishes, for_files, left_out })
+        let apply = self.apply;
+        Ok(Request { paths, task, emit, apply, explain, uplinks, hosts, domains, wishes, for_files, left_out })
     }
 }
 

@@ -16,3 +16,4 @@ pub mod policy;
 pub mod ruleset;
 pub mod spec;
 pub mod uplinks;
+pub mod verdict;

@@ -41,6 +41,11 @@ fn chain_name(protection: Protection) -> &'static str {
     }
 }
 
+/// The protection whose chain this is.
+pub fn protection(chain: &str) -> Option<Protection> {
+    Protection::ALL.into_iter().find(|protection| chain_name(*protection) == chain)
+}
+
 /// The sets into which a protection's offenders go, and what of them.
 pub fn records(protection: Protection) -> &'static [(&'static str, &'static [Field])] {
     match protection {
