@@ -11,7 +11,7 @@ use crate::plan::layout::Layout;
 use crate::plan::policy::{Hooking, Wishes};
 use crate::plan::ruleset::{Family, Identifier};
 use crate::registry::paths::Paths;
-use clap::{Parser, ValueEnum};
+use clap::{ArgGroup, Parser, ValueEnum};
 use std::path::PathBuf;
 
 /// The program's name, in messages.
@@ -21,6 +21,7 @@ pub const PROGRAM: &str = "instances-process";
 #[allow(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = AFTER_HELP, max_term_width = 120)]
+#[command(group = ArgGroup::new("kernel").args(["apply", "status", "metrics"]).multiple(true))]
 pub struct Arguments {
     /// Process even if no update is detected
     // May be repeated, as the original allows.
@@ -44,7 +45,7 @@ pub struct Arguments {
     pub guard: Option<Guard>,
 
     /// The bridge table for chains and sets; what others have in it stays [default: instances, or instances_ID with INSTANCES_BASE_ID]
-    #[arg(long, value_name = "NAME", requires = "apply")]
+    #[arg(long, value_name = "NAME", requires = "kernel")]
     pub table: Option<Identifier>,
 
     /// Put the protections in force on these bridges, by base chains of our own; '*': all bridges; none: remove the base chains
@@ -70,6 +71,18 @@ pub struct Arguments {
     /// Do so at once, stay, and do it again whenever the registry or, by somebody else's hand, the kernel's ruleset changes
     #[arg(long, requires = "apply", conflicts_with = "check")]
     pub watch: bool,
+
+    /// Print what the kernel counted: packets that claimed an instance's addresses rightfully, packets that each protection dropped, and who sent them; fails if the policy is not in force
+    #[arg(long, conflicts_with_all = ["force", "emit", "apply", "layout", "guard", "hosts_to", "check", "watch"])]
+    pub status: bool,
+
+    /// Print the status as JSON
+    #[arg(long, requires = "status")]
+    pub json: bool,
+
+    /// Write the status to this file in Prometheus' text format, for node_exporter's textfile collector; with --watch every 15 s, otherwise once
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["force", "emit", "check"])]
+    pub metrics: Option<PathBuf>,
 }
 
 /// What `--layout` says.
@@ -127,13 +140,14 @@ Signals (with --watch):
   SIGHUP                  read everything anew, compare everything
   SIGTERM, SIGINT         leave; the policy stays in force
 
-Exit status: 0 done, 1 failed or (--check) differs, 2 usage, 10 no update was detected
+Exit status: 0 done, 1 failed or (--check) differs or (--status, --metrics) not in force, 2 usage, 10 no update was detected
 
 Examples:
   instances-process                                 the three files, if there was an update
   instances-process -f --apply --hook br0 --trusted-port eth0 --hosts-to /var/lib/instances/hosts
   instances-process --check --apply --hook br0 --trusted-port eth0     does the kernel still hold the policy?
   instances-process --watch --apply --hook br0 --trusted-port eth0      stay, apply each update, repair what others change
+  instances-process --status                        who was let pass, what was dropped, and who sent it
 ";
 
 /// What is to be done with the plan.
@@ -147,6 +161,26 @@ pub enum Task {
     Check,
     /// Put it there in any case, and stay.
     Watch,
+    /// Say what the kernel counted.
+    Report,
+}
+
+/// What is wanted of the kernel's counters.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Whether, and how, they are printed.
+    pub status: Option<Form>,
+    /// The file into which they are written for Prometheus.
+    pub metrics: Option<PathBuf>,
+}
+
+/// How a status is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// The command line and environment, lowered.
@@ -170,6 +204,8 @@ pub struct Request {
     pub wishes: Wishes,
     /// What is wanted of the files, where that is something else.
     pub for_files: Wishes,
+    /// What is wanted of the kernel's counters.
+    pub report: Report,
     /// What was invalid in the environment and is left out, for the user to know.
     pub left_out: Vec<String>,
 }
@@ -217,14 +253,25 @@ impl Arguments {
             ..wishes.clone()
         };
         let emit = self.emit || !self.apply;
-        let task = match (self.check, self.watch, self.force) {
+        let form = if self.json { Form::Json } else { Form::Text };
+        let report = Report { status: self.status.then_some(form), metrics: self.metrics };
+        let reports = self.status || report.metrics.is_some();
+        let task = match (self.check, self.watch, reports, self.force) {
             (true, ..) => Task::Check,
-            (_, true, _) => Task::Watch,
+            (_, true, ..) => Task::Watch,
+            (_, _, true, _) if self.apply => return Err(metrics_once()),
+            (_, _, true, _) => Task::Report,
             (.., true) => Task::ForceProcess,
             (.., false) => Task::ProcessUpdate,
         };
-        Ok(Request { paths, task, emit, apply: self.apply, uplinks, hosts, domains, wishes, for_files, left_out })
+        let apply = self.apply;
+        Ok(Request { paths, task, emit, apply, uplinks, hosts, domains, wishes, for_files, report, left_out })
     }
+}
+
+fn metrics_once() -> Error {
+    Error::new("--metrics goes with --watch, with --status or alone, not with a single --apply")
+        .remedy("say it in a run of its own")
 }
 
 fn default_table(name: &str) -> Result<Identifier> {

@@ -159,17 +159,7 @@ fn compare_all(
 /// Why the protections in the bridge table, the first, are loaded but not in force, if so.
 fn idle(ruleset: &Ruleset, state: Option<&TableState>, comparison: Option<&Comparison>) -> Option<String> {
     let (table, state, comparison) = (ruleset.tables.first()?, state?, comparison?);
-    let place = format!("table {} {}", table.family, table.name);
-    if state.is_dormant() {
-        return Some(format!("{place} is dormant; wake it with: nft add {place}"));
-    }
-    let reached = comparison.reached(state);
-    let unreached = table.protections.iter().copied().filter(|chain| !reached.contains(chain));
-    let unreached: Vec<_> = unreached.collect();
-    if unreached.is_empty() {
-        return None;
-    }
-    Some(format!("no base chain in {place} leads to {}; use --hook BRIDGE, or jumps of your own", unreached.join(", ")))
+    comparison.reach.idle(table, &table.protections, state)
 }
 
 /// What is in the way, found out beforehand: older kernels would take a set of another type without a word.
@@ -252,7 +242,7 @@ fn not_as_loaded(table: &Table, count: usize, differences: &str, generation: u32
     Failure::Final(Error::new(message).remedy("this is a bug here or in the kernel: please report it"))
 }
 
-fn unreadable(table: &Table, error: &io::Error) -> Error {
+pub(super) fn unreadable(table: &Table, error: &io::Error) -> Error {
     if error.raw_os_error() == Some(libc::EPERM) {
         return no_permission(&in_words(error));
     }

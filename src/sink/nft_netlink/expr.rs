@@ -173,7 +173,7 @@ const CMP_NEQ: u32 = 1;
 const DYNSET_UPDATE: u32 = 1;
 const BITWISE_BOOL: u32 = 0;
 
-const EXPR_NAME: u16 = 1;
+pub(super) const EXPR_NAME: u16 = 1;
 pub(super) const EXPR_DATA: u16 = 2;
 
 impl Expr<'_> {
