@@ -12,6 +12,8 @@ use crate::cli::process::{PROGRAM, Request};
 use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
 use crate::process::refuse_own_files;
+use crate::registry::Registry;
+use crate::report;
 use crate::sink::nft_netlink::apply;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -23,6 +25,9 @@ use std::time::{Duration, Instant};
 
 /// How often we look whether everything is as it was, in case that an event did not come.
 const ROUND: Duration = Duration::from_secs(30);
+
+/// How old metrics become: Prometheus asks every 15 s to 60 s.
+const METRICS: Duration = Duration::from_secs(15);
 
 /// Stays until SIGTERM or SIGINT, which leave everything in force.
 ///
@@ -45,6 +50,7 @@ pub fn run(request: &Request, news: &mut dyn Write) -> Result<Exit> {
         supervisor: Supervisor::from_environment(),
         said: Vec::new(),
         next_round: ROUND,
+        next_metrics: request.report.metrics.as_ref().map(|_| Moment::ZERO),
     };
     watch.schedule.note(Event::Reload);
     loop {
@@ -58,6 +64,7 @@ pub fn run(request: &Request, news: &mut dyn Write) -> Result<Exit> {
                 return Ok(Exit::Done);
             }
             Step::Work => watch.work(request, news),
+            Step::Wait(_) if watch.next_metrics.is_some_and(|due| due <= now) => watch.write_metrics(request, news),
             Step::Wait(until) => watch.wait(until)?,
         }
     }
@@ -83,6 +90,8 @@ struct Watch<'a> {
     /// What went wrong since everything was fine: said once each.
     said: Vec<String>,
     next_round: Moment,
+    /// When the metrics are due, if they are wanted.
+    next_metrics: Option<Moment>,
 }
 
 /// Errors that are remembered as said.
@@ -151,12 +160,8 @@ impl Watch<'_> {
     }
 
     fn report(&mut self, work: Work, outcome: Outcome, verdict: Verdict, problems: &[Error], news: &mut dyn Write) {
-        for problem in problems.iter().map(ToString::to_string) {
-            if !self.said.contains(&problem) {
-                let _ = writeln!(news, "{PROGRAM}: {problem}");
-                self.said.truncate(SAID - 1);
-                self.said.insert(0, problem);
-            }
+        for problem in problems {
+            self.say(&problem.to_string(), news);
         }
         if outcome == Outcome::Overtaken && !verdict.gave_up {
             return;
@@ -180,9 +185,31 @@ impl Watch<'_> {
         }
     }
 
+    /// Writes the metrics, after everything else that is due.
+    fn write_metrics(&mut self, request: &Request, news: &mut dyn Write) {
+        self.next_metrics = Some(self.now() + METRICS);
+        let nobody = Registry::default();
+        let registry = self.policy.registry().unwrap_or(&nobody);
+        if let Err(problem) = report::refresh_metrics(request, registry) {
+            self.say(&problem.to_string(), news);
+        }
+    }
+
+    /// Says what went wrong, once.
+    fn say(&mut self, problem: &str, news: &mut dyn Write) {
+        if !self.said.iter().any(|said| said == problem) {
+            let _ = writeln!(news, "{PROGRAM}: {problem}");
+            self.said.truncate(SAID - 1);
+            self.said.insert(0, problem.to_owned());
+        }
+    }
+
     /// Waits for events, or for the moment when something is due.
     fn wait(&self, until: Option<Moment>) -> Result<()> {
-        let due = [until, Some(self.next_round), self.supervisor.next(self.now())].into_iter().flatten().min();
+        let due = [until, Some(self.next_round), self.next_metrics, self.supervisor.next(self.now())]
+            .into_iter()
+            .flatten()
+            .min();
         let timeout = due.map(|due| due.saturating_sub(self.now()));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let signals: BorrowedFd = self.signals.as_fd();

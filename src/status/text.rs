@@ -114,21 +114,14 @@ arp         5        2
 source      9        2
 mac         0        0
 
-OFFENDER           INSTANCE  PORT                 CLAIMED   PROTECTION  PACKETS  LAST SEEN
-02:00:00:00:00:01  web       webp                 fd00::2   source      4        0 s ago
+OFFENDER           INSTANCE  PORT               CLAIMED   PROTECTION  PACKETS  LAST SEEN
+02:00:00:00:00:01  web       webp               fd00::2   source      4        0 s ago
 02:00:00:00:00:09  -         a\"\\\n\u{1b}[31m  -         source      5        1 s ago
-02:00:00:00:00:01  web       webp                 10.0.0.2  arp         3        1 min ago
-02:00:00:00:00:01  web       webp                 10.0.0.3  arp         2        2 h ago
+02:00:00:00:00:01  web       webp               10.0.0.2  arp         3        1 min ago
+02:00:00:00:00:01  web       webp               10.0.0.3  arp         2        2 h ago
 "#;
         with_hostile_offender(|status| {
-            // Of the row of the hostile name only the escapes count.
-            let text = text(status);
-            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-            assert_eq!(words(&text), words(expected), "{text}");
-            assert!(!text.replace('\n', "").contains(char::is_control), "{text}");
-            let starts: Vec<_> =
-                text.lines().rev().take(5).map(|line| line.find("source").or(line.find("arp"))).collect();
-            assert!(starts[..4].iter().all(|start| *start == starts[0]), "{text}");
+            assert_eq!(text(status), expected);
         });
     }
 
