@@ -44,6 +44,10 @@ pub struct Arguments {
     #[arg(long, value_name = "WHICH")]
     pub guard: Option<Guard>,
 
+    /// Log what is dropped to the kernel's log, too: for each protection five lines at once, then one per second
+    #[arg(long)]
+    pub log: bool,
+
     /// The bridge table for chains and sets; what others have in it stays [default: instances, or instances_ID with INSTANCES_BASE_ID]
     #[arg(long, value_name = "NAME", requires = "kernel")]
     pub table: Option<Identifier>,
@@ -73,7 +77,7 @@ pub struct Arguments {
     pub watch: bool,
 
     /// Print what the kernel counted: packets that claimed an instance's addresses rightfully, packets that each protection dropped, and who sent them; fails if the policy is not in force
-    #[arg(long, conflicts_with_all = ["force", "emit", "apply", "layout", "guard", "hosts_to", "check", "watch"])]
+    #[arg(long, conflicts_with_all = ["force", "emit", "apply", "layout", "guard", "log", "hosts_to", "check", "watch"])]
     pub status: bool,
 
     /// Print the status as JSON
@@ -244,7 +248,7 @@ impl Arguments {
         let by_default = if matches!(hook, Hooking::Protect { .. }) { Guard::strict() } else { Guard::SPEC };
         let guard = self.guard.unwrap_or(by_default);
         let layout = self.layout.map_or(Layout::Sets, Layout::from);
-        let wishes = Wishes { table, guard, layout, set_names, hook, sets_into: self.sets_into };
+        let wishes = Wishes { table, guard, layout, log: self.log, set_names, hook, sets_into: self.sets_into };
         let for_files = Wishes {
             guard: self.guard.unwrap_or(Guard::SPEC),
             layout: self.layout.map_or(Layout::Rules, Layout::from),

@@ -9,7 +9,7 @@ use super::state::{TableState, base_as_planned};
 use crate::error::{Error, Result, in_words};
 use crate::netlink::DumpError;
 use crate::plan::diff::TableDelta;
-use crate::plan::ruleset::{Rule, Ruleset, Table};
+use crate::plan::ruleset::{Rule, Ruleset, Statement, Table};
 use std::io;
 use std::mem;
 
@@ -218,11 +218,18 @@ fn explained(ruleset: &Ruleset, deltas: &[TableDelta], error: &KernelError) -> E
                 "this kernel cannot match a bridge by name (nft_meta_bridge, CONFIG_NFT_BRIDGE_META, is missing): use \
              --hook '*', which protects all bridges, or jump from a chain of your own by iifname",
             ),
+        batch::Step::Rule(_, _, rule, _) if logs(rule) && error.code == libc::ENOENT => refused.remedy(
+            "this kernel cannot log frames of a bridge (nf_log_syslog is missing): modprobe it, or leave out --log",
+        ),
         batch::Step::Elements(..) if error.code == libc::ENFILE => {
             refused.remedy("the set was made with a size, and that is too small; the old policy is in force")
         }
         _ => refused.remedy("the old policy is in force"),
     }
+}
+
+fn logs(rule: &Rule) -> bool {
+    rule.statements.iter().any(|statement| matches!(statement, Statement::Log { .. }))
 }
 
 fn needs_bridge_name(rule: &Rule) -> bool {

@@ -40,6 +40,15 @@ pub enum Expr<'a> {
     Record(&'a str),
     /// Count.
     Counter,
+    /// Go on for so many packets.
+    Limit {
+        /// In the long run.
+        per_second: u64,
+        /// At once.
+        burst: u32,
+    },
+    /// Write a line that begins so to the kernel's log.
+    Log(&'a str),
     /// End the rule.
     Verdict {
         /// NF_DROP, NF_ACCEPT, NFT_RETURN, NFT_JUMP, ...
@@ -93,6 +102,10 @@ pub fn lower(statements: &[Statement]) -> Vec<Expr<'_>> {
                 lowered.push(Expr::Record(set));
             }
             Statement::Counter => lowered.push(Expr::Counter),
+            Statement::Limit { per_second, burst } => {
+                lowered.push(Expr::Limit { per_second: u64::from(*per_second), burst: *burst });
+            }
+            Statement::Log { prefix } => lowered.push(Expr::Log(prefix)),
             Statement::Verdict(verdict) => {
                 let (code, chain) = match verdict {
                     Verdict::Drop => (NF_DROP, None),
@@ -173,6 +186,22 @@ const CMP_NEQ: u32 = 1;
 const DYNSET_UPDATE: u32 = 1;
 const BITWISE_BOOL: u32 = 0;
 
+/// NFTA_LIMIT_*: without a type it is of packets, without flags up to the rate, not above it.
+const LIMIT_RATE: u16 = 1;
+const LIMIT_UNIT: u16 = 2;
+const LIMIT_BURST: u16 = 3;
+const LIMIT_TYPE: u16 = 4;
+const LIMIT_FLAGS: u16 = 5;
+/// The unit of a rate, in seconds.
+const SECOND: u64 = 1;
+/// NFTA_LOG_*; without a group it is the kernel's log, without a level that of warnings.
+const LOG_GROUP: u16 = 1;
+const LOG_PREFIX: u16 = 2;
+const LOG_LEVEL: u16 = 5;
+const LOG_FLAGS: u16 = 6;
+/// LOGLEVEL_WARNING.
+const WARNING: u32 = 4;
+
 pub(super) const EXPR_NAME: u16 = 1;
 pub(super) const EXPR_DATA: u16 = 2;
 
@@ -186,6 +215,8 @@ impl Expr<'_> {
             Self::Lookup(_) => "lookup",
             Self::Record(_) => "dynset",
             Self::Counter => "counter",
+            Self::Limit { .. } => "limit",
+            Self::Log(_) => "log",
             Self::Verdict { .. } => "immediate",
             Self::VerdictMap => "lookup",
             Self::Foreign(name) => name,
@@ -250,6 +281,12 @@ impl Expr<'_> {
                     });
                 });
             }
+            Self::Limit { per_second, burst } => {
+                writer.attribute(LIMIT_RATE, &per_second.to_be_bytes());
+                writer.attribute(LIMIT_UNIT, &SECOND.to_be_bytes());
+                writer.number(LIMIT_BURST, *burst);
+            }
+            Self::Log(prefix) => writer.text(LOG_PREFIX, prefix),
             Self::Counter | Self::VerdictMap | Self::Foreign(_) => {}
         }
     }
@@ -299,6 +336,12 @@ fn read_one<'a>(name: &str, data: &Attributes<'a>) -> Option<Expr<'a>> {
             Some(Expr::Compare(operator, value(3)?.into()))
         }
         "counter" => Some(Expr::Counter),
+        "limit" => read_limit(data),
+        "log" => {
+            let is_plain = data.get(LOG_GROUP).is_none() && data.number(LOG_FLAGS).unwrap_or_default() == 0;
+            (is_plain && data.number(LOG_LEVEL).unwrap_or(WARNING) == WARNING).then_some(())?;
+            data.text(LOG_PREFIX).map(Expr::Log)
+        }
         "immediate" if data.number(1) == Some(REGISTER_VERDICT) => {
             let verdict = data.nested(2).nested(super::kernel::DATA_VERDICT);
             let code = verdict.number(super::kernel::VERDICT_CODE)?.cast_signed();
@@ -317,6 +360,14 @@ fn read_one<'a>(name: &str, data: &Attributes<'a>) -> Option<Expr<'a>> {
     }
 }
 
+/// A limit of packets per second, up to it.
+fn read_limit<'a>(data: &Attributes) -> Option<Expr<'a>> {
+    let long = |kind| data.get(kind)?.try_into().ok().map(u64::from_be_bytes);
+    let is_plain = [LIMIT_TYPE, LIMIT_FLAGS].iter().all(|kind| data.number(*kind).unwrap_or_default() == 0);
+    (is_plain && long(LIMIT_UNIT) == Some(SECOND)).then_some(())?;
+    Some(Expr::Limit { per_second: long(LIMIT_RATE)?, burst: data.number(LIMIT_BURST)? })
+}
+
 /// As `nft --debug=netlink` shows it, more or less.
 impl fmt::Debug for Expr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -331,6 +382,8 @@ impl fmt::Debug for Expr<'_> {
             Self::Lookup(set) => write!(f, "[in @{set}]"),
             Self::Record(set) => write!(f, "[into @{set}]"),
             Self::Counter => f.write_str("[counter]"),
+            Self::Limit { per_second, burst } => write!(f, "[limit {per_second}/second burst {burst}]"),
+            Self::Log(prefix) => write!(f, "[log {}]", crate::net::Shown(prefix)),
             Self::Verdict { code, chain } => match (*code, chain) {
                 (NF_DROP, None) => f.write_str("[drop]"),
                 (NF_ACCEPT, None) => f.write_str("[accept]"),
