@@ -19,6 +19,7 @@ use crate::source::bridge_ports;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::slice;
 
 /// How often a plan is made anew because somebody else changed the kernel's ruleset meanwhile.
 const TRIES: usize = 20;
@@ -83,7 +84,7 @@ pub(crate) fn refuse_own_files(request: &Request) -> Result<()> {
     };
     refuse("--hosts-to", &request.hosts, &others)?;
     let Some(metrics) = &request.report.metrics else { return Ok(()) };
-    refuse("--metrics", metrics, &[&others[..], &[request.hosts.clone()]].concat())
+    refuse("--metrics", metrics, &[&others[..], slice::from_ref(&request.hosts)].concat())
 }
 
 /// Why the bridges must not be protected as they are asked to be, if there is a reason.

@@ -18,10 +18,13 @@ use std::time::SystemTime;
 /// The kernel cannot be asked, or something cannot be written.
 pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Result<Exit> {
     // Without names the numbers are as right.
-    let registry = store::read(&request.paths.registry()).map(|snapshot| snapshot.registry).unwrap_or_else(|error| {
-        let _ = writeln!(news, "{PROGRAM}: {error}; shown without names");
-        Registry::default()
-    });
+    let registry = match store::read(&request.paths.registry()) {
+        Ok(snapshot) => snapshot.registry,
+        Err(error) => {
+            let _ = writeln!(news, "{PROGRAM}: {error}; shown without names");
+            Registry::default()
+        }
+    };
     let status = status(request, &registry)?;
     match request.report.status {
         None => {}

@@ -133,8 +133,10 @@ fn each_fixture_loads_both_ways_and_is_listed_as_its_golden_files_say() {
             let sets: Vec<_> = sets.filter(|name| name.parse::<Name>().is_ok()).collect();
             let guard = case.arguments.iter().skip_while(|argument| *argument != "--guard").nth(1);
             let guard = guard.map_or(Guard::strict(), |guard| guard.parse().unwrap());
+            let log = case.arguments.iter().any(|argument| argument == "--log");
             for layout in LAYOUTS {
-                assert_equal_both_ways(&registry, &wishes(&sets, Hooking::LeaveAsIs, (guard, layout)));
+                let wishes = wishes(&sets, Hooking::LeaveAsIs, (guard, layout));
+                assert_equal_both_ways(&registry, &Wishes { log, ..wishes });
             }
             if !case.arguments.is_empty() {
                 continue;

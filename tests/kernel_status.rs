@@ -5,17 +5,22 @@
 mod frames;
 #[path = "common/kernel.rs"]
 mod kernel;
+#[path = "common/needs.rs"]
+mod needs;
 #[path = "common/netns.rs"]
 mod netns;
 
 use frames::{BROADCAST, Wire, arp_reply, neighbor_advertisement};
 use kernel::{DB, Host, WEB, bridge_with_guests};
+use needs::skipped;
 use netns::{in_new_netns, nft};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -31,7 +36,11 @@ const MOST: usize = instances::plan::guard::block::MOST as usize;
 /// Sends frames of the guest web and waits until all have gone through the bridge: the last is an honest one for db, which
 /// counts as one more.
 fn send(frames: &[Vec<u8>]) {
-    let (web, db) = (Wire::open("web"), Wire::open("db"));
+    send_between("web", "db", frames);
+}
+
+fn send_between(web: &str, db: &str, frames: &[Vec<u8>]) {
+    let (web, db) = (Wire::open(web), Wire::open(db));
     for frame in frames {
         web.send(frame);
     }
@@ -305,5 +314,83 @@ fn the_watch_writes_metrics_when_it_begins() {
         assert!(watch.wait().unwrap().success());
         assert!(text.contains("instances_policy_in_force{table=\"instances\"} 1\n"), "{text}");
         assert!(text.contains("name=\"web\""), "{text}");
+    });
+}
+
+/// For as long as it lives, the kernel logs what happens in all network namespaces. It is one setting for the whole machine.
+struct LogOfAllNamespaces(Vec<u8>);
+
+impl LogOfAllNamespaces {
+    const PATH: &str = "/proc/sys/net/netfilter/nf_log_all_netns";
+
+    fn begin() -> Option<Self> {
+        let before = fs::read(Self::PATH).ok()?;
+        fs::write(Self::PATH, "1").ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for LogOfAllNamespaces {
+    fn drop(&mut self) {
+        let _ = fs::write(Self::PATH, &self.0);
+    }
+}
+
+/// What the kernel has logged since the file was opened: one record for each read.
+fn logged(log: &mut File) -> Vec<String> {
+    let mut records = Vec::new();
+    let mut buffer = [0; 8192];
+    loop {
+        match log.read(&mut buffer) {
+            Ok(length) => records.push(String::from_utf8_lossy(&buffer[..length]).into_owned()),
+            // Overwritten before it was read.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return records,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn drops_are_logged_only_if_asked_for_and_a_flood_is_a_few_lines() {
+    let Some(_all) = LogOfAllNamespaces::begin() else {
+        return skipped("no kernel log of network namespaces; run as root in the first one");
+    };
+    let Ok(mut log) = File::options().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg") else {
+        return skipped("no kernel log");
+    };
+    log.seek(SeekFrom::End(0)).unwrap();
+    in_new_netns(move || {
+        let host = Host::new();
+        // A name of its own: others may log, too.
+        let (web, db) = (format!("w{}", std::process::id()), format!("d{}", std::process::id()));
+        bridge_with_guests("br0", [&web, &db]);
+        let mut lines = |protection: &str, frames: &[Vec<u8>]| {
+            send_between(&web, &db, frames);
+            let logged = logged(&mut log).into_iter();
+            let line = format!(";[instances] {protection}: IN={web}p ");
+            let lines: Vec<_> = logged.filter(|record| record.contains(&line)).collect();
+            // Whatever an ARP packet says about its sender.
+            assert!(lines.iter().all(|record| record.contains(" MACSRC=02:00:00:00:00:01 MACDST=")), "{lines:?}");
+            lines.len()
+        };
+        host.apply(&["--hook", "*"]);
+        assert_eq!(lines("arp", &[claim(WEB, DB_V4)]), 0);
+
+        host.apply(&["--hook", "*", "--log"]);
+        let start = Instant::now();
+        let mut lie = claim(WEB, DB_V4);
+        lie[22..28].copy_from_slice(&DB);
+        let flood = vec![lie; 500];
+        let seen = lines("arp", &flood);
+        let most = 6 + usize::try_from(start.elapsed().as_secs()).unwrap();
+        assert!((5..=most).contains(&seen), "{seen} lines");
+        assert_eq!(lines("source", &[neighbor_advertisement(WEB, DB_V6)]), 1, "that flood hides nothing else");
+        assert_eq!(dropped(&status(&host).0), json!({"arp": 501, "source": 1}), "counters went on");
+
+        host.apply(&["--hook", "*", "--guard", "spec", "--log"]);
+        assert_eq!(lines("drop_arp", &[claim(WEB, DB_V4)]), 1);
+        host.apply(&["--hook", "*", "--guard", "spec"]);
+        assert_eq!(lines("drop_arp", &[claim(WEB, DB_V4)]), 0);
     });
 }

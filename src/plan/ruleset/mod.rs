@@ -229,7 +229,7 @@ pub enum Statement {
         /// At once.
         burst: u32,
     },
-    /// Writes a line to the kernel's log, at its level of warnings.
+    /// Writes a line to the kernel's log, at its level of warnings. For ARP, too, it names the Ethernet source.
     Log {
         /// How the line begins: at most 127 bytes, without quotes.
         prefix: &'static str,

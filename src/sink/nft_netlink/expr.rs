@@ -5,6 +5,7 @@
 //!
 //! nft also joins comparisons of payload that lie side by side. No rule of ours has such.
 
+use super::log;
 use crate::netlink::{Attributes, Writer};
 use crate::plan::ruleset::{Bytes, EtherType, Field, Header, Match, Operator, Statement, Value, Verdict};
 use std::fmt;
@@ -186,22 +187,6 @@ const CMP_NEQ: u32 = 1;
 const DYNSET_UPDATE: u32 = 1;
 const BITWISE_BOOL: u32 = 0;
 
-/// NFTA_LIMIT_*: without a type it is of packets, without flags up to the rate, not above it.
-const LIMIT_RATE: u16 = 1;
-const LIMIT_UNIT: u16 = 2;
-const LIMIT_BURST: u16 = 3;
-const LIMIT_TYPE: u16 = 4;
-const LIMIT_FLAGS: u16 = 5;
-/// The unit of a rate, in seconds.
-const SECOND: u64 = 1;
-/// NFTA_LOG_*; without a group it is the kernel's log, without a level that of warnings.
-const LOG_GROUP: u16 = 1;
-const LOG_PREFIX: u16 = 2;
-const LOG_LEVEL: u16 = 5;
-const LOG_FLAGS: u16 = 6;
-/// LOGLEVEL_WARNING.
-const WARNING: u32 = 4;
-
 pub(super) const EXPR_NAME: u16 = 1;
 pub(super) const EXPR_DATA: u16 = 2;
 
@@ -281,12 +266,8 @@ impl Expr<'_> {
                     });
                 });
             }
-            Self::Limit { per_second, burst } => {
-                writer.attribute(LIMIT_RATE, &per_second.to_be_bytes());
-                writer.attribute(LIMIT_UNIT, &SECOND.to_be_bytes());
-                writer.number(LIMIT_BURST, *burst);
-            }
-            Self::Log(prefix) => writer.text(LOG_PREFIX, prefix),
+            Self::Limit { per_second, burst } => log::write_limit(writer, *per_second, *burst),
+            Self::Log(prefix) => log::write_log(writer, prefix),
             Self::Counter | Self::VerdictMap | Self::Foreign(_) => {}
         }
     }
@@ -336,12 +317,8 @@ fn read_one<'a>(name: &str, data: &Attributes<'a>) -> Option<Expr<'a>> {
             Some(Expr::Compare(operator, value(3)?.into()))
         }
         "counter" => Some(Expr::Counter),
-        "limit" => read_limit(data),
-        "log" => {
-            let is_plain = data.get(LOG_GROUP).is_none() && data.number(LOG_FLAGS).unwrap_or_default() == 0;
-            (is_plain && data.number(LOG_LEVEL).unwrap_or(WARNING) == WARNING).then_some(())?;
-            data.text(LOG_PREFIX).map(Expr::Log)
-        }
+        "limit" => log::read_limit(data),
+        "log" => log::read_log(data),
         "immediate" if data.number(1) == Some(REGISTER_VERDICT) => {
             let verdict = data.nested(2).nested(super::kernel::DATA_VERDICT);
             let code = verdict.number(super::kernel::VERDICT_CODE)?.cast_signed();
@@ -358,14 +335,6 @@ fn read_one<'a>(name: &str, data: &Attributes<'a>) -> Option<Expr<'a>> {
         }
         _ => None,
     }
-}
-
-/// A limit of packets per second, up to it.
-fn read_limit<'a>(data: &Attributes) -> Option<Expr<'a>> {
-    let long = |kind| data.get(kind)?.try_into().ok().map(u64::from_be_bytes);
-    let is_plain = [LIMIT_TYPE, LIMIT_FLAGS].iter().all(|kind| data.number(*kind).unwrap_or_default() == 0);
-    (is_plain && long(LIMIT_UNIT) == Some(SECOND)).then_some(())?;
-    Some(Expr::Limit { per_second: long(LIMIT_RATE)?, burst: data.number(LIMIT_BURST)? })
 }
 
 /// As `nft --debug=netlink` shows it, more or less.

@@ -13,6 +13,7 @@ pub mod elements;
 pub mod encode;
 pub mod expr;
 pub mod found;
+mod log;
 pub mod reach;
 pub mod set_type;
 pub mod socket;
