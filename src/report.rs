@@ -2,8 +2,9 @@
 
 use crate::cli::process::{Form, PROGRAM, Request};
 use crate::cli::written;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit::Exit;
+use crate::plan::ruleset::Identifier;
 use crate::registry::{Registry, store};
 use crate::sink::atomic_file;
 use crate::sink::nft_netlink::counters;
@@ -18,14 +19,11 @@ use std::time::SystemTime;
 /// The kernel cannot be asked, or something cannot be written.
 pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Result<Exit> {
     // Without names the numbers are as right.
-    let registry = match store::read(&request.paths.registry()) {
-        Ok(snapshot) => snapshot.registry,
-        Err(error) => {
-            let _ = writeln!(news, "{PROGRAM}: {error}; shown without names");
-            Registry::default()
-        }
-    };
-    let status = status(request, &registry)?;
+    let (registry, nameless) = registry_or_none(&request.paths.registry());
+    if let Some(error) = nameless {
+        let _ = writeln!(news, "{PROGRAM}: {error}");
+    }
+    let status = status(&request.wishes.table, &registry)?;
     match request.report.status {
         None => {}
         Some(Form::Text) => written(text::write(&status, out))?,
@@ -45,16 +43,25 @@ pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Resu
     }
 }
 
-/// Reads the kernel's counters anew and writes them for Prometheus, if that was asked for.
+/// Writes metrics of this table, with names of this registry.
 ///
 /// # Errors
-/// The kernel cannot be asked, or the file cannot be written.
-pub fn refresh_metrics(request: &Request, registry: &Registry) -> Result<()> {
-    request.report.metrics.as_ref().map_or(Ok(()), |file| write_metrics(&status(request, registry)?, file))
+/// The kernel cannot be asked, or the file cannot be written; or it was, but without names.
+pub fn write_metrics_alone(table: &Identifier, registry: &Path, file: &Path) -> Result<()> {
+    let (registry, nameless) = registry_or_none(registry);
+    write_metrics(&status(table, &registry)?, file)?;
+    nameless.map_or(Ok(()), Err)
 }
 
-fn status<'a>(request: &'a Request, registry: &'a Registry) -> Result<Status<'a>> {
-    let table = &request.wishes.table;
+/// The registry. Without names the numbers are as right, so an error that keeps it from being read is not the end.
+fn registry_or_none(path: &Path) -> (Registry, Option<Error>) {
+    match store::read(path) {
+        Ok(snapshot) => (snapshot.registry, None),
+        Err(error) => (Registry::default(), Some(Error::new(format!("{error}; shown without names")))),
+    }
+}
+
+fn status<'a>(table: &'a Identifier, registry: &'a Registry) -> Result<Status<'a>> {
     let counters = counters::read(table)?;
     let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Ok(Status::new(table.as_str(), counters, registry, time))

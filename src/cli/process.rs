@@ -84,7 +84,7 @@ pub struct Arguments {
     #[arg(long, requires = "status")]
     pub json: bool,
 
-    /// Write the status to this file in Prometheus' text format, for node_exporter's textfile collector; with --watch every 15 s, otherwise once
+    /// Write the status to this file in Prometheus' text format, for node_exporter's textfile collector; with --watch every 15 s or more, otherwise once
     #[arg(long, value_name = "FILE", conflicts_with_all = ["force", "emit", "check"])]
     pub metrics: Option<PathBuf>,
 }

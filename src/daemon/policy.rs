@@ -63,11 +63,6 @@ impl<'a> Policy<'a> {
         self.accepted.as_ref().map(|accepted| accepted.registry.len())
     }
 
-    /// The registry that the policy in force was made of, when there is one of ours.
-    pub fn registry(&self) -> Option<&Registry> {
-        self.accepted.as_ref().map(|accepted| &accepted.registry)
-    }
-
     /// Does what there is to do. What was done goes to `news`; that a policy was restored is for the schedule to say.
     pub fn attempt(&mut self, work: Work, follower: &mut Follower, news: &mut dyn Write) -> Attempt {
         let mut progress = Progress { registry: Part::NotSeen, kernel: Part::NotSeen, problems: Vec::new() };

@@ -5,6 +5,7 @@
 
 use super::commits::{Commits, Follower, Seen};
 use super::folder::Folder;
+use super::metrics::Metrics;
 use super::policy::{Attempt, Policy};
 use super::schedule::{Event, Moment, Outcome, Part, Schedule, Step, Verdict, Work};
 use super::supervisor::Supervisor;
@@ -12,8 +13,6 @@ use crate::cli::process::{PROGRAM, Request};
 use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
 use crate::process::refuse_own_files;
-use crate::registry::Registry;
-use crate::report;
 use crate::sink::nft_netlink::apply;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -25,9 +24,6 @@ use std::time::{Duration, Instant};
 
 /// How often we look whether everything is as it was, in case that an event did not come.
 const ROUND: Duration = Duration::from_secs(30);
-
-/// How old metrics become: Prometheus asks every 15 s to 60 s.
-const METRICS: Duration = Duration::from_secs(15);
 
 /// Stays until SIGTERM or SIGINT, which leave everything in force.
 ///
@@ -50,7 +46,7 @@ pub fn run(request: &Request, news: &mut dyn Write) -> Result<Exit> {
         supervisor: Supervisor::from_environment(),
         said: Vec::new(),
         next_round: ROUND,
-        next_metrics: request.report.metrics.as_ref().map(|_| Moment::ZERO),
+        metrics: None,
     };
     watch.schedule.note(Event::Reload);
     loop {
@@ -64,8 +60,13 @@ pub fn run(request: &Request, news: &mut dyn Write) -> Result<Exit> {
                 return Ok(Exit::Done);
             }
             Step::Work => watch.work(request, news),
-            Step::Wait(_) if watch.next_metrics.is_some_and(|due| due <= now) => watch.write_metrics(request, news),
-            Step::Wait(until) => watch.wait(until)?,
+            Step::Wait(until) => {
+                match &watch.metrics {
+                    None => watch.metrics = Metrics::begin(request)?,
+                    Some(metrics) => metrics.problems().iter().for_each(|problem| watch.say(problem, news)),
+                }
+                watch.wait(until)?;
+            }
         }
     }
 }
@@ -90,8 +91,8 @@ struct Watch<'a> {
     /// What went wrong since everything was fine: said once each.
     said: Vec<String>,
     next_round: Moment,
-    /// When the metrics are due, if they are wanted.
-    next_metrics: Option<Moment>,
+    /// What writes them, from the first attempt on.
+    metrics: Option<Metrics>,
 }
 
 /// Errors that are remembered as said.
@@ -161,7 +162,7 @@ impl Watch<'_> {
 
     fn report(&mut self, work: Work, outcome: Outcome, verdict: Verdict, problems: &[Error], news: &mut dyn Write) {
         for problem in problems {
-            self.say(&problem.to_string(), news);
+            self.say(problem, news);
         }
         if outcome == Outcome::Overtaken && !verdict.gave_up {
             return;
@@ -185,31 +186,19 @@ impl Watch<'_> {
         }
     }
 
-    /// Writes the metrics, after everything else that is due.
-    fn write_metrics(&mut self, request: &Request, news: &mut dyn Write) {
-        self.next_metrics = Some(self.now() + METRICS);
-        let nobody = Registry::default();
-        let registry = self.policy.registry().unwrap_or(&nobody);
-        if let Err(problem) = report::refresh_metrics(request, registry) {
-            self.say(&problem.to_string(), news);
-        }
-    }
-
     /// Says what went wrong, once.
-    fn say(&mut self, problem: &str, news: &mut dyn Write) {
-        if !self.said.iter().any(|said| said == problem) {
+    fn say(&mut self, problem: &Error, news: &mut dyn Write) {
+        let problem = problem.to_string();
+        if !self.said.contains(&problem) {
             let _ = writeln!(news, "{PROGRAM}: {problem}");
             self.said.truncate(SAID - 1);
-            self.said.insert(0, problem.to_owned());
+            self.said.insert(0, problem);
         }
     }
 
     /// Waits for events, or for the moment when something is due.
     fn wait(&self, until: Option<Moment>) -> Result<()> {
-        let due = [until, Some(self.next_round), self.next_metrics, self.supervisor.next(self.now())]
-            .into_iter()
-            .flatten()
-            .min();
+        let due = [until, Some(self.next_round), self.supervisor.next(self.now())].into_iter().flatten().min();
         let timeout = due.map(|due| due.saturating_sub(self.now()));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let signals: BorrowedFd = self.signals.as_fd();
