@@ -5,15 +5,12 @@
 mod frames;
 #[path = "common/kernel.rs"]
 mod kernel;
-#[path = "common/needs.rs"]
-mod needs;
 #[path = "common/netns.rs"]
 mod netns;
 
 use frames::{BROADCAST, Wire, arp_reply, neighbor_advertisement};
 use kernel::{DB, Host, WEB, bridge_with_guests};
-use needs::skipped;
-use netns::{in_new_netns, nft};
+use netns::{in_new_netns, nft, skipped};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -293,6 +290,25 @@ fn files_of_ours_are_not_overwritten_by_metrics() {
         assert_eq!(output.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&output.stderr).contains("a file of ours"), "{output:?}");
     }
+}
+
+#[test]
+fn what_makes_no_sense_together_is_refused() {
+    let host = Host::new();
+    let refused = |arguments: &[&str]| {
+        let output = host.process(arguments).output().unwrap();
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{output:?}");
+        output.status.code().unwrap()
+    };
+    for with_status in ["--apply", "--watch", "--check", "--emit", "--force", "--log", "--guard=spec", "--layout=sets"]
+    {
+        assert_eq!(refused(&["--status", with_status]), 2, "{with_status}");
+    }
+    assert_eq!(refused(&["--json"]), 2);
+    assert_eq!(refused(&["--metrics", "m", "--check"]), 2);
+    assert_eq!(refused(&["--metrics", "m", "--force", "--apply"]), 2);
+    assert_eq!(refused(&["--metrics", "m", "--apply"]), 1);
+    assert!(!host.path("hosts").exists());
 }
 
 #[test]
