@@ -19,6 +19,7 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const WEB_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -408,5 +409,46 @@ fn drops_are_logged_only_if_asked_for_and_a_flood_is_a_few_lines() {
         assert_eq!(lines("drop_arp", &[claim(WEB, DB_V4)]), 1);
         host.apply(&["--hook", "*", "--guard", "spec"]);
         assert_eq!(lines("drop_arp", &[claim(WEB, DB_V4)]), 0);
+    });
+}
+
+/// Each new lease changes the ruleset, and so do others.
+#[test]
+fn a_ruleset_that_is_changed_all_the_time_is_read_all_the_same() {
+    in_new_netns(|| {
+        const INSTANCES: usize = 20_000;
+        let host = Host::new();
+        bridge_with_guests("br0", ["web", "db"]);
+        let one = |number: usize| {
+            let [_, _, high, low] = u32::try_from(number).unwrap().to_be_bytes();
+            format!(
+                r#""02:00:00:00:{high:02x}:{low:02x}": {{"ipv4": "10.0.{high}.{low}", "ipv6_ula": "fd00::{number:x}"}}"#
+            )
+        };
+        host.write(&format!("{{{}}}", (1..=INSTANCES).map(one).collect::<Vec<_>>().join(",")));
+        host.apply(&["--hook", "*"]);
+        send(&[claim(WEB, DB_V4)]);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let changes = "add table ip somebody; delete table ip somebody\n".repeat(2);
+                while !done.load(Ordering::Relaxed) {
+                    nft(&changes);
+                }
+            });
+            // Whatever fails below must end the thread, too.
+            let ended = std::panic::catch_unwind(|| {
+                for _ in 0..5 {
+                    let (status, is_well) = status(&host);
+                    assert!(is_well, "{status}");
+                    assert_eq!(status["instances"].as_array().unwrap().len(), INSTANCES);
+                    assert_eq!(status["instances"][0]["accepted_packets"], 1);
+                    assert_eq!(dropped(&status), json!({"arp": 1}));
+                    assert_eq!(status["offenders"].as_array().unwrap().len(), 1);
+                }
+            });
+            done.store(true, Ordering::Relaxed);
+            ended.unwrap();
+        });
     });
 }

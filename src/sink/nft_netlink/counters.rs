@@ -1,7 +1,10 @@
 //! What the kernel counted in a table of ours, whichever way that is laid out.
 //!
-//! Nothing is remembered about what was loaded: chains and sets that are there under our names are read. Elements and rules
-//! are summed up as they come out of the dump.
+//! Nothing is remembered about what was loaded: chains and sets that are there under our names are read.
+//!
+//! A dump of a large set takes long, and others change the ruleset all the time: each new lease does. An element that a
+//! changed set shows twice must not count twice, and one that it leaves out would look as if its counter began anew. So
+//! elements are taken by their keys, from several dumps if need be.
 
 use super::found::{FoundElement, FoundRule};
 use super::reach::Reach;
@@ -12,16 +15,19 @@ use crate::error::{Error, Result};
 use crate::net::Mac;
 use crate::netlink::{Connection, DumpError, Writer};
 use crate::plan::guard::{self, block};
-use crate::plan::ruleset::{Elements, Family, Field, Identifier, Recorded, Set, Table, parts};
+use crate::plan::ruleset::{Elements, Family, Field, Identifier, Key, Recorded, Set, Table, parts};
 use crate::plan::{claims, spec};
 use crate::status::{Counters, Dropped, Offender};
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// How often reading is begun anew because the ruleset was changed meanwhile.
 const TRIES: usize = 20;
+
+/// Dumps of a set that is changed meanwhile, after which we have its elements: what one leaves out another shows.
+const DUMPS: usize = 4;
 
 /// Reads the counters of our bridge table; `None`: there is no such table.
 ///
@@ -30,7 +36,13 @@ const TRIES: usize = 20;
 pub fn read(name: &Identifier) -> Result<Option<Counters>> {
     let table = Table::named(Family::Bridge, name.clone());
     for _ in 0..TRIES {
-        match read_once(&table) {
+        let counters = read_chains(&table).and_then(|read| {
+            let Some((state, mut counters)) = read else { return Ok(None) };
+            read_accepted(&table, &state, &mut counters)?;
+            read_offenders(&table, &state, &mut counters)?;
+            Ok(Some(counters))
+        });
+        match counters {
             Ok(counters) => return Ok(counters),
             Err(DumpError::Interrupted) => {}
             // The table, a chain or a set went away between two dumps.
@@ -41,7 +53,8 @@ pub fn read(name: &Identifier) -> Result<Option<Counters>> {
     Err(Error::new("the kernel's ruleset changes all the time").remedy("see who does it with: nft monitor"))
 }
 
-fn read_once(table: &Table) -> Result<Option<Counters>, DumpError> {
+/// Reads what chains say: whether the policy is in force, what was dropped, and what rules let pass.
+fn read_chains(table: &Table) -> Result<Option<(TableState, Counters)>, DumpError> {
     let mut connection = Connection::open(mnl::Bus::Netfilter)?;
     let state = TableState::read(&mut connection, table)?;
     if state.flags.is_none() {
@@ -68,17 +81,37 @@ fn read_once(table: &Table) -> Result<Option<Counters>, DumpError> {
         let packets = blocked(chain).filter(|packets| *packets > 0 || !has_guard);
         counters.dropped.extend(packets.map(|packets| Dropped { protection, packets }));
     }
+    Ok(Some((state, counters)))
+}
+
+/// Reads what elements let pass.
+fn read_accepted(table: &Table, state: &TableState, counters: &mut Counters) -> Result<(), DumpError> {
     for (set, fields) in claims::COUNTED {
         if state.sets.get(set).is_some_and(|found| has_key(found, fields)) {
-            elements::dump(table, set, |element| {
-                if let Some(mac) = sender(fields, &element) {
-                    *counters.accepted.entry(mac).or_default() += element.packets;
-                }
-            })?;
+            let claims = by_key(table, set, |element| Some((sender(fields, element)?, element.packets)))?;
+            claims.into_values().for_each(|(mac, packets)| *counters.accepted.entry(mac).or_default() += packets);
         }
     }
-    read_offenders(&mut connection, table, &state, &mut counters)?;
-    Ok(Some(counters))
+    Ok(())
+}
+
+/// What each element of a set says, by its key.
+fn by_key<T>(
+    table: &Table,
+    set: &str,
+    says: impl Fn(&FoundElement) -> Option<T>,
+) -> Result<FxHashMap<Key, T>, DumpError> {
+    let mut all = FxHashMap::default();
+    for _ in 0..DUMPS {
+        let dumped = elements::dump(table, set, |element| {
+            all.extend(says(&element).map(|says| (element.key, says)));
+        });
+        match dumped {
+            Err(DumpError::Interrupted) => {}
+            ended => return ended.map(|()| all),
+        }
+    }
+    Ok(all)
 }
 
 /// Reads a chain's rules: where they lead and, if the chain is ours, what they let pass. Returns what it dropped, if it is a
@@ -124,35 +157,23 @@ fn recorded(name: &'static str, fields: &'static [Field]) -> Set<'static> {
     Set { name: Identifier::ours(name), elements }
 }
 
-fn read_offenders(
-    connection: &mut Connection,
-    table: &Table,
-    state: &TableState,
-    counters: &mut Counters,
-) -> Result<(), DumpError> {
-    let timeouts = timeouts(connection, table)?;
+fn read_offenders(table: &Table, state: &TableState, counters: &mut Counters) -> Result<(), DumpError> {
+    let timeouts = timeouts(table)?;
     for protection in block::all() {
         for (set, fields) in block::records(protection) {
-            if !state.sets.get(*set).is_some_and(|found| found.is(&recorded(set, fields))) {
-                continue;
+            if state.sets.get(*set).is_some_and(|found| found.is(&recorded(set, fields))) {
+                let timeout = timeouts.get(*set).copied().unwrap_or_default();
+                let offenders = by_key(table, set, |element| offender(protection.as_str(), fields, element, timeout))?;
+                counters.offenders.extend(offenders.into_values());
             }
-            let timeout = timeouts.get(*set).copied().unwrap_or_default();
-            // While the set grows, the kernel may show an element twice.
-            let mut seen = FxHashSet::default();
-            elements::dump(table, set, |element| {
-                if seen.insert(element.key)
-                    && let Some(offender) = offender(protection.as_str(), fields, &element, timeout)
-                {
-                    counters.offenders.push(offender);
-                }
-            })?;
         }
     }
     Ok(())
 }
 
 /// The milliseconds for which the elements of each set stay.
-fn timeouts(connection: &mut Connection, table: &Table) -> Result<BTreeMap<String, u64>, DumpError> {
+fn timeouts(table: &Table) -> Result<BTreeMap<String, u64>, DumpError> {
+    let mut connection = Connection::open(mnl::Bus::Netfilter)?;
     let mut timeouts = BTreeMap::new();
     let in_table = |writer: &mut Writer| writer.text(kernel::SET_TABLE, table.name.as_str());
     connection.dump(kernel::GETSET, &nfgenmsg(table.family), in_table, |message| {
