@@ -9,8 +9,9 @@ mod kernel;
 mod netns;
 
 use frames::{BROADCAST, Wire, arp_reply, neighbor_advertisement};
+use instances::net::Mac;
 use kernel::{DB, Host, WEB, bridge_with_guests};
-use netns::{in_new_netns, nft, skipped};
+use netns::{in_new_netns, nft, on_stock_kernel, skipped};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -412,39 +413,39 @@ fn drops_are_logged_only_if_asked_for_and_a_flood_is_a_few_lines() {
     });
 }
 
-/// Each new lease changes the ruleset, and so do others.
+/// Each new lease changes the sets; a dump of one that is changed leaves out some elements and shows others twice.
 #[test]
-fn a_ruleset_that_is_changed_all_the_time_is_read_all_the_same() {
+fn sets_that_are_changed_all_the_time_are_counted_to_the_packet() {
     in_new_netns(|| {
-        const INSTANCES: usize = 20_000;
+        let instances: u16 = if on_stock_kernel() { 2_000 } else { 10_000 };
         let host = Host::new();
         bridge_with_guests("br0", ["web", "db"]);
-        let one = |number: usize| {
-            let [_, _, high, low] = u32::try_from(number).unwrap().to_be_bytes();
-            format!(
-                r#""02:00:00:00:{high:02x}:{low:02x}": {{"ipv4": "10.0.{high}.{low}", "ipv6_ula": "fd00::{number:x}"}}"#
-            )
-        };
-        host.write(&format!("{{{}}}", (1..=INSTANCES).map(one).collect::<Vec<_>>().join(",")));
+        let mac = |number: u16| [0x02, 0, 0, 1, number.to_be_bytes()[0], number.to_be_bytes()[1]];
+        let address = |number: u16| Ipv4Addr::from(0x0a01_0000 + u32::from(number));
+        let one = |number: u16| format!("\"{}\": {{\"ipv4\": \"{}\"}}", Mac(mac(number)), address(number));
+        let web = r#""02:00:00:00:00:01": {"ipv4": "10.0.0.1"}"#.to_owned();
+        host.write(&format!("{{{}}}", (0..instances).map(one).chain([web]).collect::<Vec<_>>().join(",")));
         host.apply(&["--hook", "*"]);
-        send(&[claim(WEB, DB_V4)]);
+        send(&(0..instances).map(|number| claim(mac(number), address(number))).collect::<Vec<_>>());
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let changes = "add table ip somebody; delete table ip somebody\n".repeat(2);
+                let other =
+                    |number: u8| format!("10.9.9.{number} . 02:09:09:09:09:{number:02x} . 02:09:09:09:09:{number:02x}");
+                let others = (0..200).map(other).collect::<Vec<_>>().join(",");
                 while !done.load(Ordering::Relaxed) {
-                    nft(&changes);
+                    nft(&format!("add element bridge instances instances_arp {{ {others} }}"));
+                    nft(&format!("delete element bridge instances instances_arp {{ {others} }}"));
                 }
             });
             // Whatever fails below must end the thread, too.
             let ended = std::panic::catch_unwind(|| {
-                for _ in 0..5 {
+                for _ in 0..3 {
                     let (status, is_well) = status(&host);
-                    assert!(is_well, "{status}");
-                    assert_eq!(status["instances"].as_array().unwrap().len(), INSTANCES);
-                    assert_eq!(status["instances"][0]["accepted_packets"], 1);
-                    assert_eq!(dropped(&status), json!({"arp": 1}));
-                    assert_eq!(status["offenders"].as_array().unwrap().len(), 1);
+                    assert!(is_well);
+                    let known = status["instances"].as_array().unwrap().iter().take(usize::from(instances) + 1);
+                    let wrong: Vec<_> = known.filter(|instance| instance["accepted_packets"] != 1).collect();
+                    assert!(wrong.is_empty(), "{} such as {}", wrong.len(), wrong[0]);
                 }
             });
             done.store(true, Ordering::Relaxed);

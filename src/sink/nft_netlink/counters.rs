@@ -2,13 +2,14 @@
 //!
 //! Nothing is remembered about what was loaded: chains and sets that are there under our names are read.
 //!
-//! A dump of a large set takes long, and others change the ruleset all the time: each new lease does. An element that a
-//! changed set shows twice must not count twice, and one that it leaves out would look as if its counter began anew. So
-//! elements are taken by their keys, from several dumps if need be.
+//! A dump of a large set takes long, and each new lease changes it. The kernel does not say (as it does of rules) that a dump of
+//! elements was overtaken by a change: then some come twice, which must not count twice, and some are left out, which would look
+//! as if their counters began anew. So elements are taken by their keys, from several dumps if need be.
 
 use super::found::{FoundElement, FoundRule};
 use super::reach::Reach;
 use super::set_type::SetType;
+use super::socket::Socket;
 use super::state::{SetState, TableState};
 use super::{apply, elements, found, kernel, nfgenmsg};
 use crate::error::{Error, Result};
@@ -26,8 +27,8 @@ use std::time::Duration;
 /// How often reading is begun anew because the ruleset was changed meanwhile.
 const TRIES: usize = 20;
 
-/// Dumps of a set that is changed meanwhile, after which we have its elements: what one leaves out another shows.
-const DUMPS: usize = 4;
+/// Most dumps of a set that is changed meanwhile: what one leaves out another shows.
+const DUMPS: usize = 8;
 
 /// Reads the counters of our bridge table; `None`: there is no such table.
 ///
@@ -89,7 +90,9 @@ fn read_accepted(table: &Table, state: &TableState, counters: &mut Counters) -> 
     for (set, fields) in claims::COUNTED {
         if state.sets.get(set).is_some_and(|found| has_key(found, fields)) {
             let claims = by_key(table, set, |element| Some((sender(fields, element)?, element.packets)))?;
-            claims.into_values().for_each(|(mac, packets)| *counters.accepted.entry(mac).or_default() += packets);
+            for (mac, packets) in claims.into_values() {
+                *counters.accepted.entry(mac).or_default() += packets;
+            }
         }
     }
     Ok(())
@@ -101,15 +104,19 @@ fn by_key<T>(
     set: &str,
     says: impl Fn(&FoundElement) -> Option<T>,
 ) -> Result<FxHashMap<Key, T>, DumpError> {
+    let mut generations = Socket::open()?;
     let mut all = FxHashMap::default();
+    let mut known = None;
     for _ in 0..DUMPS {
-        let dumped = elements::dump(table, set, |element| {
+        let before = generations.generation()?;
+        elements::dump(table, set, |element| {
             all.extend(says(&element).map(|says| (element.key, says)));
-        });
-        match dumped {
-            Err(DumpError::Interrupted) => {}
-            ended => return ended.map(|()| all),
+        })?;
+        // Undisturbed, or it showed nothing new.
+        if generations.generation()? == before || known == Some(all.len()) {
+            break;
         }
+        known = Some(all.len());
     }
     Ok(all)
 }
