@@ -21,6 +21,9 @@
 //! [`sink::nft_netlink`] loads it into the kernel in one transaction and reads it back, and [`sink::atomic_file`]
 //! replaces files so that nobody ever sees half of one. [`netlink`] is the wire format that both ends speak.
 //!
+//! [`report`] answers `--status` and `--metrics`: [`sink::nft_netlink::counters`] reads what the kernel counted, [`status`]
+//! puts names to it and prints it.
+//!
 //! [`daemon`] is what stays running: `instances-process --watch` does the same whenever the registry or, by somebody
 //! else's hand, the kernel's ruleset changes.
 //!
@@ -39,6 +42,8 @@ pub mod packet;
 pub mod plan;
 pub mod process;
 pub mod registry;
+pub mod report;
 pub mod sink;
 pub mod source;
+pub mod status;
 pub mod update;

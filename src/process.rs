@@ -13,12 +13,14 @@ use crate::plan::uplinks;
 use crate::registry::Registry;
 use crate::registry::lock::Lock;
 use crate::registry::store::{self, Version};
+use crate::report;
 use crate::sink::nft_netlink::apply::{self, Applied, Failure};
 use crate::sink::{atomic_file, nft_text};
 use crate::source::bridge_ports;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::slice;
 
 /// How often a plan is made anew because somebody else changed the kernel's ruleset meanwhile.
 const TRIES: usize = 20;
@@ -41,6 +43,9 @@ pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Resu
         return watch::run(request, news);
     }
     refuse_own_files(request)?;
+    if request.task == Task::Report {
+        return report::run(request, out, news);
+    }
     if request.task == Task::ProcessUpdate && Version::at(&request.paths.flag()).is_none() {
         return Ok(Exit::NothingToDo);
     }
@@ -67,23 +72,23 @@ pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Resu
     Err(Error::new(message).remedy("see who does it with: nft monitor; the old policy is in force"))
 }
 
-/// The hosts file must not go where another file of ours is.
+/// Neither the hosts file nor the metrics must go where another file of ours is.
 pub(crate) fn refuse_own_files(request: &Request) -> Result<()> {
     let paths = &request.paths;
     let place = |path: &Path| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         (fs::canonicalize(folder).ok(), path.file_name().map(ToOwned::to_owned))
     };
-    let wanted = place(&request.hosts);
     let others = [paths.registry(), paths.flag(), paths.lock(), paths.chains(), paths.sets()];
-    match others.iter().find(|other| place(other) == wanted) {
-        None => Ok(()),
-        Some(other) => {
-            let message =
-                format!("--hosts-to {}: this is {}, a file of ours", request.hosts.display(), other.display());
-            Err(Error::new(message).remedy("choose another place"))
-        }
-    }
+    let refuse = |option: &str, file: &Path, others: &[PathBuf]| {
+        let wanted = place(file);
+        let Some(other) = others.iter().find(|other| place(other) == wanted) else { return Ok(()) };
+        let message = format!("{option} {}: this is {}, a file of ours", file.display(), other.display());
+        Err(Error::new(message).remedy("choose another place"))
+    };
+    refuse("--hosts-to", &request.hosts, &others)?;
+    let Some(metrics) = &request.report.metrics else { return Ok(()) };
+    refuse("--metrics", metrics, &[&others[..], slice::from_ref(&request.hosts)].concat())
 }
 
 /// Why the bridges must not be protected as they are asked to be, if there is a reason.

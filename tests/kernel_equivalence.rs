@@ -67,6 +67,7 @@ fn wishes(set_names: &[&str], hook: Hooking, (guard, layout): (Guard, Layout)) -
         table: "instances".parse().unwrap(),
         guard,
         layout,
+        log: false,
         set_names,
         hook,
         sets_into: vec![(Family::Inet, "filter".parse().unwrap())],
@@ -132,8 +133,10 @@ fn each_fixture_loads_both_ways_and_is_listed_as_its_golden_files_say() {
             let sets: Vec<_> = sets.filter(|name| name.parse::<Name>().is_ok()).collect();
             let guard = case.arguments.iter().skip_while(|argument| *argument != "--guard").nth(1);
             let guard = guard.map_or(Guard::strict(), |guard| guard.parse().unwrap());
+            let log = case.arguments.iter().any(|argument| argument == "--log");
             for layout in LAYOUTS {
-                assert_equal_both_ways(&registry, &wishes(&sets, Hooking::LeaveAsIs, (guard, layout)));
+                let wishes = wishes(&sets, Hooking::LeaveAsIs, (guard, layout));
+                assert_equal_both_ways(&registry, &Wishes { log, ..wishes });
             }
             if !case.arguments.is_empty() {
                 continue;
@@ -213,11 +216,11 @@ fn random_registries_load_both_ways() {
             }),
         ];
         runner
-            .run(&(any_registry(), hook, any_guard(), proptest::sample::select(&LAYOUTS[..])), |drawn| {
-                let (registry, hook, guard, layout) = drawn;
+            .run(&(any_registry(), hook, any_guard(), proptest::sample::select(&LAYOUTS[..]), any::<bool>()), |drawn| {
+                let (registry, hook, guard, layout, log) = drawn;
                 let named = registry.iter().filter_map(|(_, instance)| instance.name());
                 let names: Vec<_> = named.map(Name::as_str).take(2).chain(["host"]).collect();
-                assert_equal_both_ways(&registry, &wishes(&names, hook, (guard, layout)));
+                assert_equal_both_ways(&registry, &Wishes { log, ..wishes(&names, hook, (guard, layout)) });
                 Ok(())
             })
             .unwrap();

@@ -20,7 +20,8 @@ pub fn print(out: &mut dyn Write, text: std::fmt::Arguments) -> Result<()> {
     written(out.write_fmt(text))
 }
 
-fn written(result: io::Result<()>) -> Result<()> {
+/// What became of writing to standard output.
+pub(crate) fn written(result: io::Result<()>) -> Result<()> {
     match result {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             let message = format!("cannot write to standard output: {}", crate::error::in_words(&error));

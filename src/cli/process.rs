@@ -22,8 +22,9 @@ pub const PROGRAM: &str = "instances-process";
 #[allow(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = AFTER_HELP, max_term_width = 120)]
-#[command(group = ArgGroup::new("kernel").args(["apply", "explain"]).multiple(true))]
+#[command(group = ArgGroup::new("kernel").args(["apply", "explain", "status", "metrics"]).multiple(true))]
 #[command(group = ArgGroup::new("protected").args(["hook", "explain"]).multiple(true))]
+#[command(group = ArgGroup::new("shown").args(["explain", "status"]))]
 pub struct Arguments {
     /// Process even if no update is detected
     // May be repeated, as the original allows.
@@ -45,6 +46,10 @@ pub struct Arguments {
     /// Which protections: spec (the original's two chains), strict (all), or a list of arp, nd, source, mac, ra, dhcp4, dhcp6, query, ethertype, vlan, exthdr [default: strict with --hook, otherwise spec]
     #[arg(long, value_name = "WHICH")]
     pub guard: Option<Guard>,
+
+    /// Log what is dropped to the kernel's log, too: for each protection five lines at once, then one per second
+    #[arg(long)]
+    pub log: bool,
 
     /// The bridge table for chains and sets; what others have in it stays [default: instances, or instances_ID with INSTANCES_BASE_ID]
     #[arg(long, value_name = "NAME", requires = "kernel")]
@@ -86,9 +91,17 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", requires = "explain", conflicts_with = "apply")]
     pub registry: Option<PathBuf>,
 
-    /// With --explain: a JSON object for each frame, with all rules that it came by
-    #[arg(long, requires = "explain")]
+    /// Print what the kernel counted: packets that claimed an instance's addresses rightfully, packets that each protection dropped, and who sent them; fails if the policy is not in force
+    #[arg(long, conflicts_with_all = ["force", "emit", "apply", "layout", "guard", "log", "hosts_to", "check", "watch"])]
+    pub status: bool,
+
+    /// With --status or --explain: JSON, one object or one for each frame
+    #[arg(long, requires = "shown")]
     pub json: bool,
+
+    /// Write the status to this file in Prometheus' text format, for node_exporter's textfile collector; with --watch every 15 s or more, otherwise once
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["force", "emit", "check"])]
+    pub metrics: Option<PathBuf>,
 }
 
 /// What `--layout` says.
@@ -146,8 +159,8 @@ Signals (with --watch):
   SIGHUP                  read everything anew, compare everything
   SIGTERM, SIGINT         leave; the policy stays in force
 
-Exit status: 0 done, 1 failed or (--check, --explain with --apply) the kernel or a file differs, 2 usage, 10 no update was
-detected. --explain exits 0 whatever the verdicts are.
+Exit status: 0 done, 1 failed or (--check, --explain with --apply) the kernel or a file differs or (--status, --metrics) not in
+force, 2 usage, 10 no update was detected. --explain exits 0 whatever the verdicts are.
 
 Examples:
   instances-process                                 the three files, if there was an update
@@ -155,6 +168,7 @@ Examples:
   instances-process --check --apply --hook br0 --trusted-port eth0     does the kernel still hold the policy?
   instances-process --watch --apply --hook br0 --trusted-port eth0      stay, apply each update, repair what others change
   tcpdump -i tap0 -c 9 -w - | instances-process --explain - --explain-port tap0     why is that guest blocked?
+  instances-process --status                        who was let pass, what was dropped, and who sent it
 ";
 
 /// What is to be done with the plan.
@@ -168,6 +182,26 @@ pub enum Task {
     Check,
     /// Put it there in any case, and stay.
     Watch,
+    /// Say what the kernel counted.
+    Report,
+}
+
+/// What is wanted of the kernel's counters.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Whether, and how, they are printed.
+    pub status: Option<Form>,
+    /// The file into which they are written for Prometheus.
+    pub metrics: Option<PathBuf>,
+}
+
+/// How a status is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// The command line and environment, lowered.
@@ -193,6 +227,8 @@ pub struct Request {
     pub wishes: Wishes,
     /// What is wanted of the files, where that is something else.
     pub for_files: Wishes,
+    /// What is wanted of the kernel's counters.
+    pub report: Report,
     /// What was invalid in the environment and is left out, for the user to know.
     pub left_out: Vec<String>,
 }
@@ -242,7 +278,7 @@ impl Arguments {
         let by_default = if matches!(hook, Hooking::Protect { .. }) { Guard::strict() } else { Guard::SPEC };
         let guard = self.guard.unwrap_or(by_default);
         let layout = self.layout.map_or(Layout::Sets, Layout::from);
-        let wishes = Wishes { table, guard, layout, set_names, hook, sets_into: self.sets_into };
+        let wishes = Wishes { table, guard, layout, log: self.log, set_names, hook, sets_into: self.sets_into };
         let for_files = Wishes {
             guard: self.guard.unwrap_or(Guard::SPEC),
             layout: self.layout.map_or(Layout::Rules, Layout::from),
@@ -251,15 +287,25 @@ impl Arguments {
             ..wishes.clone()
         };
         let emit = self.emit || !self.apply;
-        let task = match (self.check, self.watch, self.force) {
+        let form = if self.json { Form::Json } else { Form::Text };
+        let report = Report { status: self.status.then_some(form), metrics: self.metrics };
+        let reports = self.status || report.metrics.is_some();
+        let task = match (self.check, self.watch, reports, self.force) {
             (true, ..) => Task::Check,
-            (_, true, _) => Task::Watch,
+            (_, true, ..) => Task::Watch,
+            (_, _, true, _) if self.apply => return Err(metrics_once()),
+            (_, _, true, _) => Task::Report,
             (.., true) => Task::ForceProcess,
             (.., false) => Task::ProcessUpdate,
         };
         let apply = self.apply;
-        Ok(Request { paths, task, emit, apply, explain, uplinks, hosts, domains, wishes, for_files, left_out })
+        Ok(Request { paths, task, emit, apply, explain, uplinks, hosts, domains, wishes, for_files, report, left_out })
     }
+}
+
+fn metrics_once() -> Error {
+    Error::new("--metrics goes with --watch, with --status or alone, not with a single --apply")
+        .remedy("say it in a run of its own")
 }
 
 fn default_table(name: &str) -> Result<Identifier> {

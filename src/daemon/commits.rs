@@ -265,6 +265,7 @@ mod tests {
             table,
             guard: Guard::SPEC,
             layout: Layout::Rules,
+            log: false,
             set_names: vec![],
             hook: Hooking::Remove,
             sets_into,

@@ -4,6 +4,7 @@
 
 pub mod commits;
 pub mod folder;
+mod metrics;
 pub mod policy;
 pub mod schedule;
 pub mod supervisor;

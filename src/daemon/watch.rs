@@ -5,6 +5,7 @@
 
 use super::commits::{Commits, Follower, Seen};
 use super::folder::Folder;
+use super::metrics::Metrics;
 use super::policy::{Attempt, Policy};
 use super::schedule::{Event, Moment, Outcome, Part, Schedule, Step, Verdict, Work};
 use super::supervisor::Supervisor;
@@ -45,6 +46,7 @@ pub fn run(request: &Request, news: &mut dyn Write) -> Result<Exit> {
         supervisor: Supervisor::from_environment(),
         said: Vec::new(),
         next_round: ROUND,
+        metrics: None,
     };
     watch.schedule.note(Event::Reload);
     loop {
@@ -58,7 +60,13 @@ pub fn run(request: &Request, news: &mut dyn Write) -> Result<Exit> {
                 return Ok(Exit::Done);
             }
             Step::Work => watch.work(request, news),
-            Step::Wait(until) => watch.wait(until)?,
+            Step::Wait(until) => {
+                match &watch.metrics {
+                    None => watch.metrics = Metrics::begin(request)?,
+                    Some(metrics) => metrics.problems().iter().for_each(|problem| watch.say(problem, news)),
+                }
+                watch.wait(until)?;
+            }
         }
     }
 }
@@ -83,6 +91,8 @@ struct Watch<'a> {
     /// What went wrong since everything was fine: said once each.
     said: Vec<String>,
     next_round: Moment,
+    /// What writes them, from the first attempt on.
+    metrics: Option<Metrics>,
 }
 
 /// Errors that are remembered as said.
@@ -151,12 +161,8 @@ impl Watch<'_> {
     }
 
     fn report(&mut self, work: Work, outcome: Outcome, verdict: Verdict, problems: &[Error], news: &mut dyn Write) {
-        for problem in problems.iter().map(ToString::to_string) {
-            if !self.said.contains(&problem) {
-                let _ = writeln!(news, "{PROGRAM}: {problem}");
-                self.said.truncate(SAID - 1);
-                self.said.insert(0, problem);
-            }
+        for problem in problems {
+            self.say(problem, news);
         }
         if outcome == Outcome::Overtaken && !verdict.gave_up {
             return;
@@ -177,6 +183,16 @@ impl Watch<'_> {
         }
         if problems.is_empty() && registry != Part::NotSeen {
             self.said.clear();
+        }
+    }
+
+    /// Says what went wrong, once.
+    fn say(&mut self, problem: &Error, news: &mut dyn Write) {
+        let problem = problem.to_string();
+        if !self.said.contains(&problem) {
+            let _ = writeln!(news, "{PROGRAM}: {problem}");
+            self.said.truncate(SAID - 1);
+            self.said.insert(0, problem);
         }
     }
 

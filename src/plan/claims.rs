@@ -78,6 +78,18 @@ pub const OWN_MAC_KEY: &[Field] = &[DHCP_CHADDR, Field::EtherSource];
 /// See [`BOUND`].
 pub const BOUND_KEY: &[Field] = &[Field::InputPort, Field::EtherSource];
 
+/// The sets whose elements count, with their keys.
+pub const COUNTED: [(&str, &[Field]); 8] = [
+    (IP, IP_KEY),
+    (IP_NETS, IP_KEY),
+    (IP6, IP6_KEY),
+    (IP6_NETS, IP6_KEY),
+    (ARP, ARP_KEY),
+    (ARP_NETS, ARP_KEY),
+    (IP_AT_PORT, IP_AT_PORT_KEY),
+    (IP6_AT_PORT, IP6_AT_PORT_KEY),
+];
+
 /// The sets that a guard looks up, those of the original's two chains among them.
 pub fn sets<'a>(registry: &'a Registry, guard: Guard) -> Vec<Set<'a>> {
     let has = |protection| guard.has(protection);

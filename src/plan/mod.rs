@@ -2,7 +2,7 @@
 //!
 //! [`ruleset`] is the model. [`claims`] are the sets of who may claim what, [`spec`] are the original's two chains, [`guard`]
 //! the stricter protections, [`layout`] puts rules in the place of sets, [`address_sets`] are the sets for people's own
-//! rules, [`hooks`] puts the protections in force, [`uplinks`] says where that would be a mistake, [`hosts`] is the hosts
+//! rules, [`log`] has drops logged, [`hooks`] puts the protections in force, [`uplinks`] says where that would be a mistake, [`hosts`] is the hosts
 //! file. [`policy`] puts them together, [`diff`] says what has to change where a policy is held already.
 
 pub mod address_sets;
@@ -12,6 +12,7 @@ pub mod guard;
 pub mod hooks;
 pub mod hosts;
 pub mod layout;
+pub mod log;
 pub mod policy;
 pub mod ruleset;
 pub mod spec;

@@ -5,7 +5,7 @@ use super::guard::{self, Guard};
 use super::hooks::{self, Bridges};
 use super::layout::{self, Layout};
 use super::ruleset::{Family, Identifier, Ruleset, Set, Table};
-use super::{claims, spec};
+use super::{claims, log, spec};
 use crate::net::{IfName, Name};
 use crate::registry::Registry;
 
@@ -18,6 +18,8 @@ pub struct Wishes {
     pub guard: Guard,
     /// How they are laid out.
     pub layout: Layout,
+    /// Whether what is dropped is logged.
+    pub log: bool,
     /// Names whose sets are made.
     pub set_names: Vec<Name>,
     /// Our own base chains.
@@ -67,6 +69,9 @@ fn bridge_table<'a>(registry: &'a Registry, wishes: &Wishes, address_sets: &[Set
             sets.extend(claims);
         }
         Layout::Rules => chains.extend(layout::spell_out(of_guard, &claims)),
+    }
+    if wishes.log {
+        log::add(&mut chains);
     }
     sets.extend(guard::offender_sets(guard));
     sets.extend_from_slice(address_sets);

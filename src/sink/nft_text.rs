@@ -211,6 +211,10 @@ impl fmt::Display for Statements<'_> {
                 Statement::Lookup { fields, set } => write!(f, "{} @{set}", Fields(fields))?,
                 Statement::Record { fields, set } => write!(f, "update @{set} {{ {} counter }}", Fields(fields))?,
                 Statement::Counter => f.write_str("counter")?,
+                Statement::Limit { per_second, burst } => {
+                    write!(f, "limit rate {per_second}/second burst {burst} packets")?;
+                }
+                Statement::Log { prefix } => write!(f, "log prefix \"{prefix}\" flags ether")?,
                 Statement::Verdict(Verdict::Accept) => f.write_str("accept")?,
                 Statement::Verdict(Verdict::Drop) => f.write_str("drop")?,
                 Statement::Verdict(Verdict::Return) => f.write_str("return")?,

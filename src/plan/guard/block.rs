@@ -25,7 +25,8 @@ pub fn of(protection: Protection) -> Verdict {
     Verdict::Goto(chain_name(protection))
 }
 
-fn chain_name(protection: Protection) -> &'static str {
+/// The name of a protection's chain.
+pub fn chain_name(protection: Protection) -> &'static str {
     match protection {
         Protection::Arp => "instances_block_arp",
         Protection::Nd => "instances_block_nd",
@@ -68,6 +69,11 @@ fn blocking(guard: Guard) -> impl Iterator<Item = Protection> {
     guard.protections().filter(|protection| *protection != Protection::Mac)
 }
 
+/// All protections that have a chain.
+pub fn all() -> impl Iterator<Item = Protection> {
+    blocking(Protection::ALL.into_iter().collect())
+}
+
 /// The chains.
 pub(super) fn chains(guard: Guard) -> Vec<Chain<'static>> {
     blocking(guard).map(|protection| chain(chain_name(protection), rules(protection))).collect()
@@ -90,5 +96,5 @@ pub(super) fn offenders(guard: Guard) -> impl Iterator<Item = (&'static str, Rec
 
 /// The names of all sets of offenders.
 pub fn all_offenders() -> impl Iterator<Item = &'static str> {
-    blocking(Protection::ALL.into_iter().collect()).flat_map(records).map(|(name, _)| *name)
+    all().flat_map(records).map(|(name, _)| *name)
 }

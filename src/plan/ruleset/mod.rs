@@ -222,6 +222,18 @@ pub enum Statement {
     },
     /// Counts packets and bytes.
     Counter,
+    /// Goes on only for so many packets.
+    Limit {
+        /// In the long run.
+        per_second: u32,
+        /// At once.
+        burst: u32,
+    },
+    /// Writes a line to the kernel's log, at its level of warnings. For ARP, too, it names the Ethernet source.
+    Log {
+        /// How the line begins: at most 127 bytes, without quotes.
+        prefix: &'static str,
+    },
     /// Decides.
     Verdict(Verdict),
 }

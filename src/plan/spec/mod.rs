@@ -15,6 +15,9 @@ use crate::registry::Registry;
 /// The chains' names.
 pub const CHAINS: [&str; 2] = [arp::CHAIN, ndp::CHAIN];
 
+/// The comment of each chain's last rule, which counts what it drops.
+pub const LOCKDOWN: &str = "lockdown";
+
 /// The chains for this registry; `sets` are those which hold its addresses.
 pub fn chains<'a>(registry: &'a Registry, layout: Layout, sets: &[Set]) -> [Chain<'a>; 2] {
     let has = |name: &str| sets.iter().any(|set| set.name.as_str() == name);
@@ -35,7 +38,7 @@ fn allow(claim: Option<Match>, mac: Mac, comment: Option<Comment<'_>>) -> Rule<'
 /// The last rule of a protection: what no rule let through is dropped.
 fn lockdown() -> Rule<'static> {
     let statements = Box::new([Statement::Counter, Statement::Verdict(Verdict::Drop)]);
-    Rule { statements, comment: Some(Comment::word("lockdown")), remark: None }
+    Rule { statements, comment: Some(Comment::word(LOCKDOWN)), remark: None }
 }
 
 /// A rule that lets pass what is in a set; the element counts.

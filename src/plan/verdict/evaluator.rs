@@ -146,7 +146,8 @@ impl<'t> Evaluator<'t> {
                     found = Some(Found { set: index.set, index: element });
                 }
                 Statement::Record { fields, .. } => drop(sets::key(packet, fields)?),
-                Statement::Counter => {}
+                // Rules of ours that are limited only log.
+                Statement::Counter | Statement::Limit { .. } | Statement::Log { .. } => {}
                 Statement::Verdict(verdict) => return Some((*verdict, found)),
             }
         }
@@ -157,7 +158,7 @@ impl<'t> Evaluator<'t> {
 /// As the kernel compares: the masked field with the value as it is.
 fn matches(packet: &Packet, matched: &Match) -> bool {
     let Some(field) = packet.field(matched.field) else { return false };
-    let mask = matched.mask();
+    let mask = matched.mask;
     let kept = |(index, byte): (usize, &u8)| match &mask {
         Some(mask) => byte & mask.get(index).copied().unwrap_or_default(),
         None => *byte,

@@ -9,7 +9,7 @@ use super::state::{TableState, base_as_planned};
 use crate::error::{Error, Result, in_words};
 use crate::netlink::DumpError;
 use crate::plan::diff::TableDelta;
-use crate::plan::ruleset::{Rule, Ruleset, Table};
+use crate::plan::ruleset::{Rule, Ruleset, Statement, Table};
 use std::io;
 use std::mem;
 
@@ -159,17 +159,7 @@ fn compare_all(
 /// Why the protections in the bridge table, the first, are loaded but not in force, if so.
 fn idle(ruleset: &Ruleset, state: Option<&TableState>, comparison: Option<&Comparison>) -> Option<String> {
     let (table, state, comparison) = (ruleset.tables.first()?, state?, comparison?);
-    let place = format!("table {} {}", table.family, table.name);
-    if state.is_dormant() {
-        return Some(format!("{place} is dormant; wake it with: nft add {place}"));
-    }
-    let reached = comparison.reached(state);
-    let unreached = table.protections.iter().copied().filter(|chain| !reached.contains(chain));
-    let unreached: Vec<_> = unreached.collect();
-    if unreached.is_empty() {
-        return None;
-    }
-    Some(format!("no base chain in {place} leads to {}; use --hook BRIDGE, or jumps of your own", unreached.join(", ")))
+    comparison.reach.idle(table, &table.protections, state)
 }
 
 /// What is in the way, found out beforehand: older kernels would take a set of another type without a word.
@@ -228,11 +218,18 @@ fn explained(ruleset: &Ruleset, deltas: &[TableDelta], error: &KernelError) -> E
                 "this kernel cannot match a bridge by name (nft_meta_bridge, CONFIG_NFT_BRIDGE_META, is missing): use \
              --hook '*', which protects all bridges, or jump from a chain of your own by iifname",
             ),
+        batch::Step::Rule(_, _, rule, _) if logs(rule) && error.code == libc::ENOENT => refused.remedy(
+            "this kernel cannot log frames of a bridge (nf_log_syslog is missing): modprobe it, or leave out --log",
+        ),
         batch::Step::Elements(..) if error.code == libc::ENFILE => {
             refused.remedy("the set was made with a size, and that is too small; the old policy is in force")
         }
         _ => refused.remedy("the old policy is in force"),
     }
+}
+
+fn logs(rule: &Rule) -> bool {
+    rule.statements.iter().any(|statement| matches!(statement, Statement::Log { .. }))
 }
 
 fn needs_bridge_name(rule: &Rule) -> bool {
@@ -252,7 +249,7 @@ fn not_as_loaded(table: &Table, count: usize, differences: &str, generation: u32
     Failure::Final(Error::new(message).remedy("this is a bug here or in the kernel: please report it"))
 }
 
-fn unreadable(table: &Table, error: &io::Error) -> Error {
+pub(super) fn unreadable(table: &Table, error: &io::Error) -> Error {
     if error.raw_os_error() == Some(libc::EPERM) {
         return no_permission(&in_words(error));
     }

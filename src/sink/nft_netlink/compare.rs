@@ -2,8 +2,8 @@
 //!
 //! Rules and elements are compared as they come out of the dump; nothing is kept of what agrees.
 
-use super::expr::{self, Expr};
 use super::found::FoundRule;
+use super::reach::Reach;
 use super::state::{ChainState, TableState, base_as_planned};
 use super::{elements, encode, kernel, nfgenmsg};
 use crate::netlink::{Connection, DumpError, Writer};
@@ -11,7 +11,6 @@ use crate::plan::diff::{self, ChainDelta, RuleEdit, SetDelta, TableDelta};
 use crate::plan::ruleset::{Chain, Table};
 use crate::sink::nft_text::RuleText;
 use rustc_hash::FxHashMap;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::ControlFlow;
 
@@ -26,43 +25,11 @@ pub struct Comparison {
     keep: usize,
     /// What makes the kernel hold the plan. Chains that were not compared to the end are replaced.
     pub delta: TableDelta,
-    /// How many rules jump or go from a chain to a chain.
-    jumps: BTreeMap<(String, String), usize>,
-    /// The number of rules of each chain; of ours, the planned one.
-    rules: BTreeMap<String, usize>,
-    /// The chains with rules that look verdicts up in a map.
-    with_verdict_maps: BTreeSet<String>,
+    /// Who jumps where; of chains of ours, the number of rules is the planned one.
+    pub reach: Reach,
 }
 
 impl Comparison {
-    /// The chains that packets reach: base chains, what is jumped to from them, however far, and, where one of these looks
-    /// verdicts up in a map, what maps jump to. Which map that is is not looked at.
-    pub fn reached<'s>(&'s self, state: &'s TableState) -> BTreeSet<&'s str> {
-        // Uses that are neither rules nor jumps are those of verdict maps.
-        let in_a_map = |(name, chain): &(&String, &ChainState)| {
-            chain.used > self.rules.get(*name).copied().unwrap_or_default() + self.jumps_to(name, |_| true)
-        };
-        let in_maps: Vec<_> = state.chains.iter().filter(in_a_map).map(|(name, _)| name.as_str()).collect();
-        let mut reached = BTreeSet::new();
-        let bases = state.chains.iter().filter(|(_, chain)| chain.base.is_some());
-        let mut from_here: Vec<&str> = bases.map(|(name, _)| name.as_str()).collect();
-        while let Some(from) = from_here.pop() {
-            if reached.insert(from) {
-                from_here.extend(self.jumps.keys().filter(|(other, _)| other == from).map(|(_, to)| to.as_str()));
-                if self.with_verdict_maps.contains(from) {
-                    from_here.extend(&in_maps);
-                }
-            }
-        }
-        reached
-    }
-
-    /// How many rules of some chains jump or go to a chain.
-    fn jumps_to(&self, chain: &str, of: impl Fn(&str) -> bool) -> usize {
-        let jumps = self.jumps.iter().filter(|((from, to), _)| to == chain && of(from));
-        jumps.map(|(_, count)| count).sum()
-    }
-
     fn differs(&mut self, sign: char, what: fmt::Arguments) {
         self.count += 1;
         if self.differences.len() < self.keep {
@@ -105,7 +72,7 @@ pub fn compare(
         let delta = match state.chains.get(chain.name) {
             None => {
                 comparison.differs('+', format_args!("chain {}", chain.name));
-                comparison.rules.insert(chain.name.to_owned(), 0);
+                comparison.reach.rules.insert(chain.name.to_owned(), 0);
                 ChainDelta::New
             }
             Some(found) => compare_chain(&mut connection, table, chain, found, depth, &mut comparison)?,
@@ -117,9 +84,9 @@ pub fn compare(
         let mut rules = 0;
         connection.dump(kernel::GETRULE, &nfgenmsg(table.family), in_chain(table, name), |message| {
             rules += 1;
-            count_jumps(name, &FoundRule::of(&message), &mut comparison);
+            comparison.reach.see(name, &FoundRule::of(&message));
         })?;
-        comparison.rules.insert(name.clone(), rules);
+        comparison.reach.rules.insert(name.clone(), rules);
     }
     compare_absent_chains(table, &state, &mut comparison);
     let differences = match loaded {
@@ -168,8 +135,8 @@ fn compare_absent_chains(table: &Table, state: &TableState, comparison: &mut Com
     let is_ours = |name: &str| is_absent(name) || table.chains.iter().any(|chain| chain.name == name);
     for (name, _) in &table.absent_chains {
         let Some(found) = state.chains.get(*name) else { continue };
-        let rules = comparison.rules.get(*name).copied().unwrap_or_default();
-        let is_used = found.used > rules + comparison.jumps_to(name, is_ours);
+        let rules = comparison.reach.rules.get(*name).copied().unwrap_or_default();
+        let is_used = found.used > rules + comparison.reach.jumps_to(name, is_ours);
         if is_used && rules == 0 {
             continue;
         }
@@ -201,7 +168,7 @@ fn compare_chain(
     if !is_as_planned {
         comparison.differs('+', format_args!("chain {}", chain.name));
     }
-    comparison.rules.insert(chain.name.to_owned(), chain.rules.len());
+    comparison.reach.rules.insert(chain.name.to_owned(), chain.rules.len());
     let is_long = chain.rules.len() > RULES_AT_DEPTH || found.used > 2 * RULES_AT_DEPTH;
     if is_long && depth == Depth::Bounded {
         // A connection of its own, since the dump is broken off.
@@ -224,7 +191,7 @@ fn compare_start(
     let mut index = 0;
     connection.dump_while(kernel::GETRULE, &nfgenmsg(table.family), in_chain(table, chain.name), |message| {
         let rule = FoundRule::of(&message);
-        count_jumps(chain.name, &rule, comparison);
+        comparison.reach.see(chain.name, &rule);
         let planned = chain.rules.get(index);
         if planned.is_none_or(|planned| !rule.is(planned)) {
             if let Some(planned) = planned {
@@ -236,7 +203,7 @@ fn compare_start(
         if index < RULES_AT_DEPTH { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     // A chain holds at least its rules and the jumps to it that were seen; verdict maps may refer to it too.
-    let expected = chain.rules.len() + comparison.jumps_to(chain.name, |_| true);
+    let expected = chain.rules.len() + comparison.reach.jumps_to(chain.name, |_| true);
     if let Some(missing) = expected.checked_sub(found.used).filter(|missing| *missing > 0) {
         comparison.differs('+', format_args!("{}: {missing} of {} rules", chain.name, chain.rules.len()));
     }
@@ -259,7 +226,7 @@ fn compare_rules(
     let mut foreign: FxHashMap<u64, String> = FxHashMap::default();
     connection.dump(kernel::GETRULE, &nfgenmsg(table.family), in_chain(table, chain.name), |message| {
         let rule = FoundRule::of(&message);
-        count_jumps(chain.name, &rule, comparison);
+        comparison.reach.see(chain.name, &rule);
         let index = planned.get_mut(&rule.hash()).and_then(Vec::pop);
         let index = index.filter(|index| chain.rules.get(*index).is_some_and(|planned| rule.is(planned)));
         if index.is_none() {
@@ -287,14 +254,4 @@ fn compare_rules(
         }
     }
     Ok(delta)
-}
-
-fn count_jumps(from: &str, rule: &FoundRule, comparison: &mut Comparison) {
-    for expression in rule.expressions() {
-        if let Expr::Verdict { code: expr::JUMP | expr::GOTO, chain: Some(to) } = expression {
-            *comparison.jumps.entry((from.to_owned(), to.to_owned())).or_default() += 1;
-        } else if expression == Expr::VerdictMap {
-            comparison.with_verdict_maps.insert(from.to_owned());
-        }
-    }
 }

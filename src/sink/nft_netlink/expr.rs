@@ -5,6 +5,7 @@
 //!
 //! nft also joins comparisons of payload that lie side by side. No rule of ours has such.
 
+use super::log;
 use crate::netlink::{Attributes, Writer};
 use crate::plan::ruleset::{Bytes, EtherType, Field, Header, Match, Operator, Statement, Value, Verdict};
 use std::fmt;
@@ -40,6 +41,15 @@ pub enum Expr<'a> {
     Record(&'a str),
     /// Count.
     Counter,
+    /// Go on for so many packets.
+    Limit {
+        /// In the long run.
+        per_second: u64,
+        /// At once.
+        burst: u32,
+    },
+    /// Write a line that begins so to the kernel's log.
+    Log(&'a str),
     /// End the rule.
     Verdict {
         /// NF_DROP, NF_ACCEPT, NFT_RETURN, NFT_JUMP, ...
@@ -93,6 +103,10 @@ pub fn lower(statements: &[Statement]) -> Vec<Expr<'_>> {
                 lowered.push(Expr::Record(set));
             }
             Statement::Counter => lowered.push(Expr::Counter),
+            Statement::Limit { per_second, burst } => {
+                lowered.push(Expr::Limit { per_second: u64::from(*per_second), burst: *burst });
+            }
+            Statement::Log { prefix } => lowered.push(Expr::Log(prefix)),
             Statement::Verdict(verdict) => {
                 let (code, chain) = match verdict {
                     Verdict::Drop => (NF_DROP, None),
@@ -173,7 +187,7 @@ const CMP_NEQ: u32 = 1;
 const DYNSET_UPDATE: u32 = 1;
 const BITWISE_BOOL: u32 = 0;
 
-const EXPR_NAME: u16 = 1;
+pub(super) const EXPR_NAME: u16 = 1;
 pub(super) const EXPR_DATA: u16 = 2;
 
 impl Expr<'_> {
@@ -186,6 +200,8 @@ impl Expr<'_> {
             Self::Lookup(_) => "lookup",
             Self::Record(_) => "dynset",
             Self::Counter => "counter",
+            Self::Limit { .. } => "limit",
+            Self::Log(_) => "log",
             Self::Verdict { .. } => "immediate",
             Self::VerdictMap => "lookup",
             Self::Foreign(name) => name,
@@ -250,6 +266,8 @@ impl Expr<'_> {
                     });
                 });
             }
+            Self::Limit { per_second, burst } => log::write_limit(writer, *per_second, *burst),
+            Self::Log(prefix) => log::write_log(writer, prefix),
             Self::Counter | Self::VerdictMap | Self::Foreign(_) => {}
         }
     }
@@ -299,6 +317,8 @@ fn read_one<'a>(name: &str, data: &Attributes<'a>) -> Option<Expr<'a>> {
             Some(Expr::Compare(operator, value(3)?.into()))
         }
         "counter" => Some(Expr::Counter),
+        "limit" => log::read_limit(data),
+        "log" => log::read_log(data),
         "immediate" if data.number(1) == Some(REGISTER_VERDICT) => {
             let verdict = data.nested(2).nested(super::kernel::DATA_VERDICT);
             let code = verdict.number(super::kernel::VERDICT_CODE)?.cast_signed();
@@ -331,6 +351,8 @@ impl fmt::Debug for Expr<'_> {
             Self::Lookup(set) => write!(f, "[in @{set}]"),
             Self::Record(set) => write!(f, "[into @{set}]"),
             Self::Counter => f.write_str("[counter]"),
+            Self::Limit { per_second, burst } => write!(f, "[limit {per_second}/second burst {burst}]"),
+            Self::Log(prefix) => write!(f, "[log {}]", crate::net::Shown(prefix)),
             Self::Verdict { code, chain } => match (*code, chain) {
                 (NF_DROP, None) => f.write_str("[drop]"),
                 (NF_ACCEPT, None) => f.write_str("[accept]"),

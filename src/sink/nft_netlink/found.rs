@@ -2,9 +2,9 @@
 
 use super::expr::{self, Expr};
 use super::kernel;
-use crate::net::Shown;
+use crate::net::{Mac, Shown};
 use crate::netlink::{Attributes, Message};
-use crate::plan::ruleset::{Comment, Entry, Field, Key, Rule};
+use crate::plan::ruleset::{Comment, Entry, Field, Header, Key, Operator, Rule};
 use crate::sink::nft_text::ElementText;
 use rustc_hash::FxHasher;
 use std::fmt;
@@ -24,7 +24,7 @@ impl<'a> FoundRule<'a> {
     pub fn of(message: &Message<'a>) -> Self {
         let rule = message.attributes(kernel::NFGENMSG);
         Self {
-            handle: long_number(&rule, kernel::RULE_HANDLE),
+            handle: long_number(&rule, kernel::RULE_HANDLE).unwrap_or_default(),
             expressions: rule.nested(kernel::RULE_EXPRESSIONS),
             userdata: rule.get(kernel::RULE_USERDATA),
         }
@@ -33,6 +33,26 @@ impl<'a> FoundRule<'a> {
     /// Its expressions.
     pub fn expressions(&self) -> impl Iterator<Item = Expr<'a>> {
         expr::read(self.expressions.clone())
+    }
+
+    /// The packets that its counters counted, in order.
+    pub fn packets(&self) -> impl Iterator<Item = u64> + use<'a> {
+        let counters = self.expressions.clone().map(|(_, expression)| Attributes(expression));
+        let counters = counters.filter(|expression| expression.text(expr::EXPR_NAME) == Some("counter"));
+        counters.filter_map(|counter| long_number(&counter.nested(expr::EXPR_DATA), kernel::COUNTER_PACKETS))
+    }
+
+    /// The Ethernet source that it wants, if it wants one.
+    pub fn sender(&self) -> Option<Mac> {
+        let mut is_loaded = false;
+        for expression in self.expressions() {
+            match expression {
+                Expr::Compare(Operator::Equal, bytes) if is_loaded => return (*bytes).try_into().ok().map(Mac),
+                Expr::Payload { base: Header::Link, offset: 6, length: 6, .. } => is_loaded = true,
+                _ => is_loaded = false,
+            }
+        }
+        None
     }
 
     /// Its comment.
@@ -87,6 +107,10 @@ pub struct FoundElement<'a> {
     pub comment: Option<&'a str>,
     /// Packets that it counted.
     pub packets: u64,
+    /// Milliseconds after which it goes unless it is seen again; `None`: none, or those of its set.
+    pub timeout: Option<u64>,
+    /// Milliseconds until it goes.
+    pub expires: Option<u64>,
     has_flags: bool,
 }
 
@@ -102,7 +126,9 @@ impl<'a> FoundElement<'a> {
                 key: key(kernel::SET_ELEM_KEY).unwrap_or_else(|| Key::of_bytes(&[])),
                 last: key(kernel::SET_ELEM_KEY_END),
                 comment: element.get(kernel::SET_ELEM_USERDATA).and_then(comment_of),
-                packets: long_number(&counter, kernel::COUNTER_PACKETS),
+                packets: long_number(&counter, kernel::COUNTER_PACKETS).unwrap_or_default(),
+                timeout: long_number(&element, kernel::SET_ELEM_TIMEOUT),
+                expires: long_number(&element, kernel::SET_ELEM_EXPIRATION),
                 has_flags: element.get(kernel::SET_ELEM_FLAGS).is_some(),
             }
         })
@@ -122,8 +148,8 @@ impl<'a> FoundElement<'a> {
     }
 }
 
-fn long_number(attributes: &Attributes, kind: u16) -> u64 {
-    attributes.get(kind).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes)
+pub(super) fn long_number(attributes: &Attributes, kind: u16) -> Option<u64> {
+    attributes.get(kind)?.try_into().ok().map(u64::from_be_bytes)
 }
 
 /// The comment in userdata, if it begins with one.

@@ -2,15 +2,19 @@
 //!
 //! [`expr`] lowers the model's statements to the kernel's expressions and reads them back, [`set_type`] does so for the
 //! types of sets; [`encode`] writes messages; [`batch`] puts them into one transaction; [`socket`] sends it and understands
-//! the answers; [`state`] and [`found`] are what the kernel holds, [`compare`] and [`elements`] compare it with the plan; [`apply`] is all of it in order.
+//! the answers; [`state`] and [`found`] are what the kernel holds, [`compare`] and [`elements`] compare it with the plan,
+//! [`reach`] follows its jumps, [`counters`] are what it counted; [`apply`] is all of it in order.
 
 pub mod apply;
 pub mod batch;
 pub mod compare;
+pub mod counters;
 pub mod elements;
 pub mod encode;
 pub mod expr;
 pub mod found;
+mod log;
+pub mod reach;
 pub mod set_type;
 pub mod socket;
 pub mod state;
@@ -80,6 +84,8 @@ pub(crate) mod kernel {
     pub(crate) const SET_ELEM_LIST_ELEMENTS: u16 = 3;
     pub(crate) const SET_ELEM_KEY: u16 = 1;
     pub(crate) const SET_ELEM_FLAGS: u16 = 3;
+    pub(crate) const SET_ELEM_TIMEOUT: u16 = 4;
+    pub(crate) const SET_ELEM_EXPIRATION: u16 = 5;
     pub(crate) const SET_ELEM_USERDATA: u16 = 6;
     pub(crate) const SET_ELEM_EXPR: u16 = 7;
     pub(crate) const SET_ELEM_KEY_END: u16 = 10;
