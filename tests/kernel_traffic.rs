@@ -148,9 +148,9 @@ fn two_registries() -> [instances::registry::Registry; 2] {
     })
 }
 
-fn wishes() -> Wishes {
+fn wishes(guard: Guard, layout: Layout) -> Wishes {
     let hook = Hooking::Protect { bridges: instances::plan::hooks::Bridges::All, trusted_ports: vec![] };
-    Wishes { table: "instances".parse().unwrap(), set_names: vec![], hook, sets_into: vec![] }
+    Wishes { table: "instances".parse().unwrap(), guard, layout, set_names: vec![], hook, sets_into: vec![] }
 }
 
 /// Number of rules of the ARP chain, as one consistent dump shows it.

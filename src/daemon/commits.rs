@@ -49,11 +49,12 @@ impl Ours {
     pub fn of(ruleset: &Ruleset) -> Self {
         let places = ruleset.tables.iter().map(|table| {
             let absent = table.absent_chains.iter().map(|(name, _)| *name);
+            let retired = table.absent_sets.iter().map(|name| (*name).to_owned());
             Place {
                 family: nfgenmsg(table.family)[0],
                 table: table.name.as_str().to_owned(),
                 chains: table.chains.iter().map(|chain| chain.name).chain(absent).map(str::to_owned).collect(),
-                sets: table.sets.iter().map(|set| set.name.as_str().to_owned()).collect(),
+                sets: table.sets.iter().map(|set| set.name.as_str().to_owned()).chain(retired).collect(),
                 set_endings: table.set_endings,
             }
         });
@@ -247,6 +248,8 @@ impl AsFd for Commits {
 mod tests {
     use super::*;
     use crate::netlink::Writer;
+    use crate::plan::guard::Guard;
+    use crate::plan::layout::Layout;
     use crate::plan::policy::{Hooking, Wishes, ruleset};
     use crate::plan::ruleset::Family;
     use crate::registry::Registry;
@@ -258,7 +261,8 @@ mod tests {
     fn follower() -> Follower {
         let table = "instances".parse().expect("a name");
         let sets_into = vec![(Family::Inet, "filter".parse().expect("a name"))];
-        let wishes = Wishes { table, set_names: vec![], hook: Hooking::Remove, sets_into };
+        let (guard, layout) = (Guard::strict(), Layout::Sets);
+        let wishes = Wishes { table, guard, layout, set_names: vec![], hook: Hooking::Remove, sets_into };
         let registry = Registry::default();
         let mut follower = Follower::default();
         follower.hold(Ours::of(&ruleset(&registry, &wishes)), 10);
@@ -313,6 +317,12 @@ mod tests {
         assert!(concerns(about(14, BRIDGE, "instances", (set, "all_v4.instance"))), "element deleted");
         assert!(concerns(about(12, INET, "filter", (set, "all_v4.instance"))), "element added elsewhere");
         assert!(concerns(about(12, INET, "filter", (set, "retired.v4.instance"))), "a set that is kept empty");
+        assert!(concerns(about(12, BRIDGE, "instances", (set, "instances_ip"))), "a claim added");
+        assert!(
+            concerns(about(12, BRIDGE, "instances", (set, "instances_bound"))),
+            "a set of the guard that is kept empty"
+        );
+        assert!(concerns(about(8, BRIDGE, "instances", (rule, "instances_block_arp"))), "a rule of the guard deleted");
         assert!(!concerns(about(12, INET, "filter", (set, "banned"))), "a set of theirs");
         assert!(!concerns(about(18, BRIDGE, "instances", (2, "counter"))), "a stateful object");
     }
