@@ -10,7 +10,7 @@ use crate::cli::process::Request;
 use crate::error::{Error, Result, in_words};
 use crate::netlink::{Connection, DumpError, Writer};
 use crate::plan::policy;
-use crate::plan::ruleset::Ruleset;
+use crate::plan::ruleset::{Elements, Ruleset};
 use crate::process::{drop_flag, tell, write_files};
 use crate::registry::Registry;
 use crate::registry::lock::Lock;
@@ -195,7 +195,9 @@ impl<'a> Policy<'a> {
         let ruleset = policy::ruleset(&nothing, &self.request.wishes);
         let Some(table) = ruleset.tables.first() else { return Ok(false) };
         let failed = |error: io::Error| Error::new(format!("cannot read the kernel's sets: {}", in_words(&error)));
-        for set in &table.sets {
+        // Offenders are there without any instance.
+        let planned = table.sets.iter().filter(|set| !matches!(set.elements, Elements::Recorded(_)));
+        for set in planned {
             let mut connection = Connection::open(mnl::Bus::Netfilter).map_err(failed)?;
             let mut is_filled = false;
             let which = |request: &mut Writer| {

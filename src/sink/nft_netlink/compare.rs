@@ -132,7 +132,7 @@ pub fn compare(table: &Table, depth: Depth) -> Result<(TableState, Comparison), 
         comparison.delta.sets.push(delta);
     }
     for name in state.retired_sets(table) {
-        compare_retired(&mut connection, table, name, &mut comparison)?;
+        compare_retired(&mut connection, table, name, state.sets.get(name), &mut comparison)?;
     }
     Ok((state, comparison))
 }
@@ -329,14 +329,23 @@ fn compare_elements(
 fn compare_retired(
     connection: &mut Connection,
     table: &Table,
-    set: &str,
+    name: &str,
+    found: Option<&SetState>,
     comparison: &mut Comparison,
 ) -> Result<(), DumpError> {
+    let fields = found.and_then(SetState::fields_of_addresses);
     let mut elements = 0;
-    dump_elements(connection, table, set, |_| elements += 1)?;
+    dump_elements(connection, table, name, |element| {
+        elements += 1;
+        if let Some(fields) = fields {
+            comparison.differs('-', format_args!("@{name}: {}", element.text(fields)));
+        }
+    })?;
     if elements > 0 {
-        comparison.differs('-', format_args!("@{set}: {elements} elements"));
-        comparison.delta.emptied_sets.push(set.to_owned());
+        if fields.is_none() {
+            comparison.differs('-', format_args!("@{name}: {elements} elements"));
+        }
+        comparison.delta.emptied_sets.push(name.to_owned());
     }
     Ok(())
 }
