@@ -1,13 +1,16 @@
 //! What `instances-process --apply` does to the kernel, and what it leaves alone.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+#[path = "common/frames.rs"]
+mod frames;
 #[path = "common/kernel.rs"]
 mod kernel;
 #[path = "common/netns.rs"]
 mod netns;
 
+use frames::{BROADCAST, Wire, arp_reply};
 use instances::netlink::{CREATE, Connection, REQUEST, Writer};
-use kernel::Host;
+use kernel::{DB, Host, WEB, bridge_with_guests};
 use netns::{feed, in_new_netns, nft, on_stock_kernel, output, run};
 use std::fmt::Write as _;
 use std::fs;
@@ -544,6 +547,129 @@ fn each_foreign_change_of_the_guard_is_named_and_undone_alone() {
     });
 }
 
+/// What did not change is not touched: neither its counters nor its handles.
+#[test]
+fn a_delta_keeps_the_counters_of_all_else() {
+    in_new_netns(|| {
+        let host = Host::new();
+        bridge_with_guests("br0", ["web", "db"]);
+        let (web, db) = (Wire::open("web"), Wire::open("db"));
+        let (web_ip, db_ip) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        for (arguments, [kind, name]) in [
+            (hooked(&[]), ["set", "instances_arp"]),
+            (hooked(&SPEC_RULES), ["chain", "instances_drop_arp"]),
+            (hooked(&["--guard", "spec"]), ["set", "instances_ip"]),
+            (hooked(&["--layout", "rules"]), ["chain", "instances_guard_arp"]),
+        ] {
+            nft("flush ruleset");
+            host.write(r#"{"02:00:00:00:00:01": {"name": "web", "ipv4": "10.0.0.1"}, "02:00:00:00:00:02": {"name": "db", "ipv4": "10.0.0.2"}}"#);
+            host.apply(&arguments);
+            let lines = |what: &str| {
+                let listed = run("nft", &["-a", "list", kind, "bridge", "instances", name]);
+                let lines = listed.split([',', '\n']).filter(|line| line.contains(what));
+                lines
+                    .map(|line| line.replace("elements = {", "").trim_matches([' ', '\t', '}']).to_owned())
+                    .collect::<Vec<_>>()
+            };
+            let claim = arp_reply(DB, db_ip, BROADCAST, db_ip);
+            db.send(&claim);
+            assert!(web.sees_before(&claim, &claim));
+            let counted = lines("\"db\"");
+            assert!(
+                counted.iter().any(|line| line.contains("counter packets 1 ") || line.contains("counter packets 2 ")),
+                "{counted:?}"
+            );
+
+            host.write(r#"{"02:00:00:00:00:03": {"name": "new", "ipv4": "10.0.0.3"}, "02:00:00:00:00:01": {"name": "web", "ipv4": "10.0.0.9"}, "02:00:00:00:00:02": {"name": "db", "ipv4": "10.0.0.2"}}"#);
+            host.apply(&arguments);
+            assert_eq!(lines("\"db\""), counted, "{arguments:?}");
+            let zero = |line: &String| line.contains("counter packets 0 ") || line.contains("@nh");
+            assert!(lines("\"new\"").iter().all(zero) && !lines("\"new\"").is_empty());
+            let moved = arp_reply(WEB, web_ip, BROADCAST, web_ip);
+            web.send(&moved);
+            web.send(&arp_reply(WEB, "10.0.0.9".parse().unwrap(), BROADCAST, web_ip));
+            assert!(!db.sees_before(&moved, &arp_reply(WEB, "10.0.0.9".parse().unwrap(), BROADCAST, web_ip)));
+        }
+    });
+}
+
+/// From each guard and layout to each other, also where foreign rules jump to chains that go: what remains of the old one
+/// is empty, and what others refer to is there.
+#[test]
+fn each_guard_and_layout_leaves_nothing_of_the_others() {
+    in_new_netns(|| {
+        let host = Host::new();
+        host.write(
+            r#"{"02:00:00:00:00:01": {"name": "web", "ipv4": "10.0.0.1", "allowed": ["10.1.0.0/16", "fd07::/57"], "port": "tap1"},
+                "02:00:00:00:00:02": {"name": "db", "ipv4": "10.0.0.2"}}"#,
+        );
+        let all: Vec<_> = ["spec", "strict", "nd,ra", "mac"]
+            .into_iter()
+            .flat_map(|guard| ["rules", "sets"].map(|layout| hooked(&["--guard", guard, "--layout", layout])))
+            .collect();
+        // What each looks like on its own.
+        let filled = || filled_blocks(&run("nft", &["list", "table", "bridge", "instances"]));
+        let alone: Vec<_> = all
+            .iter()
+            .map(|arguments| {
+                nft("flush ruleset");
+                host.apply(arguments);
+                filled()
+            })
+            .collect();
+        nft("flush ruleset");
+        for step in 1..all.len() {
+            for start in 0..all.len() {
+                let index = (start * step) % all.len();
+                host.apply(&all[index]);
+                assert_eq!(filled().join("\n"), alone[index].join("\n"), "{:?}", all[index]);
+                host.check(&all[index], &[]);
+            }
+        }
+    });
+}
+
+/// The blocks of a listing that hold rules, elements or a hook: all but empty chains and empty sets.
+fn filled_blocks(listed: &str) -> Vec<String> {
+    let blocks = listed.strip_prefix("table bridge instances {\n").unwrap().strip_suffix("}\n").unwrap().split("\n\n");
+    let is_filled = |block: &str| {
+        let content = if block.trim_start().starts_with("chain ") { "\t\t" } else { "elements" };
+        block.contains(content)
+    };
+    let mut filled: Vec<_> = blocks.filter(|block| is_filled(block)).map(|block| block.trim().to_owned()).collect();
+    filled.sort();
+    filled
+}
+
+#[test]
+fn a_chain_that_others_jump_to_is_emptied_and_stays() {
+    in_new_netns(|| {
+        let host = Host::new();
+        host.apply(&hooked(&[]));
+        nft("table bridge instances { chain theirs { jump instances_guard; goto instances_block_arp; }
+             map theirs { type ifname : verdict; elements = { \"eth7\" : jump instances_guard_ip }; }; }");
+        host.apply(&hooked(&SPEC));
+        for kept in ["instances_guard", "instances_block_arp", "instances_guard_ip"] {
+            assert_eq!(chain(kept).lines().count(), 4, "{}", chain(kept));
+        }
+        let listed = run("nft", &["list", "table", "bridge", "instances"]);
+        assert!(
+            !listed.contains("chain instances_guard_ip6 ") && !listed.contains("chain instances_prerouting"),
+            "{listed}"
+        );
+        assert!(listed.contains("jump instances_guard\n\t\tgoto instances_block_arp"), "{listed}");
+        // And so it stays.
+        assert!(host.apply(&hooked(&SPEC)).contains("held already"));
+        host.check(&hooked(&SPEC), &[]);
+        host.apply(&hooked(&[]));
+        host.check(&hooked(&[]), &[]);
+        // When nobody jumps there any more, they go, too.
+        nft("delete chain bridge instances theirs; delete map bridge instances theirs");
+        host.apply(&hooked(&SPEC));
+        assert!(!run("nft", &["list", "table", "bridge", "instances"]).contains("instances_guard"));
+    });
+}
+
 /// A rule in the middle goes, and comes back to where it was; the others keep their handles.
 #[test]
 fn a_rule_that_is_missing_in_the_middle_comes_back_to_its_place() {
@@ -588,10 +714,8 @@ fn a_batch_larger_than_any_buffer_loads_in_one_piece() {
         // From one layout to the other in one piece, too: all rules go, all elements come.
         assert!(host.apply(&hooked(&[])).contains("loaded and read back"));
         assert!(host.apply(&hooked(&[])).contains("held already"));
-        for set in ["instances_arp", "instances_ip", "instances_own_mac"] {
-            let elements = run("nft", &["list", "set", "bridge", "instances", set]).matches("comment").count();
-            assert_eq!(elements, count as usize, "{set}");
-        }
+        let elements = run("nft", &["list", "set", "bridge", "instances", "instances_arp"]).matches("comment").count();
+        assert_eq!(elements, count as usize);
     });
 }
 

@@ -22,6 +22,7 @@ use netns::{in_new_netns, nft, on_stock_kernel, run};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use std::collections::HashSet;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Stdio;
@@ -214,19 +215,25 @@ fn wishes(guard: Guard, layout: Layout) -> Wishes {
 }
 
 /// Number of objects, as one consistent dump shows them: of rules of a chain (`NFT_MSG_GETRULE`) or elements of a set
-/// (`_GETSETELEM`). The kernel does not notice each commit that happens during a dump; the generation does.
+/// (`_GETSETELEM`). The kernel does not notice each commit that happens during a dump; the generation does. Rules of a
+/// transaction that is being made shift the others, of which the last are then shown twice.
 fn in_force(connection: &mut Connection, (kind, name): (u16, &str)) -> Option<usize> {
     let generation = apply::generation().unwrap();
-    let mut count = 0;
+    let mut elements = 0;
+    let mut rules = HashSet::new();
     let in_it = |writer: &mut Writer| {
         writer.text(1, "instances");
         writer.text(2, name);
     };
     let dumped = connection.dump(10 << 8 | kind, &[7, 0, 0, 0], in_it, |message| {
-        count += if kind == GET_RULES { 1 } else { message.attributes(4).nested(3).count() };
+        let attributes = message.attributes(4);
+        match kind {
+            GET_RULES => _ = rules.insert(attributes.get(3).unwrap().to_vec()),
+            _ => elements += attributes.nested(3).count(),
+        }
     });
     match dumped {
-        Ok(()) => (apply::generation().unwrap() == generation).then_some(count),
+        Ok(()) => (apply::generation().unwrap() == generation).then_some(elements + rules.len()),
         Err(DumpError::Interrupted) => None,
         Err(DumpError::Io(error)) => panic!("{error}"),
     }

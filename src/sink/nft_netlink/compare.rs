@@ -11,7 +11,7 @@ use crate::netlink::{Connection, DumpError, Writer};
 use crate::plan::diff::{self, ChainDelta, RuleEdit, SetDelta, TableDelta};
 use crate::plan::ruleset::{Chain, Elements, Key, Set, Table};
 use crate::sink::nft_text::{ElementText, RuleText};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::ControlFlow;
@@ -112,9 +112,10 @@ pub fn compare(table: &Table, depth: Depth) -> Result<(TableState, Comparison), 
     for name in state.chains.keys().filter(|name| table.chains.iter().all(|chain| chain.name != **name)) {
         // Who jumps where decides what is in force, and what can be removed.
         let mut rules = 0;
-        connection.dump(kernel::GETRULE, &nfgenmsg(table.family), in_chain(table, name), |message| {
+        dump_rules(&mut connection, table, name, |rule| {
             rules += 1;
-            count_jumps(name, &FoundRule::of(&message), &mut comparison);
+            count_jumps(name, &rule, &mut comparison);
+            ControlFlow::Continue(())
         })?;
         comparison.rules.insert(name.clone(), rules);
     }
@@ -156,11 +157,23 @@ fn compare_absent_chains(table: &Table, state: &TableState, comparison: &mut Com
     }
 }
 
-fn in_chain(table: &Table, chain: &str) -> impl FnOnce(&mut Writer) {
-    move |writer| {
+/// Shows all rules of a chain to `see`, once each: the kernel shows some twice, and does not say so, where somebody else's
+/// transaction that is still being made adds rules in front of them.
+fn dump_rules(
+    connection: &mut Connection,
+    table: &Table,
+    chain: &str,
+    mut see: impl FnMut(FoundRule) -> ControlFlow<()>,
+) -> Result<(), DumpError> {
+    let mut seen = FxHashSet::default();
+    let in_chain = |writer: &mut Writer| {
         writer.text(kernel::RULE_TABLE, table.name.as_str());
         writer.text(kernel::RULE_CHAIN, chain);
-    }
+    };
+    connection.dump_while(kernel::GETRULE, &nfgenmsg(table.family), in_chain, |message| {
+        let rule = FoundRule::of(&message);
+        if seen.insert(rule.handle) { see(rule) } else { ControlFlow::Continue(()) }
+    })
 }
 
 fn compare_chain(
@@ -197,8 +210,7 @@ fn compare_start(
     comparison: &mut Comparison,
 ) -> Result<(), DumpError> {
     let mut index = 0;
-    connection.dump_while(kernel::GETRULE, &nfgenmsg(table.family), in_chain(table, chain.name), |message| {
-        let rule = FoundRule::of(&message);
+    dump_rules(connection, table, chain.name, |rule| {
         count_jumps(chain.name, &rule, comparison);
         let planned = chain.rules.get(index);
         if planned.is_none_or(|planned| !rule.is(planned)) {
@@ -232,8 +244,7 @@ fn compare_rules(
     // Handle, which planned rule it is, and the text of what is none.
     let mut found: Vec<(u64, Option<usize>)> = Vec::new();
     let mut foreign: FxHashMap<u64, String> = FxHashMap::default();
-    connection.dump(kernel::GETRULE, &nfgenmsg(table.family), in_chain(table, chain.name), |message| {
-        let rule = FoundRule::of(&message);
+    dump_rules(connection, table, chain.name, |rule| {
         count_jumps(chain.name, &rule, comparison);
         let index = planned.get_mut(&rule.hash()).and_then(Vec::pop);
         let index = index.filter(|index| chain.rules.get(*index).is_some_and(|planned| rule.is(planned)));
@@ -241,6 +252,7 @@ fn compare_rules(
             foreign.insert(rule.handle, rule.to_string());
         }
         found.push((rule.handle, index));
+        ControlFlow::Continue(())
     })?;
     let delta = diff::rules(chain.rules.len(), &found);
     if let ChainDelta::Edited(edits) = &delta {
@@ -302,21 +314,25 @@ fn compare_elements(
     }
     let fields = set.elements.fields();
     let planned = (0..set.elements.len()).filter_map(|index| Some((ElementRef::of(&set.elements, index)?, index)));
-    // The first of those that come twice.
-    let mut missing: FxHashMap<Key, usize> = FxHashMap::default();
-    planned.for_each(|(element, index)| _ = missing.entry(element.key).or_insert(index));
+    // The first of those that come twice, and whether it was found. The kernel, too, shows elements twice where it moves
+    // them meanwhile, to a larger table.
+    let mut wanted: FxHashMap<Key, (usize, bool)> = FxHashMap::default();
+    planned.for_each(|(element, index)| _ = wanted.entry(element.key).or_insert((index, false)));
+    let mut removed = FxHashSet::default();
     let mut remove = Vec::new();
-    dump_elements(connection, table, set.name.as_str(), |element| {
-        let index = missing.get(&element.key).copied();
-        let planned = index.and_then(|index| ElementRef::of(&set.elements, index));
-        if planned.is_some_and(|planned| element.is(&planned)) {
-            missing.remove(&element.key);
-        } else {
-            comparison.differs('-', format_args!("@{}: {}", set.name, element.text(fields)));
-            remove.push((element.key, element.last));
+    dump_elements(connection, table, set.name.as_str(), |element| match wanted.get_mut(&element.key) {
+        Some((_, true)) => {}
+        Some((index, found)) if ElementRef::of(&set.elements, *index).is_some_and(|it| element.is(&it)) => {
+            *found = true;
+        }
+        _ => {
+            if removed.insert(element.key) {
+                comparison.differs('-', format_args!("@{}: {}", set.name, element.text(fields)));
+                remove.push((element.key, element.last));
+            }
         }
     })?;
-    let mut add: Vec<_> = missing.into_values().collect();
+    let mut add: Vec<_> = wanted.into_values().filter(|(_, found)| !found).map(|(index, _)| index).collect();
     add.sort_unstable();
     for index in &add {
         if let Some(element) = ElementRef::of(&set.elements, *index) {
