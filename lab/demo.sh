@@ -67,10 +67,13 @@ believes() { # GUEST ADDRESS OWNER
     got=$(neighbour_mac "$1" "$2")
     [ "$got" = "${mac[$3]}" ] || { echo "$1 sends frames for $2 to '$got', $3 is ${mac[$3]}"; return 1; }
 }
-dropped() { # arp|ndp
-    nft list chain bridge instances "instances_drop_$1" | sed -n 's/.*counter packets \([0-9]*\) bytes [0-9]* drop.*/\1/p'
+dropped() { # PROTECTION
+    nft list chain bridge instances "instances_block_$1" | sed -n 's/.*counter packets \([0-9]*\) bytes [0-9]* comment.*/\1/p'
 }
-dropped_more_than() { [ "$(dropped "$1")" -gt "$2" ]; } # arp|ndp COUNT
+dropped_more_than() { [ "$(dropped "$1")" -gt "$2" ]; } # PROTECTION COUNT
+offends() { # PROTECTION NAME ADDRESS: whether the guard has recorded who claimed what
+    nft list set bridge instances "instances_offenders_$1" | grep --quiet --ignore-case "${mac[$2]} . \"[^\"]*\" . $3 "
+}
 exits_with() { # STATUS COMMAND...
     local status=0
     "${@:2}" || status=$?
@@ -81,7 +84,12 @@ renew_under_name() { # GUEST NAME
 }
 has_read_hosts() { answers host.instance.internal A "$prefix4.1"; }
 
-guard_of_alice() { nft list table bridge instances | grep -E 'chain|jump|alice|drop'; }
+guard_of_alice() {
+    nft list set bridge instances instances_arp | grep alice
+    nft list chain bridge instances instances_prerouting
+    nft list chain bridge instances instances_guard
+}
+offenders() { nft list table bridge instances | grep --before-context=5 "${mac[mallory]}" | grep -E 'set instances_offenders|elements'; }
 
 # Mallory takes alice's addresses and announces them: setting a MAC, even to what it is, makes the kernel send a
 # gratuitous ARP and an unsolicited neighbour advertisement for each address.
@@ -170,12 +178,15 @@ check "PTR of alice's IPv4" reverse_is "$alice4" alice.instance.internal.
 check "PTR of alice's IPv6" reverse_is "$alice6" alice.instance.internal.
 
 section "Guarded: mallory tries again"
-arp_before=$(dropped arp) ndp_before=$(dropped ndp)
+arp_before=$(dropped arp) source_before=$(dropped source)
 check "bob reaches alice over IPv4" within_reason reaches bob "$alice4"
 check "bob reaches alice over IPv6" within_reason reaches bob "$alice6"
 check "mallory announces both addresses as hers" claim_addresses
 check "the bridge drops the ARP (counter)" within_reason dropped_more_than arp "$arp_before"
-check "the bridge drops the advertisement (counter)" within_reason dropped_more_than ndp "$ndp_before"
+# Its source is what it advertises, so it does not even come to being looked at as an advertisement.
+check "the bridge drops the advertisement (counter)" within_reason dropped_more_than source "$source_before"
+check "and has recorded who it was (ARP)" offends arp mallory "$alice4"
+check "and has recorded who it was (IPv6)" offends ip6 mallory "$alice6"
 check "bob still sends IPv4 for alice to alice" believes bob "$alice4" alice
 check "bob still sends IPv6 for alice to alice" believes bob "$alice6" alice
 forget_neighbours bob
@@ -184,6 +195,7 @@ check "bob asks anew, both answer, alice is heard (IPv6)" eval 'within_reason re
 check "honest carol reaches the host" within_reason reaches carol "$prefix4.1"
 check "honest carol reaches bob over IPv6" within_reason reaches carol "$(address_of bob ula)"
 show "bob: ip neighbour" neighbours_of bob "$alice4" "$alice6"
-show "nft list table bridge instances | grep -E 'chain|jump|alice|drop'" guard_of_alice
+show "nft list ... (who is alice, and where frames go)" guard_of_alice
+show "nft list table bridge instances | grep -E 'set instances_offenders|elements'" offenders
 
 verdict "leases, registry, renewal, names, ARP and ND spoofing before and after"

@@ -1,16 +1,28 @@
 //! What `instances-process --apply` does to the kernel, and what it leaves alone.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
+#[path = "common/frames.rs"]
+mod frames;
 #[path = "common/kernel.rs"]
 mod kernel;
 #[path = "common/netns.rs"]
 mod netns;
 
+use frames::{BROADCAST, Wire, arp_reply};
 use instances::netlink::{CREATE, Connection, REQUEST, Writer};
-use kernel::Host;
+use kernel::{DB, Host, WEB, bridge_with_guests};
 use netns::{feed, in_new_netns, nft, on_stock_kernel, output, run};
 use std::fmt::Write as _;
 use std::fs;
+
+/// A rule for each address, in the original's two chains.
+const SPEC_RULES: [&str; 4] = ["--guard", "spec", "--layout", "rules"];
+const SPEC: [&str; 2] = ["--guard", "spec"];
+
+/// `--hook *` with further arguments.
+fn hooked<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["--hook", "*"], arguments].concat()
+}
 
 fn chain(name: &str) -> String {
     run("nft", &["list", "chain", "bridge", "instances", name])
@@ -34,12 +46,15 @@ fn people_s_chains_jumps_and_sets_in_the_same_table_survive() {
             blocks.map(|block| block.trim_end_matches(['}', '\n']).to_owned()).collect::<Vec<_>>()
         };
         let before = listed();
-        for _ in 0..2 {
-            host.apply(&[]);
-            host.write(&fs::read_to_string(host.path("json")).unwrap().replace("10.0.0.2", "10.0.0.3"));
+        for (number, arguments) in [&[][..], &SPEC_RULES, &hooked(&[]), &hooked(&SPEC), &[]].into_iter().enumerate() {
+            host.write(&format!(r#"{{"02:00:00:00:00:01": {{"ipv4": "10.0.3.{number}"}}}}"#));
+            host.apply(arguments);
+            assert_eq!(listed(), before, "{arguments:?}");
+            let all = run("nft", &["list", "table", "bridge", "instances"]);
+            assert!(all.contains(&format!("10.0.3.{number}")), "{all}");
+            host.apply(&["--hook", "none"]);
+            assert_eq!(listed(), before, "{arguments:?}");
         }
-        assert_eq!(listed(), before);
-        assert!(chain("instances_drop_arp").contains("10.0.0.3"));
     });
 }
 
@@ -113,12 +128,33 @@ fn a_policy_that_nothing_leads_to_is_said_to_be_idle() {
         nft("table bridge instances { flags dormant; }");
         let news = host.apply(&[]);
         assert!(news.contains("not in force: table bridge instances is dormant"), "{news}");
-        host.apply(&["--hook", "*"]);
-        let output = host.process(&["--check", "--apply", "--hook", "*"]).output().unwrap();
+        host.apply(&hooked(&SPEC));
+        let output = host.process(&["--check", "--apply", "--hook", "*", "--guard", "spec"]).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "dormant is not in force");
         let remedy = news.split("wake it with: nft ").nth(1).unwrap().trim().split(' ');
         run("nft", &remedy.collect::<Vec<_>>());
         assert!(!host.apply(&[]).contains("not in force"));
+    });
+}
+
+#[test]
+fn a_guard_that_nothing_leads_to_is_said_to_be_idle() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let idle = "not in force: no base chain in table bridge instances leads to instances_guard;";
+        for layout in ["sets", "rules"] {
+            nft("flush ruleset");
+            let guard = ["--guard", "strict", "--layout", layout];
+            assert!(host.apply(&guard).contains(idle));
+            // Nor does a chain of the guard lead to itself.
+            nft("table bridge instances { chain forward { type filter hook forward priority 0
+                 ether type arp jump instances_drop_arp; }; }");
+            assert!(host.apply(&guard).contains(idle));
+            nft(
+                "table bridge instances { chain mine { type filter hook prerouting priority 0; goto instances_guard; }; }",
+            );
+            assert!(!host.apply(&guard).contains("not in force"));
+        }
     });
 }
 
@@ -149,25 +185,53 @@ fn a_verdict_map_may_lead_to_the_policy() {
 fn hooks_come_and_go_only_when_asked_for() {
     in_new_netns(|| {
         let host = Host::new();
-        assert!(!host.apply(&["--hook", "*", "--trusted-port", "eth0,eth1"]).contains("not in force"));
-        let forward = chain("instances_forward");
-        let wanted = [
-            "type filter hook forward priority filter; policy accept;",
-            "iifname \"eth0\" accept",
-            "iifname \"eth1\" accept",
-            "jump instances_drop_arp",
-            "jump instances_drop_ndp",
-        ];
-        assert!(wanted.iter().all(|line| forward.contains(line)), "{forward}");
-        assert!(chain("instances_input").contains("hook input"));
+        for (guard, bases, jumps) in [
+            ("spec", &["forward", "input"][..], &["jump instances_drop_arp", "jump instances_drop_ndp"][..]),
+            ("strict", &["prerouting"], &["jump instances_guard"]),
+            ("nd,ra", &["prerouting"], &["jump instances_guard"]),
+        ] {
+            let guard = ["--guard", guard];
+            let trusted = hooked(&["--trusted-port", "eth0,eth1", guard[0], guard[1]]);
+            assert!(!host.apply(&trusted).contains("not in force"), "{guard:?}");
+            let listed = || bases.iter().map(|base| chain(&format!("instances_{base}"))).collect::<Vec<_>>();
+            for (base, listed) in bases.iter().zip(listed()) {
+                let hook = format!("type filter hook {base} priority filter; policy accept;");
+                let ports = ["iifname \"eth0\" accept", "iifname \"eth1\" accept"];
+                let mut wanted = [&hook].into_iter().map(String::as_str).chain(ports).chain(jumps.iter().copied());
+                assert!(wanted.all(|line| listed.contains(line)), "{guard:?}: {listed}");
+            }
+            let before = listed();
+            host.apply(&guard);
+            assert_eq!(listed(), before, "a run without --hook must not take protection away");
+            host.apply(&hooked(&guard));
+            assert!(listed().iter().all(|listed| !listed.contains("eth0")));
+            host.apply(&["--hook", "none"]);
+            assert!(!run("nft", &["list", "ruleset"]).contains("hook"));
+            host.apply(&["--hook", "none"]);
+        }
+    });
+}
 
+#[test]
+fn without_hook_nothing_is_taken_from_under_our_base_chains() {
+    in_new_netns(|| {
+        let host = Host::new();
+        host.apply(&hooked(&[]));
+        for arguments in [&[][..], &SPEC, &SPEC_RULES] {
+            let message = host.refused(arguments);
+            let why = "has our base chain instances_prerouting, which leads to instances_guard; that would be gone";
+            let remedy = "say --hook BRIDGE again, or --hook none to remove it";
+            assert!(message.contains(why) && message.contains(remedy), "{message}");
+        }
+        // Weaker, but asked for, and the chain that the base chain leads to stays.
+        host.apply(&["--guard", "arp"]);
+        assert!(chain("instances_prerouting").contains("jump instances_guard"));
+        // What the remedy says.
+        host.apply(&["--hook", "none"]);
         host.apply(&[]);
-        assert_eq!(chain("instances_forward"), forward, "a run without --hook must not take protection away");
-        host.apply(&["--hook", "*"]);
-        assert!(!chain("instances_forward").contains("eth0"));
-        host.apply(&["--hook", "none"]);
-        assert!(!run("nft", &["list", "ruleset"]).contains("hook"));
-        host.apply(&["--hook", "none"]);
+        host.apply(&hooked(&SPEC));
+        host.apply(&["--guard", "strict"]);
+        assert!(chain("instances_forward").contains("jump instances_drop_arp"), "it still leads to what is there");
     });
 }
 
@@ -188,9 +252,45 @@ fn what_is_in_the_way_is_named_and_nothing_changes() {
                 "chain instances_forward { type filter hook forward priority 5; }",
                 "instances_forward already, and it is a base chain (type filter, hook number 2, priority 5)",
             ),
+            ("chain instances_prerouting { }", "instances_prerouting already, and it is a chain without hook"),
+            (
+                "chain instances_prerouting { type filter hook prerouting priority -300; }",
+                "instances_prerouting already, and it is a base chain (type filter, hook number 0, priority -300)",
+            ),
         ] {
             nft(&format!("table bridge instances {{ {foreign}; }}"));
-            let message = host.refused(&["--hook", "*"]);
+            for guard in [&[][..], &SPEC, &SPEC_RULES, &["--guard", "strict", "--layout", "rules"]] {
+                let message = host.refused(&hooked(guard));
+                assert!(message.contains("table bridge instances has") && message.contains(named), "{message}");
+                assert!(message.contains("--table"), "no remedy: {message}");
+            }
+            nft("flush ruleset");
+        }
+    });
+}
+
+#[test]
+fn what_is_in_the_guard_s_way_is_named_and_nothing_changes() {
+    in_new_netns(|| {
+        let host = Host::new();
+        host.write(r#"{"02:00:00:00:00:01": {"ipv4": "10.0.0.1", "allowed": ["10.1.0.0/16"], "port": "tap1"}}"#);
+        for (foreign, named) in [
+            ("set instances_arp { type ipv4_addr; }", "a set instances_arp already, of another type or with flags"),
+            ("set instances_arp { type ipv4_addr . ether_addr; }", "a set instances_arp already"),
+            (
+                "set instances_arp_nets { type ipv4_addr . ether_addr . ether_addr; }",
+                "a set instances_arp_nets already",
+            ),
+            ("set instances_bound { type ifname . ether_addr; flags timeout; }", "a set instances_bound already"),
+            ("map instances_mac { type ether_addr : verdict; }", "a set instances_mac already"),
+            ("set instances_offenders_mac { type ether_addr . ifname; }", "a set instances_offenders_mac already"),
+            (
+                "chain instances_guard { type filter hook forward priority 0; }",
+                "instances_guard already, and it is a base chain (type filter, hook number 2, priority 0)",
+            ),
+        ] {
+            nft(&format!("table bridge instances {{ {foreign}; }}"));
+            let message = host.refused(&hooked(&[]));
             assert!(message.contains("table bridge instances has") && message.contains(named), "{message}");
             assert!(message.contains("--table"), "no remedy: {message}");
             nft("flush ruleset");
@@ -206,6 +306,7 @@ fn hook_none_removes_our_base_chains_only() {
             "chain instances_input { type filter hook output priority 7; policy drop; counter; }",
             "chain instances_forward { counter; }",
             "chain instances_forward { type filter hook forward priority 0; }",
+            "chain instances_prerouting { type filter hook prerouting priority 0; }",
         ] {
             nft(&format!("table bridge instances {{ {foreign}; }}"));
             let message = host.refused(&["--hook", "none"]);
@@ -219,13 +320,19 @@ fn hook_none_removes_our_base_chains_only() {
 fn a_changed_policy_of_a_base_chain_is_noticed_and_mended() {
     in_new_netns(|| {
         let host = Host::new();
-        host.apply(&["--hook", "*"]);
-        nft("add chain bridge instances instances_forward { policy drop; }");
-        let output = host.process(&["--check", "--apply", "--hook", "*"]).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        assert!(String::from_utf8(output.stdout).unwrap().contains("+chain instances_forward"));
-        assert!(host.apply(&["--hook", "*"]).contains("loaded and read back"));
-        assert!(chain("instances_forward").contains("policy accept"));
+        for (guard, base) in [(&SPEC[..], "instances_forward"), (&[], "instances_prerouting")] {
+            let hooked = hooked(guard);
+            host.apply(&hooked);
+            let before = run("nft", &["-a", "list", "ruleset"]);
+            nft(&format!("add chain bridge instances {base} {{ policy drop; }}"));
+            let output = host.process(&[&["--check", "--apply"], &*hooked].concat()).output().unwrap();
+            assert_eq!(output.status.code(), Some(1));
+            let table = "table bridge instances";
+            let expected = format!("--- {table} (in the kernel)\n+++ {table} (planned)\n+chain {base}\n");
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+            assert!(host.apply(&hooked).contains("loaded and read back"));
+            assert_eq!(run("nft", &["-a", "list", "ruleset"]), before, "its rules are not touched");
+        }
     });
 }
 
@@ -332,34 +439,256 @@ fn without_the_capability_the_kernel_s_refusal_is_explained() {
 fn check_names_each_difference_and_changes_nothing() {
     in_new_netns(|| {
         let host = Host::new();
-        let check = |expected: &[&str]| {
-            let before = run("nft", &["list", "ruleset"]);
-            let output = host.process(&["--check", "--apply", "--hook", "*"]).output().unwrap();
-            let text = String::from_utf8(output.stdout).unwrap();
-            assert_eq!(output.status.code(), Some(i32::from(!expected.is_empty())), "{text}");
-            for line in expected {
-                assert!(text.lines().any(|found| found == *line), "{line}\nnot in\n{text}");
-            }
-            assert_eq!(run("nft", &["list", "ruleset"]), before);
-        };
-        host.apply(&["--hook", "*"]);
-        check(&[]);
+        let arguments = hooked(&SPEC_RULES);
+        host.apply(&arguments);
+        host.check(&arguments, &[]);
         nft(
             "delete element bridge instances all_v4.instance { 10.0.0.1 }; add element bridge instances all_v4.instance { 10.7.7.7 }",
         );
-        check(&[
-            "--- table bridge instances (in the kernel)",
-            "+@all_v4.instance: 10.0.0.1",
-            "-@all_v4.instance: 10.7.7.7",
-        ]);
+        host.check(
+            &arguments,
+            &[
+                "--- table bridge instances (in the kernel)",
+                "+++ table bridge instances (planned)",
+                "-@all_v4.instance: 10.7.7.7",
+                "+@all_v4.instance: 10.0.0.1",
+            ],
+        );
+        host.apply(&arguments);
         nft("flush chain bridge instances instances_forward");
-        check(&["+instances_forward: ether type arp jump instances_drop_arp"]);
         nft("insert rule bridge instances instances_drop_arp ether saddr 02:00:00:00:00:05 accept comment \"mine\"");
-        check(&["-instances_drop_arp: [load 6 bytes @ Link + 6] [== 0x020000000005] [accept] comment \"mine\""]);
-        host.apply(&["--hook", "*"]);
-        check(&[]);
+        host.check(
+            &arguments,
+            &[
+                "--- table bridge instances (in the kernel)",
+                "+++ table bridge instances (planned)",
+                "-instances_drop_arp: [load 6 bytes @ Link + 6 => 1] [== 0x020000000005] [accept] comment \"mine\"",
+                "+instances_forward: ether type arp jump instances_drop_arp",
+                "+instances_forward: ether type ip6 icmpv6 type nd-neighbor-advert jump instances_drop_ndp",
+            ],
+        );
+        host.apply(&arguments);
+        host.check(&arguments, &[]);
         nft("flush ruleset");
-        check(&["+chain instances_drop_arp", "+set all_v4.instance of 2 elements", "+chain instances_input"]);
+        let text = host.check_text(&arguments);
+        for line in ["+chain instances_drop_arp", "+set all_v4.instance of 2 elements", "+chain instances_input"] {
+            assert!(text.lines().any(|found| found == line), "{line}\nnot in\n{text}");
+        }
+    });
+}
+
+/// What somebody else does to our table, what --check says of it, and that the next apply undoes that and nothing else.
+#[test]
+fn each_foreign_change_of_the_guard_is_named_and_undone_alone() {
+    in_new_netns(|| {
+        let host = Host::new();
+        host.write(
+            r#"{"02:00:00:00:00:01": {"name": "web", "ipv4": "10.0.0.1", "allowed": ["10.1.0.0/16"], "port": "tap1"},
+                "02:00:00:00:00:02": {"name": "db", "ipv4": "10.0.0.2"}}"#,
+        );
+        host.apply(&hooked(&[]));
+        let ours = run("nft", &["list", "ruleset"]);
+        let web = "02:00:00:00:00:01";
+        let deeds: [(String, &[&str]); 8] = [
+            (
+                format!("delete element bridge instances instances_arp {{ 10.0.0.1 . {web} . {web} }}"),
+                &["+@instances_arp: 10.0.0.1 . 02:00:00:00:00:01 . 02:00:00:00:00:01 comment \"web\""],
+            ),
+            (
+                format!("add element bridge instances instances_arp {{ 10.0.0.9 . {web} . {web} comment \"x\" }}"),
+                &["-@instances_arp: 10.0.0.9 . 02:00:00:00:00:01 . 02:00:00:00:00:01 comment \"x\""],
+            ),
+            (
+                // Another comment, which tells somebody else's name.
+                format!(
+                    "delete element bridge instances instances_ip {{ 10.0.0.1 . {web} }}
+                     add element bridge instances instances_ip {{ 10.0.0.1 . {web} comment \"db\" }}"
+                ),
+                &[
+                    "-@instances_ip: 10.0.0.1 . 02:00:00:00:00:01 comment \"db\"",
+                    "+@instances_ip: 10.0.0.1 . 02:00:00:00:00:01 comment \"web\"",
+                ],
+            ),
+            (
+                // A wider range from the same first key.
+                format!(
+                    "delete element bridge instances instances_ip_nets {{ 10.1.0.0/16 . {web} }}
+                     add element bridge instances instances_ip_nets {{ 10.1.0.0/15 . {web} }}"
+                ),
+                &[
+                    "-@instances_ip_nets: 10.0.0.0-10.1.255.255 . 02:00:00:00:00:01",
+                    "+@instances_ip_nets: 10.1.0.0-10.1.255.255 . 02:00:00:00:00:01 comment \"web\"",
+                ],
+            ),
+            (
+                "add element bridge instances instances_bound_port { \"tap2\" }".to_owned(),
+                &["-@instances_bound_port: \"tap2\""],
+            ),
+            (
+                "insert rule bridge instances instances_guard_arp position 0 counter accept".to_owned(),
+                &["-instances_guard_arp: [counter] [accept]"],
+            ),
+            (
+                "insert rule bridge instances instances_guard return comment \"open\"".to_owned(),
+                &["-instances_guard: [return] comment \"open\""],
+            ),
+            (
+                "flush chain bridge instances instances_prerouting".to_owned(),
+                &["+instances_prerouting: jump instances_guard"],
+            ),
+        ];
+        for (deed, differences) in deeds {
+            nft(&deed.replace("position 0 ", ""));
+            let head = ["--- table bridge instances (in the kernel)", "+++ table bridge instances (planned)"];
+            host.check(&hooked(&[]), &[&head[..], differences].concat());
+            assert!(host.apply(&hooked(&[])).contains("loaded and read back"));
+            assert_eq!(run("nft", &["list", "ruleset"]), ours, "{deed}");
+        }
+    });
+}
+
+/// What did not change is not touched: neither its counters nor its handles.
+#[test]
+fn a_delta_keeps_the_counters_of_all_else() {
+    in_new_netns(|| {
+        let host = Host::new();
+        bridge_with_guests("br0", ["web", "db"]);
+        let (web, db) = (Wire::open("web"), Wire::open("db"));
+        let (web_ip, db_ip) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        for (arguments, [kind, name]) in [
+            (hooked(&[]), ["set", "instances_arp"]),
+            (hooked(&SPEC_RULES), ["chain", "instances_drop_arp"]),
+            (hooked(&["--guard", "spec"]), ["set", "instances_ip"]),
+            (hooked(&["--layout", "rules"]), ["chain", "instances_guard_arp"]),
+        ] {
+            nft("flush ruleset");
+            host.write(r#"{"02:00:00:00:00:01": {"name": "web", "ipv4": "10.0.0.1"}, "02:00:00:00:00:02": {"name": "db", "ipv4": "10.0.0.2"}}"#);
+            host.apply(&arguments);
+            let lines = |what: &str| {
+                let listed = run("nft", &["-a", "list", kind, "bridge", "instances", name]);
+                let lines = listed.split([',', '\n']).filter(|line| line.contains(what));
+                lines
+                    .map(|line| line.replace("elements = {", "").trim_matches([' ', '\t', '}']).to_owned())
+                    .collect::<Vec<_>>()
+            };
+            let claim = arp_reply(DB, db_ip, BROADCAST, db_ip);
+            db.send(&claim);
+            assert!(web.sees_before(&claim, &claim));
+            let counted = lines("\"db\"");
+            assert!(
+                counted.iter().any(|line| line.contains("counter packets 1 ") || line.contains("counter packets 2 ")),
+                "{counted:?}"
+            );
+
+            host.write(r#"{"02:00:00:00:00:03": {"name": "new", "ipv4": "10.0.0.3"}, "02:00:00:00:00:01": {"name": "web", "ipv4": "10.0.0.9"}, "02:00:00:00:00:02": {"name": "db", "ipv4": "10.0.0.2"}}"#);
+            host.apply(&arguments);
+            assert_eq!(lines("\"db\""), counted, "{arguments:?}");
+            let zero = |line: &String| line.contains("counter packets 0 ") || line.contains("@nh");
+            assert!(lines("\"new\"").iter().all(zero) && !lines("\"new\"").is_empty());
+            let moved = arp_reply(WEB, web_ip, BROADCAST, web_ip);
+            web.send(&moved);
+            web.send(&arp_reply(WEB, "10.0.0.9".parse().unwrap(), BROADCAST, web_ip));
+            assert!(!db.sees_before(&moved, &arp_reply(WEB, "10.0.0.9".parse().unwrap(), BROADCAST, web_ip)));
+        }
+    });
+}
+
+/// From each guard and layout to each other, also where foreign rules jump to chains that go: what remains of the old one
+/// is empty, and what others refer to is there.
+#[test]
+fn each_guard_and_layout_leaves_nothing_of_the_others() {
+    in_new_netns(|| {
+        let host = Host::new();
+        host.write(
+            r#"{"02:00:00:00:00:01": {"name": "web", "ipv4": "10.0.0.1", "allowed": ["10.1.0.0/16", "fd07::/57"], "port": "tap1"},
+                "02:00:00:00:00:02": {"name": "db", "ipv4": "10.0.0.2"}}"#,
+        );
+        let all: Vec<_> = ["spec", "strict", "nd,ra", "mac"]
+            .into_iter()
+            .flat_map(|guard| ["rules", "sets"].map(|layout| hooked(&["--guard", guard, "--layout", layout])))
+            .collect();
+        // What each looks like on its own.
+        let filled = || filled_blocks(&run("nft", &["list", "table", "bridge", "instances"]));
+        let alone: Vec<_> = all
+            .iter()
+            .map(|arguments| {
+                nft("flush ruleset");
+                host.apply(arguments);
+                filled()
+            })
+            .collect();
+        nft("flush ruleset");
+        for step in 1..all.len() {
+            for start in 0..all.len() {
+                let index = (start * step) % all.len();
+                host.apply(&all[index]);
+                assert_eq!(filled().join("\n"), alone[index].join("\n"), "{:?}", all[index]);
+                host.check(&all[index], &[]);
+            }
+        }
+    });
+}
+
+/// The blocks of a listing that hold rules, elements or a hook: all but empty chains and empty sets.
+fn filled_blocks(listed: &str) -> Vec<String> {
+    let blocks = listed.strip_prefix("table bridge instances {\n").unwrap().strip_suffix("}\n").unwrap().split("\n\n");
+    let is_filled = |block: &str| {
+        let content = if block.trim_start().starts_with("chain ") { "\t\t" } else { "elements" };
+        block.contains(content)
+    };
+    let mut filled: Vec<_> = blocks.filter(|block| is_filled(block)).map(|block| block.trim().to_owned()).collect();
+    filled.sort();
+    filled
+}
+
+#[test]
+fn a_chain_that_others_jump_to_is_emptied_and_stays() {
+    in_new_netns(|| {
+        let host = Host::new();
+        host.apply(&hooked(&[]));
+        nft("table bridge instances { chain theirs { jump instances_guard; goto instances_block_arp; }
+             map theirs { type ifname : verdict; elements = { \"eth7\" : jump instances_guard_ip }; }; }");
+        host.apply(&hooked(&SPEC));
+        for kept in ["instances_guard", "instances_block_arp", "instances_guard_ip"] {
+            assert_eq!(chain(kept).lines().count(), 4, "{}", chain(kept));
+        }
+        let listed = run("nft", &["list", "table", "bridge", "instances"]);
+        assert!(
+            !listed.contains("chain instances_guard_ip6 ") && !listed.contains("chain instances_prerouting"),
+            "{listed}"
+        );
+        assert!(listed.contains("jump instances_guard\n\t\tgoto instances_block_arp"), "{listed}");
+        // And so it stays.
+        assert!(host.apply(&hooked(&SPEC)).contains("held already"));
+        host.check(&hooked(&SPEC), &[]);
+        host.apply(&hooked(&[]));
+        host.check(&hooked(&[]), &[]);
+        // When nobody jumps there any more, they go, too.
+        nft("delete chain bridge instances theirs; delete map bridge instances theirs");
+        host.apply(&hooked(&SPEC));
+        assert!(!run("nft", &["list", "table", "bridge", "instances"]).contains("instances_guard"));
+    });
+}
+
+/// A rule in the middle goes, and comes back to where it was; the others keep their handles.
+#[test]
+fn a_rule_that_is_missing_in_the_middle_comes_back_to_its_place() {
+    in_new_netns(|| {
+        let host = Host::new();
+        for (arguments, name) in [(hooked(&[]), "instances_guard_ip6"), (hooked(&SPEC_RULES), "instances_drop_arp")] {
+            nft("flush ruleset");
+            host.apply(&arguments);
+            let handles = || run("nft", &["-a", "list", "chain", "bridge", "instances", name]);
+            let (before, plain) = (handles(), chain(name));
+            let rules: Vec<_> =
+                before.lines().filter(|line| line.contains("# handle") && !line.contains("chain")).collect();
+            let gone = rules[1];
+            run("nft", &["delete", "rule", "bridge", "instances", name, "handle", gone.rsplit(' ').next().unwrap()]);
+            host.apply(&arguments);
+            assert_eq!(chain(name), plain);
+            let kept = rules.iter().filter(|rule| handles().contains(**rule)).count();
+            assert_eq!(kept, rules.len() - 1, "{}", handles());
+        }
     });
 }
 
@@ -379,9 +708,14 @@ fn a_batch_larger_than_any_buffer_loads_in_one_piece() {
         }
         registry.push('}');
         host.write(&registry);
-        assert!(host.apply(&[]).contains("loaded and read back"));
+        assert!(host.apply(&SPEC_RULES).contains("loaded and read back"));
         let rules = chain("instances_drop_arp").lines().filter(|line| line.contains("comment")).count();
         assert_eq!(rules, count as usize + 1);
+        // From one layout to the other in one piece, too: all rules go, all elements come.
+        assert!(host.apply(&hooked(&[])).contains("loaded and read back"));
+        assert!(host.apply(&hooked(&[])).contains("held already"));
+        let elements = run("nft", &["list", "set", "bridge", "instances", "instances_arp"]).matches("comment").count();
+        assert_eq!(elements, count as usize);
     });
 }
 
@@ -403,7 +737,7 @@ fn a_batch_larger_than_the_buffer_may_be_is_refused_with_the_remedy() {
         // In a user namespace root may change its own ruleset, but not exceed the host's limits.
         let base = format!("INSTANCES_BASE_PATH={}", host.folder.path().join("P").display());
         let program = env!("CARGO_BIN_EXE_instances-process");
-        let output = output("unshare", &["-rn", "env", &base, program, "-f", "--apply"], "");
+        let output = output("unshare", &["-rn", "env", &base, program, "-f", "--apply", "--layout", "rules"], "");
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{message}");
         assert!(message.contains("transaction of") && message.contains("net.core.wmem_max"), "{message}");
@@ -416,8 +750,12 @@ fn a_small_policy_loads_in_a_user_namespace() {
         let host = Host::new();
         let base = format!("INSTANCES_BASE_PATH={}", host.folder.path().join("P").display());
         let program = env!("CARGO_BIN_EXE_instances-process");
-        let script = format!("{program} -f --apply && nft list ruleset");
-        let listed = feed("unshare", &["-rn", "env", &base, "sh", "-c", &script], "");
-        assert!(listed.contains("arp saddr ip 10.0.0.2"), "{listed}");
+        for (arguments, holds) in
+            [("--layout rules", "arp saddr ip 10.0.0.2"), ("--hook '*'", "10.0.0.2 . 02:00:00:00:00:02")]
+        {
+            let script = format!("{program} -f --apply {arguments} && nft list ruleset");
+            let listed = feed("unshare", &["-rn", "env", &base, "sh", "-c", &script], "");
+            assert!(listed.contains(holds), "{listed}");
+        }
     });
 }

@@ -11,7 +11,9 @@ mod netns;
 
 use frames::{BROADCAST, Wire, arp_reply, neighbor_advertisement};
 use fs2::FileExt;
-use instances::netlink::{Connection, DumpError};
+use instances::netlink::{Connection, DumpError, Writer};
+use instances::plan::guard::Guard;
+use instances::plan::layout::Layout;
 use instances::plan::policy::{self, Hooking, Wishes};
 use instances::registry::wire;
 use instances::sink::nft_netlink::apply::{self, Failure};
@@ -20,6 +22,7 @@ use netns::{in_new_netns, nft, on_stock_kernel, run};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use std::collections::HashSet;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::Stdio;
@@ -31,9 +34,24 @@ const DB_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 const WEB_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1);
 const DB_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
 
-/// A frame that no policy of ours stops; it comes last.
+/// The policies that stop what these tests try, as options.
+const POLICIES: [[&str; 4]; 4] = [
+    ["--guard", "spec", "--layout", "rules"],
+    ["--guard", "spec", "--layout", "sets"],
+    ["--guard", "strict", "--layout", "rules"],
+    ["--guard", "strict", "--layout", "sets"],
+];
+
+/// What a policy is put in force with.
+fn with<'a>(policy: &[&'a str], hook: &[&'a str]) -> Vec<&'a str> {
+    [policy, hook].concat()
+}
+
+/// A frame that no policy of ours stops, whoever sends it; it comes last: a router solicitation from `::` without option.
 fn last_frame() -> Vec<u8> {
-    [&BROADCAST[..], &WEB, &[0x88, 0xb5], &[0; 46]].concat()
+    let all_routers: Ipv6Addr = "ff02::2".parse().unwrap();
+    let header = [&[0x86, 0xdd, 0x60, 0, 0, 0, 0, 8, 58, 255][..], &[0; 16], &all_routers.octets()].concat();
+    [&BROADCAST[..], &WEB, &header, &[133, 0, 0x7b, 0xb8, 0, 0, 0, 0]].concat()
 }
 
 /// Whether a frame sent by the guest behind `from` arrives at the guest behind `to`.
@@ -56,85 +74,128 @@ fn claims_of_others_addresses_are_dropped_on_every_bridge() {
         for frame in [claim_v4(DB_V4), neighbor_advertisement(WEB, DB_V6)] {
             assert!(passes(&web, &db, &frame), "without a policy the attack works");
         }
-        host.apply(&["--hook", "*"]);
-        for frame in [claim_v4(WEB_V4), neighbor_advertisement(WEB, WEB_V6)] {
-            assert!(passes(&web, &db, &frame), "an honest claim passes");
+        for policy in &POLICIES {
+            nft("flush ruleset");
+            host.apply(&with(policy, &["--hook", "*"]));
+            for frame in [claim_v4(WEB_V4), neighbor_advertisement(WEB, WEB_V6)] {
+                assert!(passes(&web, &db, &frame), "an honest claim passes {policy:?}");
+            }
+            for frame in [
+                claim_v4(DB_V4),
+                claim_v4(Ipv4Addr::new(10, 9, 9, 9)),
+                neighbor_advertisement(WEB, DB_V6),
+                neighbor_advertisement(WEB, "fd00::99".parse().unwrap()),
+            ] {
+                assert!(!passes(&web, &db, &frame), "{policy:?}: {frame:02x?}");
+            }
+            let (chain, counter) = match policy[1] {
+                // Each broadcast passes the input hook and the forward hook.
+                "spec" => ("instances_drop_arp", "counter packets 4 bytes 184 drop comment \"lockdown\""),
+                _ => ("instances_block_arp", "counter packets 2 bytes 92 comment \"arp\""),
+            };
+            let listed = run("nft", &["list", "chain", "bridge", "instances", chain]);
+            assert!(listed.contains(counter), "{policy:?}: {listed}");
         }
-        for frame in [
-            claim_v4(DB_V4),
-            claim_v4(Ipv4Addr::new(10, 9, 9, 9)),
-            neighbor_advertisement(WEB, DB_V6),
-            neighbor_advertisement(WEB, "fd00::99".parse().unwrap()),
+    });
+}
+
+/// In either layout it shows who claimed how often: the element's or the rule's counter.
+#[test]
+fn who_is_let_pass_is_counted_by_name() {
+    in_new_netns(|| {
+        let host = Host::new();
+        bridge_with_guests("br0", ["web", "db"]);
+        let (web, db) = (Wire::open("web"), Wire::open("db"));
+        for (policy, place, counter) in [
+            (POLICIES[0], ["chain", "instances_drop_arp"], "counter packets 2 bytes 92 return comment \"web\""),
+            (POLICIES[1], ["set", "instances_ip"], "02:00:00:00:00:01 counter packets 2 bytes 92 comment \"web\""),
+            (POLICIES[2], ["chain", "instances_guard_arp"], "counter packets 1 bytes 46 goto"),
+            (POLICIES[3], ["set", "instances_arp"], "02:00:00:00:00:01 counter packets 1 bytes 46 comment \"web\""),
         ] {
-            assert!(!passes(&web, &db, &frame), "{frame:02x?}");
+            nft("flush ruleset");
+            host.apply(&with(&policy, &["--hook", "*"]));
+            assert!(passes(&web, &db, &claim_v4(WEB_V4)));
+            let listed = run("nft", &["list", place[0], "bridge", "instances", place[1]]);
+            assert!(listed.lines().any(|line| line.contains(counter) && line.contains("\"web\"")), "{listed}");
         }
-        let arp = run("nft", &["list", "chain", "bridge", "instances", "instances_drop_arp"]);
-        // Each broadcast passes the input hook and the forward hook.
-        assert!(arp.contains("counter packets 4 bytes 184 drop comment \"lockdown\""), "{arp}");
     });
 }
 
 #[test]
 fn trusted_ports_and_allowed_addresses_pass() {
     in_new_netns(|| {
-        let host = Host::new();
         bridge_with_guests("br0", ["web", "db"]);
-        let (web, db) = (Wire::open("web"), Wire::open("db"));
-        host.apply(&["--hook", "*", "--trusted-port", "webp"]);
-        assert!(passes(&web, &db, &claim_v4(DB_V4)));
-        host.apply(&["--hook", "*"]);
-        assert!(!passes(&web, &db, &claim_v4(Ipv4Addr::new(10, 1, 255, 7))));
-
-        host.write(
-            r#"{"02:00:00:00:00:01": {"allowed": ["10.1.128.0/17", "10.3.3.3", "fd07::/57"]},
-                "02:00:00:00:00:02": {"allowed": ["0.0.0.0/0", "::/0"]}}"#,
-        );
-        host.apply(&["--hook", "*"]);
-        for (address, allowed) in [
-            ("10.1.128.0", true),
-            ("10.1.255.7", true),
-            ("10.3.3.3", true),
-            ("10.1.127.255", false),
-            ("10.2.128.0", false),
-            ("10.3.3.2", false),
-        ] {
-            assert_eq!(passes(&web, &db, &claim_v4(address.parse().unwrap())), allowed, "{address}");
+        for policy in &POLICIES {
+            trusted_and_allowed_pass(policy);
         }
-        for (address, allowed) in
-            [("fd07::1", true), ("fd07:0:0:7f::", true), ("fd07:0:0:80::", false), ("fd08::", false)]
-        {
-            let claim = neighbor_advertisement(WEB, address.parse().unwrap());
-            assert_eq!(passes(&web, &db, &claim), allowed, "{address}");
-        }
-        assert!(passes(&db, &web, &arp_reply(DB, WEB_V4, BROADCAST, WEB_V4)), "0.0.0.0/0 allows all");
-        assert!(passes(&db, &web, &neighbor_advertisement(DB, WEB_V6)), "::/0 allows all");
     });
+}
+
+fn trusted_and_allowed_pass(policy: &[&str]) {
+    let host = Host::new();
+    let (web, db) = (Wire::open("web"), Wire::open("db"));
+    nft("flush ruleset");
+    host.apply(&with(policy, &["--hook", "*", "--trusted-port", "webp"]));
+    assert!(passes(&web, &db, &claim_v4(DB_V4)), "{policy:?}");
+    host.apply(&with(policy, &["--hook", "*"]));
+    assert!(!passes(&web, &db, &claim_v4(Ipv4Addr::new(10, 1, 255, 7))), "{policy:?}");
+
+    host.write(
+        r#"{"02:00:00:00:00:01": {"allowed": ["10.1.128.0/17", "10.3.3.3", "fd07::/57"]},
+            "02:00:00:00:00:02": {"allowed": ["0.0.0.0/0", "::/0"]}}"#,
+    );
+    host.apply(&with(policy, &["--hook", "*"]));
+    for (address, allowed) in [
+        ("10.1.128.0", true),
+        ("10.1.255.7", true),
+        ("10.3.3.3", true),
+        ("10.1.127.255", false),
+        ("10.2.128.0", false),
+        ("10.3.3.2", false),
+    ] {
+        assert_eq!(passes(&web, &db, &claim_v4(address.parse().unwrap())), allowed, "{policy:?}: {address}");
+    }
+    for (address, allowed) in [("fd07::1", true), ("fd07:0:0:7f::", true), ("fd07:0:0:80::", false), ("fd08::", false)]
+    {
+        let claim = neighbor_advertisement(WEB, address.parse().unwrap());
+        assert_eq!(passes(&web, &db, &claim), allowed, "{policy:?}: {address}");
+    }
+    assert!(passes(&db, &web, &arp_reply(DB, WEB_V4, BROADCAST, WEB_V4)), "{policy:?}: 0.0.0.0/0 allows all");
+    assert!(passes(&db, &web, &neighbor_advertisement(DB, WEB_V6)), "{policy:?}: ::/0 allows all");
 }
 
 /// `meta ibrname` exists on Debian's kernel; elsewhere its absence must be explained.
 #[test]
 fn a_named_bridge_is_protected_alone_or_refused_with_the_remedy() {
     in_new_netns(|| {
-        let host = Host::new();
         bridge_with_guests("br0", ["web", "db"]);
         bridge_with_guests("br1", ["web1", "db1"]);
-        if !host.try_apply(&["--hook", "br0"]).status.success() {
-            assert!(!on_stock_kernel(), "Debian's kernel has nft_meta_bridge");
-            let message = host.refused(&["--hook", "br0"]);
-            for part in ["meta ibrname \"br0\"", "nft_meta_bridge", "--hook '*'"] {
-                assert!(message.contains(part), "{message}");
-            }
-            return;
+        for policy in &POLICIES {
+            nft("flush ruleset");
+            named_bridge_alone(policy);
         }
-        let pair = |from, to| (Wire::open(from), Wire::open(to));
-        let (web, db) = pair("web", "db");
-        assert!(!passes(&web, &db, &claim_v4(DB_V4)));
-        assert!(passes(&web, &db, &claim_v4(WEB_V4)));
-        let (web1, db1) = pair("web1", "db1");
-        assert!(passes(&web1, &db1, &claim_v4(DB_V4)), "br1 was not asked for");
-        host.apply(&["--hook", "br0,br1"]);
-        assert!(!passes(&web1, &db1, &claim_v4(DB_V4)));
     });
+}
+
+fn named_bridge_alone(policy: &[&str]) {
+    let host = Host::new();
+    let br0 = with(policy, &["--hook", "br0"]);
+    if !host.try_apply(&br0).status.success() {
+        assert!(!on_stock_kernel(), "Debian's kernel has nft_meta_bridge");
+        let message = host.refused(&br0);
+        for part in ["meta ibrname \"br0\"", "nft_meta_bridge", "--hook '*'"] {
+            assert!(message.contains(part), "{policy:?}: {message}");
+        }
+        return;
+    }
+    let pair = |from, to| (Wire::open(from), Wire::open(to));
+    let (web, db) = pair("web", "db");
+    assert!(!passes(&web, &db, &claim_v4(DB_V4)), "{policy:?}");
+    assert!(passes(&web, &db, &claim_v4(WEB_V4)), "{policy:?}");
+    let (web1, db1) = pair("web1", "db1");
+    assert!(passes(&web1, &db1, &claim_v4(DB_V4)), "br1 was not asked for {policy:?}");
+    host.apply(&with(policy, &["--hook", "br0,br1"]));
+    assert!(!passes(&web1, &db1, &claim_v4(DB_V4)), "{policy:?}");
 }
 
 /// Two registries, told apart by one address.
@@ -148,34 +209,58 @@ fn two_registries() -> [instances::registry::Registry; 2] {
     })
 }
 
-fn wishes() -> Wishes {
+fn wishes(guard: Guard, layout: Layout) -> Wishes {
     let hook = Hooking::Protect { bridges: instances::plan::hooks::Bridges::All, trusted_ports: vec![] };
-    Wishes { table: "instances".parse().unwrap(), set_names: vec![], hook, sets_into: vec![] }
+    Wishes { table: "instances".parse().unwrap(), guard, layout, set_names: vec![], hook, sets_into: vec![] }
 }
 
-/// Number of rules of the ARP chain, as one consistent dump shows it.
-fn rules_in_force(connection: &mut Connection) -> Option<usize> {
-    let mut rules = 0;
-    let getrule = (10 << 8) | 7;
-    let in_chain = |writer: &mut instances::netlink::Writer| {
+/// Number of objects, as one consistent dump shows them: of rules of a chain (`NFT_MSG_GETRULE`) or elements of a set
+/// (`_GETSETELEM`). The kernel does not notice each commit that happens during a dump; the generation does. Rules of a
+/// transaction that is being made shift the others, of which the last are then shown twice.
+fn in_force(connection: &mut Connection, (kind, name): (u16, &str)) -> Option<usize> {
+    let generation = apply::generation().unwrap();
+    let mut elements = 0;
+    let mut rules = HashSet::new();
+    let in_it = |writer: &mut Writer| {
         writer.text(1, "instances");
-        writer.text(2, "instances_drop_arp");
+        writer.text(2, name);
     };
-    match connection.dump(getrule, &[7, 0, 0, 0], in_chain, |_| rules += 1) {
-        Ok(()) => Some(rules),
+    let dumped = connection.dump(10 << 8 | kind, &[7, 0, 0, 0], in_it, |message| {
+        let attributes = message.attributes(4);
+        match kind {
+            GET_RULES => _ = rules.insert(attributes.get(3).unwrap().to_vec()),
+            _ => elements += attributes.nested(3).count(),
+        }
+    });
+    match dumped {
+        Ok(()) => (apply::generation().unwrap() == generation).then_some(elements + rules.len()),
         Err(DumpError::Interrupted) => None,
         Err(DumpError::Io(error)) => panic!("{error}"),
     }
 }
 
+const GET_RULES: u16 = 7;
+const GET_ELEMENTS: u16 = 13;
+
 #[test]
 fn a_thousand_reloads_never_let_a_spoof_through_nor_show_an_empty_chain() {
-    in_new_netns(|| {
+    // Two others' rules, db's and the lockdown.
+    reload(1000, (Guard::SPEC, Layout::Rules), (GET_RULES, "instances_drop_arp"), 4);
+}
+
+#[test]
+fn hundreds_of_deltas_never_let_a_spoof_through_nor_show_less_than_all_elements() {
+    reload(300, (Guard::strict(), Layout::Sets), (GET_ELEMENTS, "instances_arp"), 3);
+}
+
+/// Reloads a policy, while a guest attacks and somebody looks at `what`, of which there must always be so many.
+fn reload(reloads: usize, (guard, layout): (Guard, Layout), what: (u16, &'static str), expected: usize) {
+    in_new_netns(move || {
         bridge_with_guests("br0", ["web", "db"]);
         let registries = two_registries();
-        let rulesets = registries.each_ref().map(|registry| policy::ruleset(registry, &wishes()));
+        let rulesets = registries.each_ref().map(|registry| policy::ruleset(registry, &wishes(guard, layout)));
         assert!(apply::apply(&rulesets[0], apply::generation().unwrap()).unwrap().loaded);
-        let reloads = if on_stock_kernel() { 100 } else { 1000 };
+        let reloads = if on_stock_kernel() { reloads / 10 } else { reloads };
         let done = AtomicBool::new(false);
         let (sent, observed) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let (web, db) = (Wire::open("web"), Wire::open("db"));
@@ -191,8 +276,8 @@ fn a_thousand_reloads_never_let_a_spoof_through_nor_show_an_empty_chain() {
             scope.spawn(|| {
                 let mut connection = Connection::open(mnl::Bus::Netfilter).unwrap();
                 while !done.load(Ordering::Relaxed) {
-                    if let Some(rules) = rules_in_force(&mut connection) {
-                        assert_eq!(rules, 4, "two others' rules, db's and the lockdown");
+                    if let Some(found) = in_force(&mut connection, what) {
+                        assert_eq!(found, expected);
                         observed.fetch_add(1, Ordering::Relaxed);
                     }
                 }
@@ -218,7 +303,7 @@ fn a_thousand_reloads_never_let_a_spoof_through_nor_show_an_empty_chain() {
 fn a_plan_for_an_older_generation_is_stale() {
     in_new_netns(|| {
         let registries = two_registries();
-        let ruleset = policy::ruleset(&registries[0], &wishes());
+        let ruleset = policy::ruleset(&registries[0], &wishes(Guard::strict(), Layout::Sets));
         let generation = apply::generation().unwrap();
         nft("add table ip somebody");
         let stale = apply::apply(&ruleset, generation);
@@ -259,12 +344,13 @@ fn two_at_once_leave_the_newest_policy() {
         let host = Host::new();
         for number in 0..20 {
             host.write(&format!(r#"{{"02:00:00:00:00:01": {{"name": "web", "ipv4": "10.0.1.{number}"}}}}"#));
-            let processes = [(); 3].map(|()| host.process(&["-f", "--apply"]).stderr(Stdio::piped()).spawn());
+            let processes =
+                [(); 3].map(|()| host.process(&["-f", "--apply", "--hook", "*"]).stderr(Stdio::piped()).spawn());
             for process in processes {
                 let output = process.unwrap().wait_with_output().unwrap();
                 assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             }
-            let output = host.process(&["--check", "--apply"]).output().unwrap();
+            let output = host.process(&["--check", "--apply", "--hook", "*"]).output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         }
     });
@@ -279,6 +365,11 @@ fn registry_of(count: usize, number: usize) -> String {
     format!("{{{}}}", (0..count).map(one).collect::<Vec<_>>().join(","))
 }
 
+/// How many claims of addresses 10.`number`.x.y are in an element list.
+fn claims_of(number: usize, listed: &str) -> usize {
+    listed.matches(&format!(" 10.{number}.")).count()
+}
+
 /// One run has read the old registry and is held up; another puts the new one in force; then the first goes on.
 #[test]
 fn a_run_that_was_held_up_does_not_put_the_older_policy_in_force() {
@@ -288,7 +379,7 @@ fn a_run_that_was_held_up_does_not_put_the_older_policy_in_force() {
             nft("flush ruleset");
             host.write(&registry_of(3000, 1));
             let lock = fs::File::create(host.path("lock")).unwrap();
-            let mut old = host.process(&["-f", "--apply"]).stderr(Stdio::null()).spawn().unwrap();
+            let mut old = host.process(&["-f", "--apply", "--hook", "*"]).stderr(Stdio::null()).spawn().unwrap();
             // It has read the registry when the hosts file is there, and left the lock soon after.
             while !host.path("hosts").exists() || FileExt::try_lock_shared(&lock).is_err() {
                 std::thread::yield_now();
@@ -300,11 +391,11 @@ fn a_run_that_was_held_up_does_not_put_the_older_policy_in_force() {
             let in_time = run("nft", &["list", "tables"]).is_empty();
 
             host.write(&registry_of(3000, 2));
-            host.apply(&[]);
+            host.apply(&["--hook", "*"]);
             kill(pid, Signal::SIGCONT).unwrap();
             assert!(old.wait().unwrap().success());
-            let listed = run("nft", &["list", "chain", "bridge", "instances", "instances_drop_arp"]);
-            assert_eq!(listed.matches("arp saddr ip 10.2.").count(), 3000);
+            let listed = run("nft", &["list", "set", "bridge", "instances", "instances_arp"]);
+            assert_eq!((claims_of(1, &listed), claims_of(2, &listed)), (0, 3000));
             in_time
         };
         assert!((0..20).any(held_up), "never held up before its transaction");
@@ -314,37 +405,45 @@ fn a_run_that_was_held_up_does_not_put_the_older_policy_in_force() {
 #[test]
 fn killed_at_any_moment_the_kernel_holds_the_old_policy_or_the_new_one() {
     in_new_netns(|| {
-        let host = Host::new();
-        let with = |number: usize| host.write(&registry_of(500, number));
-        let rules_of = |number: usize| {
-            let listed = run("nft", &["list", "chain", "bridge", "instances", "instances_drop_arp"]);
-            let all = listed.matches("arp saddr ip").count();
-            (all, listed.matches(&format!("arp saddr ip 10.{number}.")).count())
-        };
-        with(0);
-        host.apply(&[]);
-        let mut in_force = 0;
-        let mut landed = [0, 0];
-        let runs = if on_stock_kernel() { 10 } else { 100 };
-        for number in 1..=runs {
-            with(number);
-            let mut process = host.process(&["-f", "--apply"]).stderr(Stdio::null()).spawn().unwrap();
-            // Not waiting for anything, but choosing the moment: from at once over the whole run to not at all.
-            if number % 10 > 0 {
-                std::thread::sleep(Duration::from_millis(u64::try_from(number % 10 - 1).unwrap() * 4));
-                process.kill().unwrap();
-            }
-            process.wait().unwrap();
-            let (all, new) = rules_of(number);
-            assert_eq!(all, 500);
-            assert!(new == 0 || new == 500, "{new} of 500 rules are new");
-            if new == 500 {
-                in_force = number;
-            } else {
-                assert_eq!(rules_of(in_force), (500, 500));
-            }
-            landed[usize::from(new == 500)] += 1;
+        for policy in [&[][..], &["--guard", "spec", "--layout", "rules"]] {
+            let hook = with(policy, &["--hook", "*"]);
+            let place = if policy.is_empty() { ["set", "instances_arp"] } else { ["chain", "instances_drop_arp"] };
+            nft("flush ruleset");
+            kill_at_any_moment(&hook, place);
         }
-        assert!(landed[0] > 0 && landed[1] > 0, "{landed:?}");
     });
+}
+
+fn kill_at_any_moment(hook: &[&str], [kind, name]: [&str; 2]) {
+    let host = Host::new();
+    let with = |number: usize| host.write(&registry_of(500, number));
+    let claims_of = |number: usize| {
+        let listed = run("nft", &["list", kind, "bridge", "instances", name]);
+        (listed.matches(" 10.").count(), claims_of(number, &listed))
+    };
+    with(0);
+    host.apply(hook);
+    let mut in_force = 0;
+    let mut landed = [0, 0];
+    let runs = if on_stock_kernel() { 10 } else { 100 };
+    for number in 1..=runs {
+        with(number);
+        let mut process = host.process(&[&["-f", "--apply"], hook].concat()).stderr(Stdio::null()).spawn().unwrap();
+        // Not waiting for anything, but choosing the moment: from at once over the whole run to not at all.
+        if number % 10 > 0 {
+            std::thread::sleep(Duration::from_millis(u64::try_from(number % 10 - 1).unwrap() * 4));
+            process.kill().unwrap();
+        }
+        process.wait().unwrap();
+        let (all, new) = claims_of(number);
+        assert_eq!(all, 500);
+        assert!(new == 0 || new == 500, "{new} of 500 claims are new");
+        if new == 500 {
+            in_force = number;
+        } else {
+            assert_eq!(claims_of(in_force), (500, 500));
+        }
+        landed[usize::from(new == 500)] += 1;
+    }
+    assert!(landed[0] > 0 && landed[1] > 0, "{landed:?}");
 }

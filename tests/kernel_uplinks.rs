@@ -74,9 +74,11 @@ fn trusted_port_none_protects_from_the_uplink_too() {
     in_new_netns(|| {
         let host = Host::new();
         bridge_with_uplink("br0", ["web", "db"], "up7");
-        host.apply(&["--hook", "*", "--trusted-port", "none"]);
-        let listed = run("nft", &["list", "ruleset"]);
-        assert!(listed.contains("hook forward") && !listed.contains("iifname"), "{listed}");
+        for (guard, hook) in [("strict", "hook prerouting"), ("spec", "hook forward")] {
+            host.apply(&["--hook", "*", "--trusted-port", "none", "--guard", guard]);
+            let listed = run("nft", &["list", "ruleset"]);
+            assert!(listed.contains(hook) && !listed.contains("accept\n"), "{listed}");
+        }
     });
 }
 

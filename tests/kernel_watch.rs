@@ -167,10 +167,10 @@ fn generation() -> u32 {
     instances::sink::nft_netlink::apply::generation().unwrap()
 }
 
-/// The handle of a rule in our chain.
-fn rule_handle() -> String {
-    let chain = run("nft", &["-a", "list", "chain", "bridge", "instances", "instances_drop_arp"]);
-    let rule = chain.lines().find(|line| line.contains("10.0.0.1")).unwrap();
+/// The handle of the first rule with this text in a chain of ours.
+fn rule_handle(chain: &str, text: &str) -> String {
+    let chain = run("nft", &["-a", "list", "chain", "bridge", "instances", chain]);
+    let rule = chain.lines().find(|line| line.contains(text)).unwrap();
     rule.rsplit(' ').next().unwrap().to_owned()
 }
 
@@ -204,21 +204,32 @@ fn a_flag_that_is_touched_is_answered() {
 
 #[test]
 fn what_others_change_is_restored_within_a_second() {
-    in_new_netns(|| {
+    let spec = ["--guard", "spec", "--layout", "rules"];
+    restores(&spec, "instances_forward", ("instances_drop_arp", "10.0.0.1"), ("all_v4.instance", "10.0.0.1"));
+    let web = "02:00:00:00:00:01";
+    let element = format!("10.0.0.1 . {web} . {web}");
+    restores(&[], "instances_prerouting", ("instances_guard_arp", "@instances_arp"), ("instances_arp", &element));
+}
+
+fn restores(policy: &[&str], base: &str, (chain, rule): (&str, &str), (set, element): (&str, &str)) {
+    let policy = [&["--hook", "*", "--sets-into", "inet:filter"], policy].concat();
+    let policy: Vec<_> = policy.iter().map(|option| (*option).to_owned()).collect();
+    let [base, chain, rule, set, element] = [base, chain, rule, set, element].map(str::to_owned);
+    in_new_netns(move || {
         let host = Host::new();
-        let mut watch = Watch::ready(&host, &["--hook", "*", "--sets-into", "inet:filter"]);
+        let policy: Vec<_> = policy.iter().map(String::as_str).collect();
+        let mut watch = Watch::ready(&host, &policy);
         let filter = || String::from_utf8(output("nft", &["list", "table", "inet", "filter"], "").stdout).unwrap();
         let (ours, sets) = (table(), filter());
-        let deeds: [&dyn Fn() -> String; 7] = [
+        let deeds: [&dyn Fn() -> String; 9] = [
             &|| "flush ruleset".to_owned(),
-            &|| format!("delete rule bridge instances instances_drop_arp handle {}", rule_handle()),
-            &|| "insert rule bridge instances instances_drop_arp accept".to_owned(),
-            &|| "delete element bridge instances all_v4.instance { 10.0.0.1 }".to_owned(),
+            &|| format!("delete rule bridge instances {chain} handle {}", rule_handle(&chain, &rule)),
+            &|| format!("insert rule bridge instances {chain} accept"),
+            &|| format!("delete element bridge instances {set} {{ {element} }}"),
+            &|| format!("flush set bridge instances {set}"),
             &|| "add element inet filter all_v4.instance { 10.9.9.9 }".to_owned(),
-            &|| {
-                "flush chain bridge instances instances_forward; delete chain bridge instances instances_forward"
-                    .to_owned()
-            },
+            &|| format!("flush chain bridge instances {base}; delete chain bridge instances {base}"),
+            &|| format!("add chain bridge instances {base} {{ policy drop; }}"),
             &|| "delete table bridge instances".to_owned(),
         ];
         for deed in deeds {
@@ -307,6 +318,8 @@ fn a_registry_that_never_was_is_empty_and_one_that_went_is_not() {
             let watch = Watch::ready(&host, &["--hook", "*"]);
             assert!(table().contains("chain instances_drop_arp"));
             drop(watch);
+            // Strangers offend where nobody is registered yet.
+            nft("add element bridge instances instances_offenders_mac { 02:00:00:00:00:07 . \"eth7\" }");
         }
         let watch = Watch::ready(&host, &["--hook", "*"]);
         host.write(&good);

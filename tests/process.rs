@@ -304,9 +304,31 @@ fn help_and_usage_errors_have_their_own_exits() {
 }
 
 #[test]
-fn the_set_layout_is_not_there_yet() {
-    let ended = one().process(&["--layout", "sets"]);
-    assert!(ended.status == Some(2) && ended.err.contains("'sets'") && ended.err.contains("not yet"), "{}", ended.err);
+fn layout_and_guard_are_for_the_files_too() {
+    let sandbox = one();
+    let chains = |arguments: &[&str]| {
+        sandbox.raise_flag();
+        assert_eq!(sandbox.process(arguments).status, Some(0));
+        assert_eq!(sandbox.process(&[&["--check", "--emit"], arguments].concat()).status, Some(0));
+        sandbox.read(".nftables_chains")
+    };
+    let (rule, lookup) = ("arp saddr ip 10.0.0.1 counter", "arp saddr ip . ether saddr @instances_ip return");
+    let text = chains(&[]);
+    assert!(text.contains(rule) && !text.contains("instances_ip"), "{text}");
+    assert_eq!(chains(&["--guard", "spec", "--layout", "rules"]), text, "they are the defaults");
+    let text = chains(&["--layout", "sets"]);
+    assert!(
+        text.contains(lookup) && text.contains("set instances_ip {") && !text.contains("instances_guard"),
+        "{text}"
+    );
+    let text = chains(&["--guard", "strict"]);
+    assert!(
+        text.contains(rule) && text.contains("chain instances_guard {") && !text.contains("instances_ip {"),
+        "{text}"
+    );
+    for wrong in [&["--guard", "all"][..], &["--guard", ""], &["--layout", "set"], &["--guard", "spec,nd"]] {
+        assert_eq!(sandbox.process(wrong).status, Some(2), "{wrong:?}");
+    }
 }
 
 #[test]

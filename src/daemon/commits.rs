@@ -263,8 +263,8 @@ mod tests {
         let sets_into = vec![(Family::Inet, "filter".parse().expect("a name"))];
         let wishes = Wishes {
             table,
-            guard: Guard::SPEC,
-            layout: Layout::Rules,
+            guard: Guard::strict(),
+            layout: Layout::Sets,
             log: false,
             set_names: vec![],
             hook: Hooking::Remove,
@@ -324,6 +324,12 @@ mod tests {
         assert!(concerns(about(14, BRIDGE, "instances", (set, "all_v4.instance"))), "element deleted");
         assert!(concerns(about(12, INET, "filter", (set, "all_v4.instance"))), "element added elsewhere");
         assert!(concerns(about(12, INET, "filter", (set, "retired.v4.instance"))), "a set that is kept empty");
+        assert!(concerns(about(12, BRIDGE, "instances", (set, "instances_ip"))), "a claim added");
+        assert!(
+            concerns(about(12, BRIDGE, "instances", (set, "instances_bound"))),
+            "a set of the guard that is kept empty"
+        );
+        assert!(concerns(about(8, BRIDGE, "instances", (rule, "instances_block_arp"))), "a rule of the guard deleted");
         assert!(!concerns(about(12, INET, "filter", (set, "banned"))), "a set of theirs");
         assert!(!concerns(about(18, BRIDGE, "instances", (2, "counter"))), "a stateful object");
     }

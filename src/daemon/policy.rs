@@ -221,8 +221,9 @@ impl<'a> Policy<'a> {
         let ruleset = policy::ruleset(&nothing, &self.request.wishes);
         let Some(table) = ruleset.tables.first() else { return Ok(false) };
         let failed = |error: io::Error| Error::new(format!("cannot read the kernel's sets: {}", in_words(&error)));
-        let filled_by_us = table.sets.iter().filter(|set| !matches!(set.elements, Elements::Recorded(_)));
-        for set in filled_by_us {
+        // Offenders are there without any instance.
+        let planned = table.sets.iter().filter(|set| !matches!(set.elements, Elements::Recorded(_)));
+        for set in planned {
             let mut connection = Connection::open(mnl::Bus::Netfilter).map_err(failed)?;
             let mut is_filled = false;
             let which = |request: &mut Writer| {

@@ -55,6 +55,23 @@ impl Host {
         self.process(&[&["--force", "--apply"], arguments].concat()).output().unwrap()
     }
 
+    /// What `--check --apply` with further arguments prints.
+    pub fn check_text(&self, arguments: &[&str]) -> String {
+        let before = run("nft", &["list", "ruleset"]);
+        let output = self.process(&[&["--check", "--apply"], arguments].concat()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(i32::from(!text.is_empty())), "{text}");
+        assert_eq!(run("nft", &["list", "ruleset"]), before, "it changes nothing");
+        text
+    }
+
+    /// `--check --apply` with further arguments prints exactly these lines.
+    #[track_caller]
+    pub fn check(&self, arguments: &[&str], expected: &[&str]) {
+        let text = self.check_text(arguments);
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected, "{text}");
+    }
+
     /// An apply that must fail and change nothing in the kernel; its message.
     pub fn refused(&self, arguments: &[&str]) -> String {
         let before = run("nft", &["list", "ruleset"]);

@@ -125,9 +125,12 @@ pub struct Checked {
 /// The kernel cannot be asked, or does not come to rest.
 pub fn check(ruleset: &Ruleset) -> Result<Checked> {
     for _ in 0..TRIES {
+        let before = generation()?;
         match compare_all(ruleset, Depth::Full, None) {
             Err(Failure::Stale) => {}
             Err(Failure::Final(error)) => return Err(error),
+            // What was read before a commit does not go together with what was read after it.
+            Ok(_) if generation()? != before => {}
             Ok(compared) => {
                 let (state, comparison) = compared.first().map(|(state, comparison)| (state, comparison)).unzip();
                 let idle = idle(ruleset, state, comparison);

@@ -58,6 +58,17 @@ pub fn build(ruleset: &Ruleset, generation: u32, deltas: &[TableDelta]) -> Resul
     Ok(Some(Batch { bytes: writer.finish()?, acknowledged: last }))
 }
 
+/// A batch of nothing.
+///
+/// # Errors
+/// None that could happen.
+pub(super) fn empty() -> Result<Vec<u8>, TooLong> {
+    let mut writer = Writer::default();
+    writer.message(BATCH_BEGIN, REQUEST, FIRST, &BATCH_HEADER, |_| {});
+    writer.message(BATCH_END, REQUEST, FIRST + 1, &BATCH_HEADER, |_| {});
+    writer.finish()
+}
+
 /// About as many bytes as a delta takes.
 fn size((table, delta): (&Table, &TableDelta)) -> usize {
     let rules = |(chain, delta): (&Chain, &ChainDelta)| match delta {

@@ -4,13 +4,13 @@
 
 use super::found::FoundRule;
 use super::reach::Reach;
-use super::state::{ChainState, TableState, base_as_planned};
+use super::state::{ChainState, SetState, TableState, base_as_planned};
 use super::{elements, encode, kernel, nfgenmsg};
 use crate::netlink::{Connection, DumpError, Writer};
 use crate::plan::diff::{self, ChainDelta, RuleEdit, SetDelta, TableDelta};
 use crate::plan::ruleset::{Chain, Table};
 use crate::sink::nft_text::RuleText;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt;
 use std::ops::ControlFlow;
 
@@ -82,9 +82,10 @@ pub fn compare(
     for name in state.chains.keys().filter(|name| table.chains.iter().all(|chain| chain.name != **name)) {
         // Who jumps where decides what is in force, and what can be removed.
         let mut rules = 0;
-        connection.dump(kernel::GETRULE, &nfgenmsg(table.family), in_chain(table, name), |message| {
+        dump_rules(&mut connection, table, name, |rule| {
             rules += 1;
-            comparison.reach.see(name, &FoundRule::of(&message));
+            comparison.reach.see(name, &rule);
+            ControlFlow::Continue(())
         })?;
         comparison.reach.rules.insert(name.clone(), rules);
     }
@@ -120,9 +121,10 @@ fn compare_sets(
         comparison.delta.sets.push(delta);
     }
     for name in state.retired_sets(table) {
-        let held = elements::number(table, name)?;
-        if held > 0 {
-            all.push(('-', format!("@{name}: {held} elements")));
+        let fields = state.sets.get(name).and_then(SetState::fields_of_addresses);
+        let held = elements::retired(table, name, fields)?;
+        if !held.is_empty() {
+            all.extend(held);
             comparison.delta.emptied_sets.push(name.to_owned());
         }
     }
@@ -148,11 +150,23 @@ fn compare_absent_chains(table: &Table, state: &TableState, comparison: &mut Com
     }
 }
 
-fn in_chain(table: &Table, chain: &str) -> impl FnOnce(&mut Writer) {
-    move |writer| {
+/// Shows all rules of a chain to `see`, once each: the kernel shows some twice, and does not say so, where somebody else's
+/// transaction that is still being made adds rules in front of them.
+fn dump_rules(
+    connection: &mut Connection,
+    table: &Table,
+    chain: &str,
+    mut see: impl FnMut(FoundRule) -> ControlFlow<()>,
+) -> Result<(), DumpError> {
+    let mut seen = FxHashSet::default();
+    let in_chain = |writer: &mut Writer| {
         writer.text(kernel::RULE_TABLE, table.name.as_str());
         writer.text(kernel::RULE_CHAIN, chain);
-    }
+    };
+    connection.dump_while(kernel::GETRULE, &nfgenmsg(table.family), in_chain, |message| {
+        let rule = FoundRule::of(&message);
+        if seen.insert(rule.handle) { see(rule) } else { ControlFlow::Continue(()) }
+    })
 }
 
 fn compare_chain(
@@ -189,8 +203,7 @@ fn compare_start(
     comparison: &mut Comparison,
 ) -> Result<(), DumpError> {
     let mut index = 0;
-    connection.dump_while(kernel::GETRULE, &nfgenmsg(table.family), in_chain(table, chain.name), |message| {
-        let rule = FoundRule::of(&message);
+    dump_rules(connection, table, chain.name, |rule| {
         comparison.reach.see(chain.name, &rule);
         let planned = chain.rules.get(index);
         if planned.is_none_or(|planned| !rule.is(planned)) {
@@ -224,8 +237,7 @@ fn compare_rules(
     // Handle, which planned rule it is, and the text of what is none.
     let mut found: Vec<(u64, Option<usize>)> = Vec::new();
     let mut foreign: FxHashMap<u64, String> = FxHashMap::default();
-    connection.dump(kernel::GETRULE, &nfgenmsg(table.family), in_chain(table, chain.name), |message| {
-        let rule = FoundRule::of(&message);
+    dump_rules(connection, table, chain.name, |rule| {
         comparison.reach.see(chain.name, &rule);
         let index = planned.get_mut(&rule.hash()).and_then(Vec::pop);
         let index = index.filter(|index| chain.rules.get(*index).is_some_and(|planned| rule.is(planned)));
@@ -233,6 +245,7 @@ fn compare_rules(
             foreign.insert(rule.handle, rule.to_string());
         }
         found.push((rule.handle, index));
+        ControlFlow::Continue(())
     })?;
     let delta = diff::rules(chain.rules.len(), &found);
     if let ChainDelta::Edited(edits) = &delta {

@@ -11,9 +11,9 @@ use super::socket::Socket;
 use super::{kernel, nfgenmsg};
 use crate::netlink::{Connection, DumpError, Writer};
 use crate::plan::diff::{SetDelta, TableDelta};
-use crate::plan::ruleset::{Elements, Entry, Key, Set, Table};
+use crate::plan::ruleset::{Elements, Entry, Field, Key, Set, Table};
 use crate::sink::nft_text::ElementText;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::io;
 
 /// Elements up to which a dump is no slower.
@@ -91,14 +91,26 @@ fn lacks(set: &Set, index: usize) -> Option<Difference> {
     Some(('+', format!("@{}: {}", set.name, ElementText { fields: set.elements.fields(), element })))
 }
 
-/// How many elements a set has.
-pub(super) fn number(table: &Table, set: &str) -> Result<usize, DumpError> {
+/// What a set that is to be empty holds; of a set for ourselves, how much.
+pub(super) fn retired(
+    table: &Table,
+    set: &str,
+    fields: Option<&'static [Field]>,
+) -> Result<Vec<Difference>, DumpError> {
     let mut number = 0;
-    dump(table, set, |_| number += 1)?;
-    Ok(number)
+    let mut differences = Vec::new();
+    dump(table, set, |element| {
+        number += 1;
+        differences.extend(fields.map(|fields| ('-', format!("@{set}: {}", element.text(fields)))));
+    })?;
+    if fields.is_none() && number > 0 {
+        differences.push(('-', format!("@{set}: {number} elements")));
+    }
+    Ok(differences)
 }
 
-/// Shows all elements of a set to `see`.
+/// Shows all elements of a set to `see`, once each: the kernel shows some twice where it moves them meanwhile, to a larger
+/// table.
 ///
 /// # Errors
 /// [`DumpError`].
@@ -107,9 +119,10 @@ pub fn dump(table: &Table, set: &str, mut see: impl FnMut(FoundElement)) -> Resu
         writer.text(kernel::SET_ELEM_LIST_TABLE, table.name.as_str());
         writer.text(kernel::SET_ELEM_LIST_SET, set);
     };
+    let mut seen = FxHashSet::default();
     let mut connection = Connection::open(mnl::Bus::Netfilter)?;
     connection.dump(kernel::GETSETELEM, &nfgenmsg(table.family), in_set, |message| {
-        FoundElement::all(&message).for_each(&mut see);
+        FoundElement::all(&message).filter(|element| seen.insert(element.key)).for_each(&mut see);
     })
 }
 

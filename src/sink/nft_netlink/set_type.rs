@@ -57,9 +57,13 @@ impl SetType {
         }
     }
 
-    /// Whether a set is one of addresses alone.
-    pub fn is_of_addresses(key_type: u32, key_length: u32) -> bool {
-        [(TYPE_IPV4, 4), (TYPE_IPV6, 16)].contains(&(key_type, key_length))
+    /// The field of a key, if a set is one of addresses alone.
+    pub fn fields_of_addresses(key_type: u32, key_length: u32) -> Option<&'static [Field]> {
+        match (key_type, key_length) {
+            (TYPE_IPV4, 4) => Some(&[Field::IpSource]),
+            (TYPE_IPV6, 16) => Some(&[Field::Ip6Source]),
+            _ => None,
+        }
     }
 
     fn keyed(fields: &'static [Field], flags: u32) -> Self {

@@ -2,7 +2,7 @@
 //!
 //! This file holds the crate's only `unsafe`: setsockopt(2), which libmnl's crate does not offer.
 
-use super::batch::Batch;
+use super::batch::{self, Batch};
 use super::kernel;
 use crate::netlink::{ACK_TLVS, Attributes, CAPPED, Connection, ERROR, Message, Messages, REQUEST, Writer};
 use std::ffi::c_int;
@@ -68,7 +68,7 @@ impl Socket {
         &mut self.connection
     }
 
-    /// The kernel's generation: it changes with every commit of anybody's.
+    /// The kernel's generation: it changes with every commit of anybody's. What is read from now on is not older.
     ///
     /// # Errors
     /// The kernel has no nf_tables, or refuses.
@@ -80,7 +80,11 @@ impl Socket {
             return Err(io::Error::from_raw_os_error(answer.error_code()));
         }
         let generation = answer.attributes(kernel::NFGENMSG).number(kernel::GEN_ID);
-        generation.ok_or_else(|| io::Error::other("the kernel names no generation"))
+        let generation = generation.ok_or_else(|| io::Error::other("the kernel names no generation"))?;
+        // The kernel counts a commit a moment before dumps show it. A batch waits for its end, also an empty one, which
+        // commits nothing.
+        self.connection.socket().send(&batch::empty().map_err(|error| io::Error::other(error.to_string()))?)?;
+        Ok(generation)
     }
 
     /// Sends the batch in one piece and reads all that the kernel says to it.

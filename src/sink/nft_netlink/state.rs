@@ -3,7 +3,7 @@
 use super::set_type::SetType;
 use super::{encode, kernel, nfgenmsg};
 use crate::netlink::{Attributes, Connection, DumpError, Writer};
-use crate::plan::ruleset::{Hook, Set, Table};
+use crate::plan::ruleset::{Field, Hook, Set, Table};
 use std::collections::BTreeMap;
 
 /// What the kernel holds in one table.
@@ -47,6 +47,11 @@ impl SetState {
         let SetType { key_type, key_length, flags, .. } = SetType::of(&set.elements);
         (self.key_type, self.key_length, self.flags) == (key_type, key_length, flags)
     }
+
+    /// The field of a key, in a set of addresses alone.
+    pub(super) fn fields_of_addresses(&self) -> Option<&'static [Field]> {
+        SetType::fields_of_addresses(self.key_type, self.key_length)
+    }
 }
 
 impl TableState {
@@ -64,7 +69,7 @@ impl TableState {
     pub fn retired_sets<'s>(&'s self, table: &'s Table) -> impl Iterator<Item = &'s str> {
         let ours = |name: &str| table.set_endings.iter().any(|ending| name.ends_with(ending));
         let planned = |name: &str| table.sets.iter().any(|set| set.name.as_str() == name);
-        let of_addresses = |set: &SetState| set.flags == 0 && SetType::is_of_addresses(set.key_type, set.key_length);
+        let of_addresses = |set: &SetState| set.flags == 0 && set.fields_of_addresses().is_some();
         let retired = move |name: &str, set: &SetState| {
             table.absent_sets.contains(&name) || (ours(name) && !planned(name) && of_addresses(set))
         };
