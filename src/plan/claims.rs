@@ -33,6 +33,8 @@ pub const OWN_MAC: &str = "instances_own_mac";
 pub const MAC: &str = "instances_mac";
 /// The MACs, to be looked up as a DHCP client's hardware address.
 pub const CLIENT: &str = "instances_client";
+/// The link-local addresses that belong to somebody.
+pub const LINK_LOCAL: &str = "instances_link_local";
 /// Port and Ethernet source of instances that have a port.
 pub const BOUND: &str = "instances_bound";
 /// The MACs of instances that have a port.
@@ -41,7 +43,7 @@ pub const BOUND_MAC: &str = "instances_bound_mac";
 pub const BOUND_PORT: &str = "instances_bound_port";
 
 /// All of these sets.
-pub const SETS: [&str; 14] = [
+pub const SETS: [&str; 15] = [
     IP,
     IP_NETS,
     IP6,
@@ -50,6 +52,7 @@ pub const SETS: [&str; 14] = [
     ARP_NETS,
     IP_AT_PORT,
     IP6_AT_PORT,
+    LINK_LOCAL,
     OWN_MAC,
     MAC,
     CLIENT,
@@ -62,6 +65,9 @@ pub const SETS: [&str; 14] = [
 pub const ND_TARGET: Field = Field::NetworkBits { offset: 48 * 8, length: 128 };
 /// `chaddr` of a DHCP message: behind 8 octets of UDP header and 28 octets (RFC 2131, section 2).
 pub const DHCP_CHADDR: Field = Field::TransportBits { offset: (8 + 28) * 8, length: 48 };
+
+/// IPv6 source, looked up as the bits that it is.
+pub const IP6_SOURCE: Field = Field::NetworkBits { offset: 8 * 8, length: 128 };
 
 /// The keys of the sets. Raw bits of one length may stand for each other.
 pub const IP_KEY: &[Field] = &[Field::IpSource, Field::EtherSource];
@@ -92,39 +98,46 @@ pub const COUNTED: [(&str, &[Field]); 8] = [
 
 /// The sets that a guard looks up, those of the original's two chains among them.
 pub fn sets<'a>(registry: &'a Registry, guard: Guard) -> Vec<Set<'a>> {
+    let mut sets = of_addresses(registry, guard);
+    if guard.has(Protection::Source) {
+        sets.push((LINK_LOCAL, link_local(registry, guard)));
+    }
+    sets.extend(macs(registry, guard));
+    // Only a hash set of addresses is there whatever it holds.
+    sets.retain(|(name, keyed)| !keyed.elements.is_empty() || !is_optional(name));
+    let set = |(name, keyed)| Set { name: Identifier::ours(name), elements: Elements::Keyed(keyed) };
+    sets.into_iter().map(set).collect()
+}
+
+/// The sets of addresses with who may claim them.
+fn of_addresses<'a>(registry: &'a Registry, guard: Guard) -> Vec<(&'static str, Keyed<'a>)> {
     let has = |protection| guard.has(protection);
     let (mut ip, mut ip_nets, mut ip6, mut ip6_nets) = (hash(IP_KEY), nets(IP_KEY), hash(IP6_KEY), nets(IP6_KEY));
     let (mut arp, mut arp_nets) = (hash(ARP_KEY), nets(ARP_KEY));
     let (mut ip_at_port, mut ip6_at_port) = (hash(IP_AT_PORT_KEY), hash(IP6_AT_PORT_KEY));
     for (mac, instance) in registry.iter() {
         let comment = instance.name().map(Comment::name);
+        let comment = comment.as_ref();
         let ether = Value::Mac(mac);
         let port = if has(Protection::BoundMac) { instance.port().map(Value::Interface) } else { None };
         for address in addresses(mac, instance, guard) {
-            match address {
-                IpAddr::V4(address) => {
-                    let address = Value::Ipv4(address);
-                    ip.add(&[address, ether], comment.as_ref());
-                    if has(Protection::Arp) {
-                        arp.add(&[address, ether, ether], comment.as_ref());
-                    }
-                    port.into_iter().for_each(|port| ip_at_port.add(&[address, ether, port], comment.as_ref()));
-                }
-                IpAddr::V6(address) => {
-                    let address = Value::Ipv6(address);
-                    ip6.add(&[address, ether], comment.as_ref());
-                    port.into_iter().for_each(|port| ip6_at_port.add(&[address, ether, port], comment.as_ref()));
-                }
+            let (value, by_mac, at_port) = match address {
+                IpAddr::V4(address) => (Value::Ipv4(address), &mut ip, &mut ip_at_port),
+                IpAddr::V6(address) => (Value::Ipv6(address), &mut ip6, &mut ip6_at_port),
+            };
+            by_mac.add(&[value, ether], comment);
+            port.into_iter().for_each(|port| at_port.add(&[value, ether, port], comment));
+            if address.is_ipv4() && has(Protection::Arp) {
+                arp.add(&[value, ether, ether], comment);
             }
         }
         for net in prefixes(instance) {
-            let bits = net.prefix_len();
-            match net.addr() {
-                IpAddr::V4(address) => {
-                    ip_nets.add_net(&[Value::Ipv4(address), ether], bits, comment.as_ref());
-                    arp_nets.add_net(&[Value::Ipv4(address), ether, ether], bits, comment.as_ref());
+            match net {
+                IpNet::V4(net) => {
+                    ip_nets.add_net(&[Value::Ipv4(net.addr()), ether], net.prefix_len(), comment);
+                    arp_nets.add_net(&[Value::Ipv4(net.addr()), ether, ether], net.prefix_len(), comment);
                 }
-                IpAddr::V6(address) => ip6_nets.add_net(&[Value::Ipv6(address), ether], bits, comment.as_ref()),
+                IpNet::V6(net) => ip6_nets.add_net(&[Value::Ipv6(net.addr()), ether], net.prefix_len(), comment),
             }
         }
     }
@@ -135,11 +148,24 @@ pub fn sets<'a>(registry: &'a Registry, guard: Guard) -> Vec<Set<'a>> {
     if has(Protection::Source) {
         sets.extend([(IP_AT_PORT, ip_at_port), (IP6_AT_PORT, ip6_at_port)]);
     }
-    sets.extend(macs(registry, guard));
-    // Only a hash set of addresses is there whatever it holds.
-    sets.retain(|(name, keyed)| !keyed.elements.is_empty() || !is_optional(name));
-    let set = |(name, keyed)| Set { name: Identifier::ours(name), elements: Elements::Keyed(keyed) };
-    sets.into_iter().map(set).collect()
+    sets
+}
+
+/// The link-local addresses of all, each once.
+fn link_local(registry: &Registry, guard: Guard) -> Keyed<'static> {
+    let mut seen: FxHashSet<Ipv6Addr> = FxHashSet::default();
+    let mut all = Keyed { counted: false, ..hash(&[IP6_SOURCE]) };
+    for (mac, instance) in registry.iter() {
+        for address in addresses(mac, instance, guard) {
+            if let IpAddr::V6(address) = address
+                && address.is_unicast_link_local()
+                && seen.insert(address)
+            {
+                all.add(&[Value::Ipv6(address)], None);
+            }
+        }
+    }
+    all
 }
 
 /// Whether a set, and the rules that look it up, exist only if it has elements.

@@ -3,7 +3,7 @@
 //!
 //! Let pass without such an address: what a host sends before it has one. DHCP requests and IGMP reports from 0.0.0.0;
 //! duplicate address detection, router solicitation and MLD reports from `::` (RFC 4862, RFC 4861, RFC 3590); DHCPv6, MLD
-//! reports and router solicitations without option from a link-local address that nobody has registered.
+//! reports and router solicitations without option from a link-local address that is nobody else's.
 //!
 //! Limits: instances that make up a link-local address of their own (RFC 7217) need it `allowed` for everything else. The
 //! usual one, made of the MAC, is always theirs.
@@ -23,12 +23,10 @@ pub(super) const IP6: &str = "instances_guard_ip6";
 pub(super) const IP6_CLAIMED: &str = "instances_guard_ip6_claimed";
 /// IPv6 from `::`.
 pub(super) const UNSPECIFIED: &str = "instances_guard_unspecified";
-/// IPv6 from a link-local address that is nobody's.
+/// IPv6 from a link-local address that is not the sender's.
 pub(super) const LINK_LOCAL: &str = "instances_guard_link_local";
 
-/// IPv6 source, looked up as the bits that it is.
-const IP6_SOURCE_KEY: &[Field] = &[IP6_SOURCE, Field::EtherSource];
-const IP6_SOURCE: Field = Field::NetworkBits { offset: 8 * 8, length: 128 };
+const IP6_SOURCE_KEY: &[Field] = &[claims::IP6_SOURCE, Field::EtherSource];
 
 const TCP: u8 = 6;
 
@@ -147,9 +145,11 @@ fn unspecified(plan: &Plan) -> Vec<Rule<'static>> {
     rules
 }
 
-/// What a host sends from a link-local address that nobody has registered.
+/// What a host sends from a link-local address that is not the sender's, if it is nobody else's either.
 fn link_local_rules(plan: &Plan) -> Vec<Rule<'static>> {
-    let mut rules = vec![dhcp6::from_link_local(plan), nd::solicitation_without_option()];
+    let of_another = || look_up(&[claims::IP6_SOURCE], claims::LINK_LOCAL, block::of(Protection::Source));
+    let mut rules = Vec::from_iter(plan.has(Protection::Source).then(of_another));
+    rules.extend([dhcp6::from_link_local(plan), nd::solicitation_without_option()]);
     rules.extend(query::reports());
     rules.extend(not_claimed(plan));
     rules
