@@ -211,7 +211,15 @@ fn two_registries() -> [instances::registry::Registry; 2] {
 
 fn wishes(guard: Guard, layout: Layout) -> Wishes {
     let hook = Hooking::Protect { bridges: instances::plan::hooks::Bridges::All, trusted_ports: vec![] };
-    Wishes { table: "instances".parse().unwrap(), guard, layout, set_names: vec![], hook, sets_into: vec![] }
+    Wishes {
+        table: "instances".parse().unwrap(),
+        guard,
+        layout,
+        log: false,
+        set_names: vec![],
+        hook,
+        sets_into: vec![],
+    }
 }
 
 /// Number of objects, as one consistent dump shows them: of rules of a chain (`NFT_MSG_GETRULE`) or elements of a set

@@ -4,7 +4,7 @@
 #[path = "needs.rs"]
 pub mod needs;
 
-use needs::skipped;
+pub use needs::skipped;
 use nix::sched::{CloneFlags, unshare};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

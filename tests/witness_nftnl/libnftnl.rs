@@ -59,15 +59,14 @@ pub(crate) fn batch(ruleset: &Ruleset, deltas: &[TableDelta]) -> Vec<u8> {
 
 fn change(batch: &mut nftnl::Batch, ours: &Chain, delta: &ChainDelta, table: &nftnl::Table) {
     let chain = chain(ours, table);
-    let edits = match delta {
-        ChainDelta::Edited(edits) => edits,
-        _ => {
-            if *delta == ChainDelta::Replaced {
-                batch.add(&nftnl::Rule::new(&chain), MsgType::Del);
-            }
-            ours.rules.iter().for_each(|ours| batch.add(&rule(ours, &chain), MsgType::Add));
-            return;
+    let ChainDelta::Edited(edits) = delta else {
+        if *delta == ChainDelta::Replaced {
+            batch.add(&nftnl::Rule::new(&chain), MsgType::Del);
         }
+        for ours in &ours.rules {
+            batch.add(&rule(ours, &chain), MsgType::Add);
+        }
+        return;
     };
     for edit in edits {
         match *edit {
@@ -78,7 +77,9 @@ fn change(batch: &mut nftnl::Batch, ours: &Chain, delta: &ChainDelta, table: &nf
             }
             RuleEdit::Insert { rule: index, before } => {
                 let mut new = rule(&ours.rules[index], &chain);
-                before.into_iter().for_each(|handle| new.set_position(handle));
+                if let Some(handle) = before {
+                    new.set_position(handle);
+                }
                 batch.add(&new, MsgType::Add);
             }
         }
@@ -92,7 +93,9 @@ fn change_elements(batch: &mut nftnl::Batch, table: &Table, set: &Set, delta: &S
     };
     for part in remove.chunks(ELEMENTS) {
         let elements = named(table, set.name.as_str());
-        part.iter().for_each(|(key, last)| elements.element(key, last.as_deref(), None));
+        for (key, last) in part {
+            elements.element(key, last.as_deref(), None);
+        }
         batch.add(&ElementsOf(&elements), MsgType::Del);
     }
     for part in add.chunks(ELEMENTS) {
@@ -186,6 +189,22 @@ fn rule<'a>(ours: &Rule, chain: &'a nftnl::Chain<'a>) -> nftnl::Rule<'a> {
                 });
             }
             Statement::Counter => rule.add_expr(&nft_expr!(counter)),
+            Statement::Limit { per_second, burst } => rule.add_expr(&Raw {
+                name: "limit",
+                numbers: vec![(sys::NFTNL_EXPR_LIMIT_BURST, *burst)],
+                // The unit is one of so many seconds.
+                long_numbers: vec![
+                    (sys::NFTNL_EXPR_LIMIT_RATE, u64::from(*per_second)),
+                    (sys::NFTNL_EXPR_LIMIT_UNIT, 1),
+                ],
+                ..Raw::default()
+            }),
+            Statement::Log { prefix } => rule.add_expr(&Raw {
+                name: "log",
+                numbers: vec![(sys::NFTNL_EXPR_LOG_FLAGS, NF_LOG_MACDECODE)],
+                text: Some((sys::NFTNL_EXPR_LOG_PREFIX, c_string(prefix))),
+                ..Raw::default()
+            }),
             Statement::Verdict(verdict) => rule.add_expr(&match verdict {
                 Verdict::Accept => nft_expr!(verdict accept),
                 Verdict::Drop => nft_expr!(verdict drop),
@@ -201,6 +220,8 @@ fn rule<'a>(ours: &Rule, chain: &'a nftnl::Chain<'a>) -> nftnl::Rule<'a> {
     rule
 }
 
+/// linux/netfilter/nf_log.h.
+const NF_LOG_MACDECODE: u32 = 0x20;
 const NFT_REG_1: u32 = 1;
 /// The quarters of the 16-byte registers, NFT_REG32_00 and on. Those that begin a register have its name.
 const QUARTERS: [u32; 16] = [NFT_REG_1, 9, 10, 11, 2, 13, 14, 15, 3, 17, 18, 19, 4, 21, 22, 23];
@@ -211,12 +232,12 @@ fn load(rule: &mut nftnl::Rule, fields: &[Field], compared: &mut Vec<(&'static s
         if !compared.contains(&(what, *value)) {
             compared.push((what, *value));
             let ether_type = || u16::try_from(*value).unwrap().to_be();
-            match what {
-                &"ether type" => {
+            match *what {
+                "ether type" => {
                     rule.add_expr(&nft_expr!(payload ethernet ethertype));
                     rule.add_expr(&nft_expr!(cmp == ether_type()));
                 }
-                &"protocol" => {
+                "protocol" => {
                     rule.add_expr(&nft_expr!(meta proto));
                     rule.add_expr(&nft_expr!(cmp == ether_type()));
                 }
@@ -258,7 +279,7 @@ fn depends_on(field: Field) -> &'static [(&'static str, u32)] {
 
 /// What a comparison says of what fields depend on.
 fn says(matched: &Match) -> Option<(&'static str, u32)> {
-    match (matched.operator, matched.prefix, matched.field, matched.value) {
+    match (matched.operator, matched.mask, matched.field, matched.value) {
         (Operator::Equal, None, Field::EtherType, Value::EtherType(it)) => Some(("ether type", u32::from(it as u16))),
         (Operator::Equal, None, Field::L4Protocol, Value::Protocol(it)) => Some(("l4proto", u32::from(it))),
         _ => None,
@@ -326,9 +347,7 @@ fn load_one(rule: &mut nftnl::Rule, field: Field, register: u32) {
 fn compare(rule: &mut nftnl::Rule, matched: &Match) {
     const NFT_BITWISE_BOOL: u32 = 0;
     let value = bytes(&matched.value);
-    if let Some(prefix) = matched.prefix {
-        let bit = |bit: usize| if bit < usize::from(prefix) { 0x80 >> (bit % 8) } else { 0 };
-        let mask: Vec<u8> = (0..value.len()).map(|octet| (8 * octet..8 * octet + 8).map(bit).sum()).collect();
+    if let Some(mask) = matched.mask.map(|mask| mask.to_vec()) {
         rule.add_expr(&Raw {
             name: "bitwise",
             numbers: vec![

@@ -22,7 +22,7 @@ use instances::plan::ruleset::{
 };
 use instances::registry::{Registry, wire};
 use instances::sink::nft_netlink::batch;
-use instances::sink::nft_netlink::encode::ElementRef;
+use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::fs;
@@ -140,7 +140,7 @@ fn from_nothing(ruleset: &Ruleset) -> Vec<TableDelta> {
 
 /// Compares both encodings; gives the intended differences that were met, and our messages.
 fn assert_same(ruleset: &Ruleset, deltas: &[TableDelta]) -> (BTreeSet<&'static str>, Vec<Message>) {
-    let batch = batch::build(ruleset, GENERATION, deltas).unwrap().expect("something has to change");
+    let batch = batch::build(ruleset, GENERATION, deltas).unwrap().unwrap();
     let mut ours = tree::messages(&batch.bytes, Padding::Zero);
     for (message, sequence) in ours.iter_mut().zip(batch::FIRST..) {
         assert_eq!(message.sequence, sequence, "sequence numbers count on");
@@ -192,7 +192,7 @@ fn registry(json: &str) -> Registry {
 fn wishes(guard: Guard, layout: Layout, hook: Hooking) -> Wishes {
     let set_names = ["web-1", "absent"].map(|name| name.parse().unwrap()).to_vec();
     let sets_into = vec![(Family::Inet, "filter".parse().unwrap()), (Family::Arp, "arp.table".parse().unwrap())];
-    Wishes { table: "instances".parse().unwrap(), guard, layout, set_names, hook, sets_into }
+    Wishes { table: "instances".parse().unwrap(), guard, layout, log: true, set_names, hook, sets_into }
 }
 
 fn hooked() -> Hooking {
@@ -255,7 +255,7 @@ fn edit_everything(registry: &Registry) -> BTreeSet<&'static str> {
                 .clone();
         }
         for (index, (set, delta)) in ruleset.tables[0].sets.iter().zip(&mut deltas[0].sets).enumerate() {
-            let all = (0..set.elements.len()).filter_map(|index| ElementRef::of(&set.elements, index));
+            let all = set.elements.entries();
             let remove = all.map(|element| (element.key, element.last)).collect();
             let add = (0..set.elements.len()).step_by(2).collect();
             *delta = [SetDelta::NOTHING, SetDelta::New, SetDelta::Edited { remove, add }][(index + turn) % 3].clone();
@@ -310,7 +310,7 @@ fn sets_of_several_messages_hold_the_same_elements() {
     };
     assert_eq!(numbers(&from_nothing(&ruleset)), [4000; 3]);
     let edited = |set: &Set| {
-        let all = (0..4000).filter_map(|index| ElementRef::of(&set.elements, index));
+        let all = set.elements.entries();
         let remove = all.map(|element| (element.key, element.last)).collect();
         SetDelta::Edited { remove, add: (0..4000).rev().collect() }
     };
@@ -335,17 +335,37 @@ fn ruleset<'a>(chains: Vec<Chain<'a>>, sets: Vec<Set<'a>>) -> Ruleset<'a> {
 }
 
 fn any_bits(transport: bool) -> impl Strategy<Value = Match> {
-    (0..400_u16, proptest::collection::vec(any::<u8>(), 1..=16), any::<Option<u8>>()).prop_map(
-        move |(octet, bits, prefix)| {
+    (0..400_u16, proptest::collection::vec(any::<(u8, u8)>(), 1..=16), any::<bool>()).prop_map(
+        move |(octet, octets, is_masked)| {
+            let (bits, mask): (Vec<_>, Vec<_>) = octets.into_iter().unzip();
             let (offset, length) = (octet * 8, u16::try_from(bits.len() * 8).unwrap());
-            let field = match transport {
-                true => Field::TransportBits { offset, length },
-                false => Field::NetworkBits { offset, length },
-            };
-            let prefix = prefix.map(|prefix| prefix % u8::try_from(length + 1).unwrap());
-            Match { prefix, ..Match::equal(field, Value::Bits(Bytes::from(bits.as_slice()))) }
+            let field =
+                if transport { Field::TransportBits { offset, length } } else { Field::NetworkBits { offset, length } };
+            let mask = is_masked.then(|| Bytes::from(mask.as_slice()));
+            Match { mask, ..Match::equal(field, Value::Bits(Bytes::from(bits.as_slice()))) }
         },
     )
+}
+
+/// A comparison of all bits, or of the first.
+fn any_prefix(field: Field, prefix: Option<u8>, value: Value) -> Match {
+    prefix.map_or_else(|| Match::equal(field, value), |bits| Match::prefix(field, bits, value))
+}
+
+/// What the model makes a mask of.
+#[test]
+fn a_prefix_is_a_netmask() {
+    let target = Field::Ip6Source;
+    for bits in 0..=128 {
+        let expected = Ipv6Net::new(Ipv6Addr::UNSPECIFIED, bits).unwrap().netmask().octets();
+        let matched = Match::prefix(target, bits, Value::Ipv6(Ipv6Addr::LOCALHOST));
+        assert_eq!(matched.mask.unwrap()[..], expected);
+    }
+    for bits in 0..=32 {
+        let expected = Ipv4Net::new(Ipv4Addr::UNSPECIFIED, bits).unwrap().netmask().octets();
+        let matched = Match::prefix(Field::IpSource, bits, Value::Ipv4(Ipv4Addr::LOCALHOST));
+        assert_eq!(matched.mask.unwrap()[..], expected);
+    }
 }
 
 fn any_match() -> impl Strategy<Value = Match> {
@@ -370,10 +390,16 @@ fn any_match() -> impl Strategy<Value = Match> {
             .boxed(),
         (any::<Ipv4Addr>(), v4).prop_map(|(it, field)| Match::equal(field, Value::Ipv4(it))),
         any::<Ipv6Addr>().prop_map(|it| Match::equal(Field::Ip6Source, Value::Ipv6(it))),
-        (any::<Ipv4Addr>(), proptest::option::of(0..=32_u8))
-            .prop_map(move |(it, prefix)| Match { prefix, ..Match::equal(sender, Value::Ipv4(it)) }),
-        (any::<Ipv6Addr>(), proptest::option::of(0..=128_u8))
-            .prop_map(move |(it, prefix)| Match { prefix, ..Match::equal(target, Value::Ipv6(it)) }),
+        (any::<Ipv4Addr>(), proptest::option::of(0..=32_u8)).prop_map(move |(it, prefix)| any_prefix(
+            sender,
+            prefix,
+            Value::Ipv4(it)
+        )),
+        (any::<Ipv6Addr>(), proptest::option::of(0..=128_u8)).prop_map(move |(it, prefix)| any_prefix(
+            target,
+            prefix,
+            Value::Ipv6(it)
+        )),
         proptest::sample::select(messages.to_vec()).prop_map(|it| Match::equal(Field::Icmpv6Type, Value::Icmpv6(it))),
         any::<u16>().prop_map(|port| Match::equal(Field::UdpTarget, Value::Port(port))),
         any::<u8>().prop_map(|number| Match::equal(Field::L4Protocol, Value::Protocol(number))),
@@ -417,6 +443,8 @@ fn any_statement() -> impl Strategy<Value = Statement> {
         1 => any_key().prop_map(|fields| Statement::Lookup { fields, set: "a.set" }),
         1 => any_key().prop_map(|fields| Statement::Record { fields, set: "another_set" }),
         1 => Just(Statement::Counter),
+        1 => (1..u32::MAX, any::<u32>()).prop_map(|(per_second, burst)| Statement::Limit { per_second, burst }),
+        1 => Just(Statement::Log { prefix: "[what] was dropped: " }),
         1 => proptest::sample::select(VERDICTS).prop_map(Statement::Verdict),
     ]
 }

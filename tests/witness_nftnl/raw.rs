@@ -19,6 +19,7 @@ fn length(bytes: &[u8]) -> u32 {
 pub(crate) struct Raw {
     pub(crate) name: &'static str,
     pub(crate) numbers: Vec<(u32, u32)>,
+    pub(crate) long_numbers: Vec<(u32, u64)>,
     pub(crate) data: Vec<(u32, Vec<u8>)>,
     pub(crate) text: Option<(u32, CString)>,
     /// Expressions of an expression.
@@ -31,9 +32,12 @@ impl Expression for Raw {
         // SAFETY: the expression is made here, so nobody else has it; libnftnl copies texts and data out of buffers that
         // live throughout, and takes over the inner expression.
         unsafe {
-            let expression = NonNull::new(sys::nftnl_expr_alloc(name.as_ptr())).expect("libnftnl knows it");
+            let expression = NonNull::new(sys::nftnl_expr_alloc(name.as_ptr())).unwrap();
             for (attribute, number) in &self.numbers {
                 sys::nftnl_expr_set_u32(expression.as_ptr(), short(*attribute), *number);
+            }
+            for (attribute, number) in &self.long_numbers {
+                sys::nftnl_expr_set_u64(expression.as_ptr(), short(*attribute), *number);
             }
             for (attribute, data) in &self.data {
                 let set = sys::nftnl_expr_set(
