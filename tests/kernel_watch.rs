@@ -221,15 +221,18 @@ fn restores(policy: &[&str], base: &str, (chain, rule): (&str, &str), (set, elem
         let mut watch = Watch::ready(&host, &policy);
         let filter = || String::from_utf8(output("nft", &["list", "table", "inet", "filter"], "").stdout).unwrap();
         let (ours, sets) = (table(), filter());
-        let deeds: [&dyn Fn() -> String; 9] = [
+        // No more of them: after each the watch waits twice as long.
+        let deeds: [&dyn Fn() -> String; 7] = [
             &|| "flush ruleset".to_owned(),
             &|| format!("delete rule bridge instances {chain} handle {}", rule_handle(&chain, &rule)),
-            &|| format!("insert rule bridge instances {chain} accept"),
+            &|| {
+                format!(
+                    "insert rule bridge instances {chain} accept; add chain bridge instances {base} {{ policy drop; }}"
+                )
+            },
             &|| format!("delete element bridge instances {set} {{ {element} }}"),
-            &|| format!("flush set bridge instances {set}"),
-            &|| "add element inet filter all_v4.instance { 10.9.9.9 }".to_owned(),
+            &|| format!("add element inet filter all_v4.instance {{ 10.9.9.9 }}; flush set bridge instances {set}"),
             &|| format!("flush chain bridge instances {base}; delete chain bridge instances {base}"),
-            &|| format!("add chain bridge instances {base} {{ policy drop; }}"),
             &|| "delete table bridge instances".to_owned(),
         ];
         for deed in deeds {

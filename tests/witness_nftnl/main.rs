@@ -2,24 +2,29 @@
 //! transactions, and every message is compared attribute by attribute.
 //!
 //! [`INTENDED`] lists what we send otherwise than nftnl, and why. An entry that no longer makes a difference fails too.
-#![allow(unsafe_code)] // libnftnl.rs says what for.
+#![allow(unsafe_code)] // raw.rs says what for.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod libnftnl;
+mod raw;
 mod tree;
 
 use instances::net::{Mac, Name};
+use instances::plan::claims;
+use instances::plan::diff::{ChainDelta, RuleEdit, SetDelta, TableDelta};
+use instances::plan::guard::{Guard, Protection, block};
 use instances::plan::hooks::Bridges;
+use instances::plan::layout::Layout;
 use instances::plan::policy::{self, Hooking, Wishes};
 use instances::plan::ruleset::{
-    Chain, Comment, Elements, EtherType, Family, Field, Hook, HookPoint, Icmpv6, Match, Rule, Ruleset, Set, Statement,
-    Table, Value, Verdict,
+    Bytes, Chain, Comment, Element, Elements, EtherType, Family, Field, Hook, HookPoint, Icmpv6, Key, Keyed, Match,
+    Operator, Recorded, Rule, Ruleset, Set, Statement, Table, Value, Verdict,
 };
 use instances::registry::{Registry, wire};
 use instances::sink::nft_netlink::batch;
-use instances::sink::nft_netlink::readback::{ChainState, TableState};
+use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use tree::{Message, Padding, Value as Tree};
@@ -38,6 +43,7 @@ const NEW_ELEMENTS: u16 = NFTABLES | 0x0c;
 const DELETE_ELEMENTS: u16 = NFTABLES | 0x0e;
 const BATCH_BEGIN: u16 = 0x10;
 const SET_ID: u16 = 10;
+const RULE_POSITION: u16 = 6;
 
 const GENERATION: u32 = 0x0102_0304;
 
@@ -49,7 +55,7 @@ struct Intended {
     rewrite: fn(&mut Message) -> bool,
 }
 
-const INTENDED: [Intended; 9] = [
+const INTENDED: [Intended; 7] = [
     Intended {
         why: "nftnl wants an answer to every message, which overruns the receive buffer; we want one, to the last object",
         rewrite: |message| clear_flags(message, ACK),
@@ -83,19 +89,14 @@ const INTENDED: [Intended; 9] = [
         rewrite: |message| message.kind == NEW_RULE && clear_flags(message, EXCLUSIVE),
     },
     Intended {
-        why: "nftnl's NLM_F_APPEND on sets means nothing, as they have no order; nft and we leave it out",
-        rewrite: |message| message.kind == NEW_SET && clear_flags(message, APPEND),
+        why: "nftnl appends, also behind the rule at a position; we insert in front of it",
+        rewrite: |message| {
+            let has_position = message.attributes.iter().any(|(kind, _)| *kind == RULE_POSITION);
+            message.kind == NEW_RULE && has_position && clear_flags(message, APPEND)
+        },
     },
     Intended {
-        why: "NLM_F_EXCL on elements fails the batch when two instances hold one address, which a registry may say",
-        rewrite: |message| message.kind == NEW_ELEMENTS && clear_flags(message, EXCLUSIVE),
-    },
-    Intended {
-        why: "nftnl names the set of elements also by its number in the batch; its name is enough",
-        rewrite: |message| matches!(message.kind, NEW_ELEMENTS | DELETE_ELEMENTS) && remove(message, 4),
-    },
-    Intended {
-        why: "libnftnl numbers elements by attribute type; we write NFTA_LIST_ELEM as the kernel does; it looks at neither",
+        why: "libnftnl numbers elements by their place; we write NFTA_LIST_ELEM as the kernel does; it looks at neither",
         rewrite: |message| {
             let mut numbered = false;
             for (kind, _) in elements(message) {
@@ -122,27 +123,24 @@ fn remove(message: &mut Message, kind: u16) -> bool {
 fn elements(message: &mut Message) -> &mut [tree::Attribute] {
     let list = message.attributes.iter_mut().find(|(kind, _)| *kind == 3);
     match list {
-        Some((_, Tree::Nested(list))) if message.kind == NEW_ELEMENTS => list,
+        Some((_, Tree::Nested(list))) if matches!(message.kind, NEW_ELEMENTS | DELETE_ELEMENTS) => list,
         _ => &mut [],
     }
 }
 
-/// Compares both encodings; gives the intended differences that were met, and our messages.
-/// An empty kernel, for as many tables as there are here.
-const NOTHING: [TableState; 3] =
-    [const { TableState { flags: None, chains: BTreeMap::new(), sets: BTreeMap::new() } }; 3];
-
-const OURS: [&str; 4] = ["instances_drop_arp", "instances_drop_ndp", "instances_input", "instances_forward"];
-
-/// A kernel that has these chains in each table.
-fn with_chains(names: &[&str]) -> [TableState; 3] {
-    let state = ChainState { base: None, policy: None, used: 0 };
-    let chains: BTreeMap<_, _> = names.iter().map(|name| ((*name).to_owned(), state.clone())).collect();
-    [(); 3].map(|()| TableState { flags: Some(0), chains: chains.clone(), ..TableState::default() })
+/// What has to change where nothing is held.
+fn from_nothing(ruleset: &Ruleset) -> Vec<TableDelta> {
+    let delta = |table: &Table| TableDelta {
+        chains: vec![ChainDelta::New; table.chains.len()],
+        sets: vec![SetDelta::New; table.sets.len()],
+        ..TableDelta::default()
+    };
+    ruleset.tables.iter().map(delta).collect()
 }
 
-fn assert_same(ruleset: &Ruleset, before: &[TableState]) -> (BTreeSet<&'static str>, Vec<Message>) {
-    let batch = batch::replace(ruleset, GENERATION, before).unwrap();
+/// Compares both encodings; gives the intended differences that were met, and our messages.
+fn assert_same(ruleset: &Ruleset, deltas: &[TableDelta]) -> (BTreeSet<&'static str>, Vec<Message>) {
+    let batch = batch::build(ruleset, GENERATION, deltas).unwrap().unwrap();
     let mut ours = tree::messages(&batch.bytes, Padding::Zero);
     for (message, sequence) in ours.iter_mut().zip(batch::FIRST..) {
         assert_eq!(message.sequence, sequence, "sequence numbers count on");
@@ -156,7 +154,7 @@ fn assert_same(ruleset: &Ruleset, before: &[TableState]) -> (BTreeSet<&'static s
     }
     assert_eq!(ours.len(), usize::try_from(batch.acknowledged + 1).unwrap(), "the last object is acknowledged");
 
-    let mut theirs = tree::messages(&libnftnl::batch(ruleset, before), Padding::Any);
+    let mut theirs = tree::messages(&libnftnl::batch(ruleset, deltas), Padding::Any);
     let mut met = BTreeSet::new();
     for message in &mut theirs {
         met.extend(INTENDED.iter().filter(|intended| (intended.rewrite)(message)).map(|intended| intended.why));
@@ -165,21 +163,20 @@ fn assert_same(ruleset: &Ruleset, before: &[TableState]) -> (BTreeSet<&'static s
     for (number, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
         // nftnl's sequence numbers begin elsewhere on kernels before 6.10.
         let theirs = &Message { sequence: ours.sequence, ..theirs.clone() };
-        assert!(ours == theirs, "message {number}\nours: {ours:#?}\nnftnl's: {theirs:#?}");
+        assert!(ours == theirs, "message {number}\nours:    {ours:?}\nnftnl's: {theirs:?}");
     }
     assert_eq!(ours.len(), theirs.len(), "number of messages");
     (met, ours)
 }
 
-/// Joins the messages with the elements of one set: we begin a new one after 1500, libnftnl when an attribute is full.
+/// Joins the messages with the elements of one set, of which each side puts another number into one.
 fn joined(messages: Vec<Message>) -> Vec<Message> {
     let mut joined: Vec<Message> = Vec::new();
     for mut message in messages {
         let more = elements(&mut message).to_vec();
-        let last = joined.last_mut().filter(|last| !more.is_empty() && last.kind == NEW_ELEMENTS);
+        let last = joined.last_mut().filter(|last| !more.is_empty() && last.kind == message.kind);
         match last.map(|last| &mut last.attributes[..]) {
-            Some([table, set, (_, Tree::Nested(list))]) => {
-                assert_eq!(message.attributes[..2], [table.clone(), set.clone()]);
+            Some([table, set, (_, Tree::Nested(list))]) if message.attributes[..2] == [table.clone(), set.clone()] => {
                 list.extend(more);
             }
             _ => joined.push(message),
@@ -192,10 +189,10 @@ fn registry(json: &str) -> Registry {
     wire::parse(json.as_bytes()).unwrap().0
 }
 
-fn wishes(hook: Hooking) -> Wishes {
+fn wishes(guard: Guard, layout: Layout, hook: Hooking) -> Wishes {
     let set_names = ["web-1", "absent"].map(|name| name.parse().unwrap()).to_vec();
     let sets_into = vec![(Family::Inet, "filter".parse().unwrap()), (Family::Arp, "arp.table".parse().unwrap())];
-    Wishes { table: "instances".parse().unwrap(), set_names, hook, sets_into }
+    Wishes { table: "instances".parse().unwrap(), guard, layout, log: true, set_names, hook, sets_into }
 }
 
 fn hooked() -> Hooking {
@@ -203,33 +200,73 @@ fn hooked() -> Hooking {
     Hooking::Protect { bridges, trusted_ports: vec!["eth0".parse().unwrap()] }
 }
 
-/// Every kind of rule that the plan makes.
+/// Every kind of rule, set and element that the plan makes.
 const EVERY_KIND: &str = r#"{
     "02:00:00:00:00:01": {"name": "web-1", "ipv4": "192.0.2.1", "ipv6_gua": "2001:db8::1", "ipv6_ula": "fd00::1",
         "ipv6_lla": "fe80::1", "allowed": ["198.51.100.0/25", "203.0.113.7/32", "2001:db8:1::/61", "fd00::7/128"]},
     "02:00:00:00:00:02": {"ipv4": "192.0.2.2", "allowed": ["0.0.0.0/0", "::/0"]},
-    "02:00:00:00:00:03": {"name": "bare"}
+    "02:00:00:00:00:03": {"name": "bare", "port": "tap3"},
+    "02:00:00:00:00:04": {"name": "bound", "port": "tap4", "ipv4": "192.0.2.4", "ipv6_ula": "fd00::4"}
 }"#;
+
+fn all_protections() -> Guard {
+    Protection::ALL.into_iter().collect()
+}
 
 #[test]
 fn nftnl_encodes_every_kind_of_rule_as_we_do_but_for_what_is_intended() {
     let registry = registry(EVERY_KIND);
-    let (met, ours) = assert_same(&policy::ruleset(&registry, &wishes(hooked())), &NOTHING);
+    let mut met = BTreeSet::new();
+    for guard in [Guard::SPEC, Guard::strict(), all_protections()] {
+        for layout in [Layout::Rules, Layout::Sets] {
+            let ruleset = policy::ruleset(&registry, &wishes(guard, layout, hooked()));
+            let (differences, ours) = assert_same(&ruleset, &from_nothing(&ruleset));
+            met.extend(differences);
+            // That the comparison compares something.
+            let count = |kind| ours.iter().filter(|message| message.kind == kind).count();
+            let rules: usize = ruleset.tables[0].chains.iter().map(|chain| chain.rules.len()).sum();
+            let chains = ruleset.tables[0].chains.len();
+            let sets: usize = ruleset.tables.iter().map(|table| table.sets.len()).sum();
+            assert_eq!((count(NEW_TABLE), count(NEW_CHAIN), count(NEW_RULE)), (3, chains, rules));
+            let filled = ruleset.tables.iter().flat_map(|table| &table.sets).filter(|set| !set.elements.is_empty());
+            assert_eq!((count(NEW_SET), count(NEW_ELEMENTS)), (sets, filled.count()));
+            assert!(guard.is_spec() || (chains > 30 && sets > 40), "{chains} chains, {sets} sets");
+        }
+    }
+    met.extend(edit_everything(&registry));
     let unmet: Vec<_> = INTENDED.iter().map(|intended| intended.why).filter(|why| !met.contains(why)).collect();
     assert!(unmet.is_empty(), "no longer different: {unmet:#?}");
-    // That the comparison compares something: 3 tables, 4 chains, and the rules in them.
-    let count = |kind| ours.iter().filter(|message| message.kind == kind).count();
-    assert_eq!((count(NEW_TABLE), count(NEW_CHAIN), count(NEW_RULE)), (3, 4, 6 + 7 + 2 * 5));
-    assert_eq!((count(NEW_SET), count(DELETE_ELEMENTS)), (3 * 15, 3 * 15));
 }
 
-#[test]
-fn nftnl_replaces_and_removes_chains_as_we_do() {
-    let registry = registry(EVERY_KIND);
-    for hook in [hooked(), Hooking::Remove, Hooking::LeaveAsIs] {
-        assert_same(&policy::ruleset(&registry, &wishes(hook.clone())), &with_chains(&OURS));
-        assert_same(&policy::ruleset(&registry, &wishes(hook)), &with_chains(&["instances_input"]));
+/// Deltas with every kind of step.
+fn edit_everything(registry: &Registry) -> BTreeSet<&'static str> {
+    let ruleset = policy::ruleset(registry, &wishes(all_protections(), Layout::Sets, hooked()));
+    let mut met = BTreeSet::new();
+    for turn in 0..4 {
+        let mut deltas = from_nothing(&ruleset);
+        for (index, (chain, delta)) in ruleset.tables[0].chains.iter().zip(&mut deltas[0].chains).enumerate() {
+            let edits = [
+                RuleEdit::Delete { handle: 0x0102_0304_0506_0708 },
+                RuleEdit::Insert { rule: 0, before: Some(7) },
+                RuleEdit::Insert { rule: chain.rules.len() - 1, before: None },
+            ];
+            *delta = [ChainDelta::Same, ChainDelta::New, ChainDelta::Replaced, ChainDelta::Edited(edits.into())]
+                [(index + turn) % 4]
+                .clone();
+        }
+        for (index, (set, delta)) in ruleset.tables[0].sets.iter().zip(&mut deltas[0].sets).enumerate() {
+            let all = set.elements.entries();
+            let remove = all.map(|element| (element.key, element.last)).collect();
+            let add = (0..set.elements.len()).step_by(2).collect();
+            *delta = [SetDelta::NOTHING, SetDelta::New, SetDelta::Edited { remove, add }][(index + turn) % 3].clone();
+        }
+        let names = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+        deltas[0].emptied_chains = names(["instances_input", "instances_forward"]);
+        deltas[0].removed_chains = names(["instances_input", "instances_forward"]);
+        deltas[turn % 3].emptied_sets = names(["instances_ip_nets", "retired.v4.instance"]);
+        met.extend(assert_same(&ruleset, &deltas).0);
     }
+    met
 }
 
 #[test]
@@ -241,7 +278,10 @@ fn nftnl_encodes_every_fixture_as_we_do() {
         let Ok((registry, _)) = wire::parse(&text) else { panic!("{} is malformed", path.display()) };
         if registry.iter().filter_map(|(_, it)| it.name()).all(|name| name.as_str().len() <= libnftnl::LONGEST_COMMENT)
         {
-            assert_same(&policy::ruleset(&registry, &wishes(hooked())), &NOTHING);
+            for (guard, layout) in [(Guard::SPEC, Layout::Rules), (Guard::strict(), Layout::Sets)] {
+                let ruleset = policy::ruleset(&registry, &wishes(guard, layout, hooked()));
+                assert_same(&ruleset, &from_nothing(&ruleset));
+            }
             compared += 1;
         }
     }
@@ -250,54 +290,189 @@ fn nftnl_encodes_every_fixture_as_we_do() {
 
 #[test]
 fn sets_of_several_messages_hold_the_same_elements() {
-    let v4 = (0..4000_u32).map(Ipv4Addr::from).collect();
+    let v4: Vec<_> = (0..4000_u32).map(Ipv4Addr::from).collect();
     let v6 = (0..4000_u128).map(Ipv6Addr::from).collect();
-    let sets = [("v4", Elements::Ipv4(v4)), ("v6", Elements::Ipv6(v6))];
+    let name: Name = "a".repeat(Comment::LONGEST).parse().unwrap();
+    let ranges = v4.iter().map(|address| Element {
+        key: Key::of(&[Value::Ipv4(*address), Value::Mac(Mac([2; 6]))]),
+        prefix: Some(31),
+        comment: Some(Comment::name(&name)),
+    });
+    let (fields, elements_of_ranges) = (claims::IP_KEY, ranges.collect());
+    let keyed = Keyed { fields, interval: true, counted: true, elements: elements_of_ranges };
+    let sets = [("v4", Elements::Ipv4(v4)), ("v6", Elements::Ipv6(v6)), ("nets", Elements::Keyed(keyed))];
     let sets = sets.map(|(name, elements)| Set { name: name.parse().unwrap(), elements }).to_vec();
-    let (_, mut ours) = assert_same(&ruleset(vec![], sets), &NOTHING);
-    let numbers: Vec<_> = ours.iter_mut().map(|message| elements(message).len()).filter(|number| *number > 0).collect();
-    assert_eq!(numbers, [4000, 4000]);
+    let ruleset = ruleset(vec![], sets);
+    let numbers = |deltas: &[TableDelta]| {
+        let (_, mut ours) = assert_same(&ruleset, deltas);
+        let numbers = ours.iter_mut().map(|message| elements(message).len()).filter(|number| *number > 0);
+        numbers.collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&from_nothing(&ruleset)), [4000; 3]);
+    let edited = |set: &Set| {
+        let all = set.elements.entries();
+        let remove = all.map(|element| (element.key, element.last)).collect();
+        SetDelta::Edited { remove, add: (0..4000).rev().collect() }
+    };
+    let sets = ruleset.tables[0].sets.iter().map(edited).collect();
+    assert_eq!(numbers(&[TableDelta { sets, ..TableDelta::default() }]), [4000; 6]);
 }
 
-fn ruleset(chains: Vec<Chain<'_>>, sets: Vec<Set>) -> Ruleset<'_> {
+fn ruleset<'a>(chains: Vec<Chain<'a>>, sets: Vec<Set<'a>>) -> Ruleset<'a> {
     let name = "table".parse().unwrap();
-    Ruleset {
-        tables: vec![Table { family: Family::Bridge, name, chains, absent_chains: vec![], sets, set_endings: &[] }],
+    let table = Table {
+        family: Family::Bridge,
+        name,
+        chains,
+        protections: vec![],
+        absent_chains: vec![],
+        kept_hooks: vec![],
+        sets,
+        absent_sets: vec![],
+        set_endings: &[],
+    };
+    Ruleset { tables: vec![table] }
+}
+
+fn any_bits(transport: bool) -> impl Strategy<Value = Match> {
+    (0..400_u16, proptest::collection::vec(any::<(u8, u8)>(), 1..=16), any::<bool>()).prop_map(
+        move |(octet, octets, is_masked)| {
+            let (bits, mask): (Vec<_>, Vec<_>) = octets.into_iter().unzip();
+            let (offset, length) = (octet * 8, u16::try_from(bits.len() * 8).unwrap());
+            let field =
+                if transport { Field::TransportBits { offset, length } } else { Field::NetworkBits { offset, length } };
+            let mask = is_masked.then(|| Bytes::from(mask.as_slice()));
+            Match { mask, ..Match::equal(field, Value::Bits(Bytes::from(bits.as_slice()))) }
+        },
+    )
+}
+
+/// A comparison of all bits, or of the first.
+fn any_prefix(field: Field, prefix: Option<u8>, value: Value) -> Match {
+    prefix.map_or_else(|| Match::equal(field, value), |bits| Match::prefix(field, bits, value))
+}
+
+/// What the model makes a mask of.
+#[test]
+fn a_prefix_is_a_netmask() {
+    let target = Field::Ip6Source;
+    for bits in 0..=128 {
+        let expected = Ipv6Net::new(Ipv6Addr::UNSPECIFIED, bits).unwrap().netmask().octets();
+        let matched = Match::prefix(target, bits, Value::Ipv6(Ipv6Addr::LOCALHOST));
+        assert_eq!(matched.mask.unwrap()[..], expected);
+    }
+    for bits in 0..=32 {
+        let expected = Ipv4Net::new(Ipv4Addr::UNSPECIFIED, bits).unwrap().netmask().octets();
+        let matched = Match::prefix(Field::IpSource, bits, Value::Ipv4(Ipv4Addr::LOCALHOST));
+        assert_eq!(matched.mask.unwrap()[..], expected);
     }
 }
 
 fn any_match() -> impl Strategy<Value = Match> {
     let target = Field::NetworkBits { offset: 384, length: 128 };
     let sender = Field::NetworkBits { offset: 112, length: 32 };
-    let ether_type = prop_oneof![Just(EtherType::Arp), Just(EtherType::Ip6)];
+    let ether_types = [
+        EtherType::Ip,
+        EtherType::Arp,
+        EtherType::Vlan,
+        EtherType::Ip6,
+        EtherType::ProviderVlan,
+        EtherType::OldProviderVlan,
+    ];
+    let messages = [Icmpv6::EchoRequest, Icmpv6::ListenerQuery, Icmpv6::NeighborAdvertisement, Icmpv6::ListenerReport2];
+    let macs = prop_oneof![Just(Field::EtherSource), Just(Field::ArpSourceMac)];
+    let v4 = prop_oneof![Just(Field::ArpSourceIp), Just(Field::ArpTargetIp), Just(Field::IpSource)];
     let interface = ("[a-z][a-z0-9]{0,14}", prop_oneof![Just(Field::InputBridge), Just(Field::InputPort)]);
-    let icmpv6 = Value::Icmpv6(Icmpv6::NeighborAdvertisement);
-    prop_oneof![
-        any::<[u8; 6]>().prop_map(|mac| Match::equal(Field::EtherSource, Value::Mac(Mac(mac)))),
-        ether_type.prop_map(|it| Match::equal(Field::EtherType, Value::EtherType(it))),
-        any::<Ipv4Addr>().prop_map(|it| Match::equal(Field::ArpSourceIp, Value::Ipv4(it))),
-        (any::<Ipv4Addr>(), proptest::option::of(0..=32_u8)).prop_map(move |(it, prefix)| Match {
-            field: sender,
+    let all = prop_oneof![
+        (any::<[u8; 6]>(), macs).prop_map(|(mac, field)| Match::equal(field, Value::Mac(Mac(mac)))),
+        proptest::sample::select(ether_types.to_vec())
+            .prop_map(|it| Match::equal(Field::EtherType, Value::EtherType(it)))
+            .boxed(),
+        (any::<Ipv4Addr>(), v4).prop_map(|(it, field)| Match::equal(field, Value::Ipv4(it))),
+        any::<Ipv6Addr>().prop_map(|it| Match::equal(Field::Ip6Source, Value::Ipv6(it))),
+        (any::<Ipv4Addr>(), proptest::option::of(0..=32_u8)).prop_map(move |(it, prefix)| any_prefix(
+            sender,
             prefix,
-            value: Value::Ipv4(it)
-        }),
-        (any::<Ipv6Addr>(), proptest::option::of(0..=128_u8)).prop_map(move |(it, prefix)| Match {
-            field: target,
+            Value::Ipv4(it)
+        )),
+        (any::<Ipv6Addr>(), proptest::option::of(0..=128_u8)).prop_map(move |(it, prefix)| any_prefix(
+            target,
             prefix,
-            value: Value::Ipv6(it)
-        }),
-        Just(Match::equal(Field::Icmpv6Type, icmpv6)),
+            Value::Ipv6(it)
+        )),
+        proptest::sample::select(messages.to_vec()).prop_map(|it| Match::equal(Field::Icmpv6Type, Value::Icmpv6(it))),
+        any::<u16>().prop_map(|port| Match::equal(Field::UdpTarget, Value::Port(port))),
+        any::<u8>().prop_map(|number| Match::equal(Field::L4Protocol, Value::Protocol(number))),
         interface.prop_map(|(name, field)| Match::equal(field, Value::Interface(name.parse().unwrap()))),
-    ]
+        any_bits(false),
+        any_bits(true),
+    ];
+    let operator = prop_oneof![Just(Operator::Equal), Just(Operator::NotEqual)];
+    (all, operator).prop_map(|(matched, operator)| Match { operator, ..matched })
+}
+
+/// Keys of up to three fields that ours do not have.
+const OTHER_KEYS: [&[Field]; 6] = [
+    &[Field::IpSource],
+    &[Field::Ip6Source, Field::Ip6Source],
+    &[Field::L4Protocol, Field::UdpTarget, Field::EtherType],
+    &[Field::TransportBits { offset: 8, length: 24 }, Field::InputBridge],
+    &[Field::ArpSourceIp, Field::IpSource, Field::Icmpv6Type],
+    &[Field::NetworkBits { offset: 80, length: 128 }],
+];
+
+fn any_key() -> impl Strategy<Value = &'static [Field]> {
+    let of_offenders = Protection::ALL.into_iter().flat_map(block::records).map(|(_, fields)| *fields);
+    let ours = [
+        claims::IP_KEY,
+        claims::IP6_KEY,
+        claims::ARP_KEY,
+        claims::IP_AT_PORT_KEY,
+        claims::IP6_AT_PORT_KEY,
+        claims::OWN_MAC_KEY,
+        claims::BOUND_KEY,
+    ];
+    proptest::sample::select(ours.into_iter().chain(of_offenders).chain(OTHER_KEYS).collect::<Vec<_>>())
 }
 
 fn any_statement() -> impl Strategy<Value = Statement> {
-    const VERDICTS: &[Verdict] = &[Verdict::Accept, Verdict::Drop, Verdict::Return, Verdict::Jump("other")];
+    const VERDICTS: &[Verdict] =
+        &[Verdict::Accept, Verdict::Drop, Verdict::Return, Verdict::Jump("other"), Verdict::Goto("another")];
     prop_oneof![
-        any_match().prop_map(Statement::Match),
-        Just(Statement::Counter),
-        proptest::sample::select(VERDICTS).prop_map(Statement::Verdict),
+        3 => any_match().prop_map(Statement::Match),
+        1 => any_key().prop_map(|fields| Statement::Lookup { fields, set: "a.set" }),
+        1 => any_key().prop_map(|fields| Statement::Record { fields, set: "another_set" }),
+        1 => Just(Statement::Counter),
+        1 => (1..u32::MAX, any::<u32>()).prop_map(|(per_second, burst)| Statement::Limit { per_second, burst }),
+        1 => Just(Statement::Log { prefix: "[what] was dropped: " }),
+        1 => proptest::sample::select(VERDICTS).prop_map(Statement::Verdict),
     ]
+}
+
+/// An instance as the registry has it, of many small variations.
+fn any_instance() -> impl Strategy<Value = String> {
+    let allowed = ["10.1.0.0/16", "10.1.2.0/24", "10.2.0.7", "0.0.0.0/0", "fd07::/57", "fd07::7", "::/0"];
+    let field = |name: &'static str, value: String| format!("\"{name}\": \"{value}\"");
+    (
+        proptest::option::of("[a-z][a-z0-9-]{0,20}[a-z0-9]"),
+        proptest::option::of(any::<u8>()),
+        proptest::option::of(any::<u16>()),
+        proptest::option::of(any::<u16>()),
+        proptest::option::of(0..4_u8),
+        proptest::sample::subsequence(allowed.to_vec(), 0..4),
+    )
+        .prop_map(move |(name, v4, ula, lla, port, allowed)| {
+            let allowed = allowed.iter().map(|net| format!("\"{net}\"")).collect::<Vec<_>>().join(", ");
+            let fields = [
+                name.map(|name| field("name", name)),
+                v4.map(|low| field("ipv4", format!("10.0.0.{low}"))),
+                ula.map(|low| field("ipv6_ula", format!("fd00::{low:x}"))),
+                lla.map(|low| field("ipv6_lla", format!("fe80::{low:x}"))),
+                port.map(|port| field("port", format!("tap{port}"))),
+                (!allowed.is_empty()).then(|| format!("\"allowed\": [{allowed}]")),
+            ];
+            format!("{{{}}}", fields.into_iter().flatten().collect::<Vec<_>>().join(", "))
+        })
 }
 
 proptest! {
@@ -307,7 +482,10 @@ proptest! {
             (proptest::collection::vec(any_statement(), 1..8), proptest::option::of("[a-zA-Z][a-zA-Z0-9-]{0,124}")),
             0..6,
         ),
-        hook in proptest::option::of((any::<bool>(), any::<i32>())),
+        hook in proptest::option::of((0..3_usize, any::<i32>())),
+        key in any_key(),
+        (interval, counted, prefix) in any::<(bool, bool, u8)>(),
+        bytes in any::<[u8; Key::LONGEST]>(),
     ) {
         let comments: Vec<Option<Name>> = rules.iter().map(|(_, it)| it.as_ref().map(|it| it.parse().unwrap())).collect();
         let rules = rules.iter().zip(&comments).map(|((statements, _), comment)| Rule {
@@ -315,10 +493,34 @@ proptest! {
             comment: comment.as_ref().map(Comment::name),
             remark: None,
         });
-        let hook = hook.map(|(input, priority)| {
-            Hook { point: if input { HookPoint::Input } else { HookPoint::Forward }, priority }
-        });
-        let chain = Chain { name: "chain", meant_for: vec![], hook, rules: rules.collect() };
-        assert_same(&ruleset(vec![chain], vec![]), &NOTHING);
+        let points = [HookPoint::Prerouting, HookPoint::Input, HookPoint::Forward];
+        let hook = hook.map(|(point, priority)| Hook { point: points[point], priority });
+        let chain = Chain { name: "chain", meant_for: None, hook, rules: rules.collect() };
+        // The bytes need not make sense; of the first field, those behind the prefix come in the end of the range.
+        let length: usize = key.iter().map(|field| field.length().next_multiple_of(4)).sum();
+        let first = u8::try_from(8 * key[0].length()).unwrap();
+        let prefix = interval.then_some(prefix % (first + 1));
+        let element = Element { key: Key::of_bytes(&bytes[..length.min(Key::LONGEST)]), prefix, comment: None };
+        let keyed = Keyed { fields: key, interval, counted, elements: vec![element] };
+        let recorded = Recorded { fields: key, size: 7, timeout: u32::from(bytes[0]) };
+        let set = |name: &str, elements| Set { name: name.parse().unwrap(), elements };
+        let sets = vec![set("keyed", Elements::Keyed(keyed)), set("recorded", Elements::Recorded(recorded))];
+        let ruleset = ruleset(vec![chain], sets);
+        assert_same(&ruleset, &from_nothing(&ruleset));
+    }
+
+    #[test]
+    fn nftnl_encodes_random_registries_under_any_guard_in_any_layout_as_we_do(
+        instances in proptest::collection::vec(any_instance(), 0..8),
+        protections in proptest::sample::subsequence(Protection::ALL.to_vec(), 0..=Protection::ALL.len()),
+        (sets, hooks) in any::<(bool, bool)>(),
+    ) {
+        let one = |(index, instance): (usize, &String)| format!("\"02:00:00:00:00:{index:02x}\": {instance}");
+        let all = instances.iter().enumerate().map(one).collect::<Vec<_>>().join(", ");
+        let registry = registry(&format!("{{{all}}}"));
+        let layout = if sets { Layout::Sets } else { Layout::Rules };
+        let hook = if hooks { hooked() } else { Hooking::Remove };
+        let ruleset = policy::ruleset(&registry, &wishes(protections.into_iter().collect(), layout, hook));
+        assert_same(&ruleset, &from_nothing(&ruleset));
     }
 }

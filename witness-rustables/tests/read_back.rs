@@ -9,7 +9,9 @@
 #![allow(clippy::unwrap_used)]
 
 use instances::net::IfName;
+use instances::plan::guard::Guard;
 use instances::plan::hooks::Bridges;
+use instances::plan::layout::Layout;
 use instances::plan::policy::{self, Hooking, Wishes};
 use instances::registry::{Registry, wire};
 use instances::sink::nft_netlink::apply;
@@ -50,7 +52,9 @@ fn in_namespace(test: fn()) {
 }
 
 fn load(registry: &Registry, hook: Hooking) {
-    let wishes = Wishes { table: "instances".parse().unwrap(), set_names: vec![], hook, sets_into: vec![] };
+    let table = "instances".parse().unwrap();
+    let (guard, layout) = (Guard::SPEC, Layout::Rules);
+    let wishes = Wishes { table, guard, layout, log: false, set_names: vec![], hook, sets_into: vec![] };
     let ruleset = policy::ruleset(registry, &wishes);
     let applied = apply::apply(&ruleset, apply::generation().unwrap());
     assert!(applied.unwrap().loaded);
