@@ -1,7 +1,7 @@
 //! A case: frames, from whom to whom, and what decides whether they did what they were sent for.
 
 use crate::lab::{Lab, Machine};
-use crate::netns::run;
+use crate::netns::{on_stock_kernel, run};
 use crate::who::{self, ATTACKER, HOST, NEIGHBOUR, ROUTER, VICTIM, Who};
 use instances::net::Mac;
 use std::fs;
@@ -75,9 +75,11 @@ impl Case {
         Self { from, ..self }
     }
 
-    /// Runs it; says to whom of its targets it got through.
+    /// Runs it; says to whom of its targets it got through. What did not is tried again: an honest machine's kernel may
+    /// have said something of its own accord in between, and the truth was learned again.
     pub fn run(&self, lab: &Lab) -> Vec<Who> {
-        self.to.iter().copied().filter(|to| self.reaches(lab, *to)).collect()
+        let tries = if self.from == ATTACKER && on_stock_kernel() { 1 } else { 3 };
+        self.to.iter().copied().filter(|to| (0..tries).any(|_| self.reaches(lab, *to))).collect()
     }
 
     fn reaches(&self, lab: &Lab, to: Who) -> bool {

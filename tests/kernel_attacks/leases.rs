@@ -47,8 +47,13 @@ pub fn gets_lease(lab: &Lab, server: Who, client: Who, family: &str) -> bool {
     })
 }
 
-/// A server on this machine, once it listens.
+/// A server on this machine, once it listens. Its ports are still taken for a moment now and then, by a process that another
+/// thread has just forked and that has not yet closed what it inherited.
 fn serve(machine: &Machine, folder: &Path) -> Running {
+    within(Duration::from_secs(20), || try_to_serve(machine, folder)).expect("the ports become free")
+}
+
+fn try_to_serve(machine: &Machine, folder: &Path) -> Option<Running> {
     let leases = format!("--dhcp-leasefile={}", folder.join("leases").display());
     let interface = format!("--interface={}", machine.interface);
     let mut command = Command::new("dnsmasq");
@@ -61,11 +66,14 @@ fn serve(machine: &Machine, folder: &Path) -> Running {
     let mut said = String::new();
     let mut log = BufReader::new(running.0.stderr.take().unwrap());
     while !said.contains("started") {
-        assert!(log.read_line(&mut said).unwrap() > 0, "dnsmasq: {said}");
+        if log.read_line(&mut said).unwrap() == 0 {
+            assert!(said.contains("Address already in use"), "dnsmasq: {said}");
+            return None;
+        }
     }
     // It blocks when nobody reads what it says.
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    running
+    Some(running)
 }
 
 /// A client on this machine.
