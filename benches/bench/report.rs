@@ -1,6 +1,7 @@
 //! The results for people and for programs.
 
 use crate::measure::Sample;
+use crate::promise::{At, Promise};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -52,14 +53,13 @@ struct Summary {
 
 /// All samples of a run.
 pub(crate) struct Results {
-    machine: Machine,
     samples: BTreeMap<(Task, usize), Vec<Sample>>,
     remarks: Vec<String>,
 }
 
 impl Results {
-    pub(crate) fn new(machine: Machine) -> Self {
-        Self { machine, samples: BTreeMap::new(), remarks: Vec::new() }
+    pub(crate) fn new() -> Self {
+        Self { samples: BTreeMap::new(), remarks: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, task: Task, size: usize, sample: Sample) {
@@ -120,12 +120,12 @@ impl Results {
             ),
             ("the same, memory", ratio(memory(nft, ten_k), memory(apply, ten_k)), At::Least(4.0), "x"),
         ];
-        let promise = |(what, value, bound, unit)| Option::map(value, |value| Promise { what, value, bound, unit });
+        let promise = |(what, value, bound, unit)| Some(Promise::new(what, value?, bound, unit));
         judged.into_iter().filter_map(promise).collect()
     }
 
     /// Everything, for programs.
-    pub(crate) fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> Value {
         let results = self.samples.keys().filter_map(|(task, size)| {
             let all = self.summary(*task, *size)?;
             Some(json!({
@@ -133,22 +133,12 @@ impl Results {
                 "fastest_ms": all.fastest, "slowest_ms": all.slowest, "peak_mib": all.mib,
             }))
         });
-        let promises = self.promises().into_iter().map(|promise| {
-            let (limit, bound) = match promise.bound {
-                At::Most(bound) => ("at_most", bound),
-                At::Least(bound) => ("at_least", bound),
-            };
-            let unit = promise.unit.trim_start();
-            json!({"what": promise.what, "value": promise.value, "unit": unit, limit: bound, "kept": promise.is_kept()})
-        });
-        let whole = json!({
-            "machine": self.machine.0.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into()))
-                .collect::<serde_json::Map<String, Value>>(),
+        json!({
+            "part": "programs",
             "results": results.collect::<Vec<_>>(),
-            "promises": promises.collect::<Vec<_>>(),
+            "promises": self.promises().iter().map(Promise::to_json).collect::<Vec<_>>(),
             "remarks": self.remarks,
-        });
-        format!("{whole:#}\n")
+        })
     }
 }
 
@@ -185,42 +175,6 @@ impl fmt::Display for Results {
     }
 }
 
-/// A bound.
-#[derive(Clone, Copy)]
-enum At {
-    Most(f64),
-    Least(f64),
-}
-
-/// What the README promises, and how it turned out.
-struct Promise {
-    what: &'static str,
-    value: f64,
-    bound: At,
-    unit: &'static str,
-}
-
-impl Promise {
-    fn is_kept(&self) -> bool {
-        match self.bound {
-            At::Most(bound) => self.value <= bound,
-            At::Least(bound) => self.value >= bound,
-        }
-    }
-}
-
-impl fmt::Display for Promise {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, value, bound, unit } = self;
-        let (limit, bound) = match bound {
-            At::Most(bound) => ("at most", bound),
-            At::Least(bound) => ("at least", bound),
-        };
-        let verdict = if self.is_kept() { "kept" } else { "NOT KEPT" };
-        write!(f, "{what:<45} {value:8.2}{unit:<4}  ({limit} {bound}{unit}: {verdict})")
-    }
-}
-
 /// On what it was measured.
 pub(crate) struct Machine([(&'static str, String); 5]);
 
@@ -241,6 +195,12 @@ impl Machine {
             ("nft", nft.unwrap_or_else(|_| "no nft".to_owned())),
             ("load", load.split(' ').next().unwrap_or_default().to_owned()),
         ])
+    }
+
+    /// For programs.
+    pub(crate) fn to_json(&self) -> Value {
+        let members = self.0.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into()));
+        Value::Object(members.collect())
     }
 }
 
