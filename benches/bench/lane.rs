@@ -5,7 +5,7 @@
 //! count.
 
 use nix::ifaddrs::getifaddrs;
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, bind, socket};
 use rustix::net::SendFlags;
 use rustix::thread::{CpuSet, sched_setaffinity};
@@ -23,6 +23,9 @@ pub(crate) const DESTINATION: [u8; 6] = [0x02, 0, 0, 0xff, 0xff, 0xff];
 
 /// The guest that frames are counted at.
 const RECEIVER: &str = "receiver";
+
+/// The namespace that this thread is in.
+const NAMESPACE: &str = "/proc/thread-self/ns/net";
 
 /// How long frames are waited for that another thread of the kernel's still has to bring.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -63,6 +66,7 @@ pub(crate) struct Lane {
     senders: Vec<OwnedFd>,
     /// The namespace's /proc/net/dev.
     devices: File,
+    namespace: File,
 }
 
 /// Moves this thread, and what it starts, into a new network namespace.
@@ -97,7 +101,13 @@ impl Lane {
 
     fn here(senders: &[&str]) -> Result<Self, Box<dyn Error>> {
         let senders = senders.iter().map(|name| packet_socket(name)).collect::<Result<_, _>>()?;
-        Ok(Self { senders, devices: File::open("/proc/thread-self/net/dev")? })
+        Ok(Self { senders, devices: File::open("/proc/thread-self/net/dev")?, namespace: File::open(NAMESPACE)? })
+    }
+
+    /// Moves this thread back into its namespace for `work` and for what comes after.
+    pub(crate) fn inside<T>(&self, work: impl FnOnce() -> T) -> io::Result<T> {
+        setns(&self.namespace, CloneFlags::CLONE_NEWNET)?;
+        Ok(work())
     }
 
     /// Sends `count` of the frames, from `start` on and again from the first after the last, as guest number `guest`.
@@ -132,7 +142,7 @@ impl Lane {
     }
 
     /// Frames that the receiver has had so far.
-    pub(crate) fn received(&self) -> io::Result<u64> {
+    fn received(&self) -> io::Result<u64> {
         let (mut devices, mut text) = (&self.devices, String::new());
         devices.rewind()?;
         devices.read_to_string(&mut text)?;

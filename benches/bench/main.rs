@@ -7,6 +7,7 @@
 //! environment: BENCH_SIZES, numbers of instances, comma-separated (100,1000,10000,100000); BENCH_PLOTS, a folder for
 //! the plots.
 
+mod flood;
 mod frames;
 mod kernel;
 mod lane;
@@ -16,9 +17,11 @@ mod plot;
 mod programs;
 mod promise;
 mod registry;
+mod replay;
 mod report;
 mod section;
 mod variant;
+mod watch;
 
 use serde_json::{Value, json};
 use std::error::Error;
@@ -37,14 +40,21 @@ struct Setting {
 /// Measures, prints its table, and returns it for programs.
 type Part = fn(&Setting) -> Result<Value, Box<dyn Error>>;
 
-const PARTS: [(&str, Part); 2] = [
+/// Can leave a thread.
+type Failure = Box<dyn Error + Send + Sync>;
+
+const PARTS: [(&str, Part); 5] = [
     ("programs", programs::run),
-    ("packets", |setting| {
-        let section = packets::run(&setting.folder, &setting.sizes, setting.plots.as_deref())?;
-        print!("{section}");
-        Ok(section.to_json())
-    }),
+    ("replay", |setting| shown(&replay::run(setting)?)),
+    ("packets", |setting| shown(&packets::run(setting)?)),
+    ("flood", |setting| shown(&flood::run(setting)?)),
+    ("watch", |setting| shown(&watch::run(setting)?)),
 ];
+
+fn shown(section: &section::Section) -> Result<Value, Box<dyn Error>> {
+    print!("{section}");
+    Ok(section.to_json())
+}
 
 fn main() -> ExitCode {
     let (options, wanted): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument.starts_with('-'));

@@ -9,7 +9,7 @@ use crate::promise::{At, Promise};
 use crate::registry::{Bench, global, ipv4, mac};
 use crate::section::{Section, median};
 use crate::variant::Variant;
-use crate::{plot, progress};
+use crate::{Failure, Setting, plot, progress};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -100,9 +100,6 @@ impl Traffic {
     }
 }
 
-/// Can leave a thread.
-type Failure = Box<dyn Error + Send + Sync>;
-
 type Key = (Traffic, Variant, usize);
 
 /// Something that is sent again in each round.
@@ -141,16 +138,17 @@ impl Costs {
     }
 }
 
-/// Measures it, and draws the plot into this folder.
-pub(crate) fn run(folder: &Path, sizes: &[usize], plots: Option<&Path>) -> Result<Section, Box<dyn Error>> {
-    let mut title = Section::new("packets", TITLE, sizes.iter().map(ToString::to_string).collect());
-    let (lanes, mut slices, frames) = prepare(folder, sizes, &mut title)?;
+pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
+    let sizes = setting.sizes.as_slice();
+    let mut section = Section::new("packets", TITLE, sizes.iter().map(ToString::to_string).collect());
+    let (lanes, mut slices, frames) = prepare(&setting.folder, sizes, &mut section)?;
     let costs = on_core(0, || measure_all(&lanes, &mut slices, &frames)).map_err(|error| error as Box<dyn Error>)?;
-    report(&costs, sizes, &mut title);
-    if let Some(folder) = plots {
+    report(&costs, sizes, &mut section);
+    progress("");
+    if let Some(folder) = &setting.plots {
         plot_packets(&costs, sizes, &folder.join("bench-packets.svg"))?;
     }
-    Ok(title)
+    Ok(section)
 }
 
 const TITLE: &str = "Frames through a bridge: ns of CPU for each, sender and receiver included; frames/s without a \

@@ -54,7 +54,8 @@ impl Axis {
     }
 
     fn decades(self) -> impl Iterator<Item = f64> {
-        std::iter::successors(Some(self.first), |decade| Some(decade + 1.0)).take_while(move |decade| *decade <= self.last)
+        std::iter::successors(Some(self.first), |decade| Some(decade + 1.0))
+            .take_while(move |decade| *decade <= self.last)
     }
 }
 
