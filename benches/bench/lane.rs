@@ -4,6 +4,7 @@
 //! So the CPU time of the sending thread is that of the whole way, and other people's programs on the machine do not
 //! count.
 
+use instances::net::Mac;
 use nix::ifaddrs::getifaddrs;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, bind, socket};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// Where unicast frames go: known to the bridge behind the receiver's port, but not the receiver's own, whose network
 /// stack ends its work there.
-pub(crate) const DESTINATION: [u8; 6] = [0x02, 0, 0, 0xff, 0xff, 0xff];
+pub(crate) const DESTINATION: Mac = Mac([0x02, 0, 0, 0xff, 0xff, 0xff]);
 
 /// The guest that frames are counted at.
 const RECEIVER: &str = "receiver";
@@ -86,7 +87,7 @@ impl Lane {
         }
         ip(&batch)?;
         up(&batch)?;
-        bridge(&format!("fdb add {} dev {RECEIVER}-port master static\n", mac_text(DESTINATION)))?;
+        bridge(&format!("fdb add {} dev {RECEIVER}-port master static\n", DESTINATION))?;
         Self::here(senders)
     }
 
@@ -212,8 +213,4 @@ fn batched(program: &str, batch: &str) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr)).into())
-}
-
-fn mac_text(mac: [u8; 6]) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
 }

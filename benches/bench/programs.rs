@@ -28,6 +28,9 @@ pub(crate) fn run(setting: &Setting) -> Result<Value, Box<dyn Error>> {
     }
     progress("");
     print!("{results}");
+    if let Some(folder) = &setting.plots {
+        std::fs::write(folder.join("bench-apply.svg"), results.plot().to_string())?;
+    }
     Ok(results.to_json())
 }
 

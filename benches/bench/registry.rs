@@ -1,6 +1,7 @@
 //! A registry of a given size, and events for it.
 
 use crate::program;
+use instances::net::Mac;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -25,7 +26,7 @@ impl Bench {
         let mut out = BufWriter::new(File::create(bench.path("json"))?);
         for index in 0..size {
             let start = if index == 0 { "{" } else { "," };
-            write!(out, "{start}\n  \"{}\": {{\n    \"name\": \"instance-{index}\",\n", mac_text(index))?;
+            write!(out, "{start}\n  \"{}\": {{\n    \"name\": \"instance-{index}\",\n", mac(index))?;
             writeln!(out, "    \"ipv6_lla\": \"{}\",", link_local(index))?;
             writeln!(out, "    \"ipv4\": \"{}\",", ipv4(index))?;
             write!(out, "    \"ipv6_gua\": \"{}\"\n  }}", global(index))?;
@@ -60,6 +61,13 @@ impl Bench {
         lease("add", self.size + round)
     }
 
+    /// What dnsmasq passes for a new address of a known instance, a different one in each round.
+    pub(crate) fn changed_lease(&self, round: usize) -> [String; 4] {
+        let [action, mac, _, name] = self.unchanged_lease();
+        // 10.240.0.0 and on: nobody's, with a million instances at most.
+        [action, mac, ipv4(0x00f0_0000 + round).to_string(), name]
+    }
+
     /// As if an editor had saved the registry: nobody knows what is in it now.
     pub(crate) fn touch_registry(&self) -> io::Result<()> {
         File::options().append(true).open(self.path("json"))?.set_modified(SystemTime::now())
@@ -68,18 +76,13 @@ impl Bench {
 
 /// What dnsmasq passes for a lease of an instance's.
 pub(crate) fn lease(action: &str, index: usize) -> [String; 4] {
-    [action.to_owned(), mac_text(index), ipv4(index).to_string(), format!("instance-{index}")]
+    [action.to_owned(), mac(index).to_string(), ipv4(index).to_string(), format!("instance-{index}")]
 }
 
 /// The MAC address of an instance.
-pub(crate) fn mac(index: usize) -> [u8; 6] {
+pub(crate) fn mac(index: usize) -> Mac {
     let [.., a, b, c] = index.to_be_bytes();
-    [0x02, 0x16, 0x3e, a, b, c]
-}
-
-/// The same as text.
-pub(crate) fn mac_text(index: usize) -> String {
-    mac(index).map(|byte| format!("{byte:02x}")).join(":")
+    Mac([0x02, 0x16, 0x3e, a, b, c])
 }
 
 /// The IPv4 address of an instance.

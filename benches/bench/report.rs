@@ -1,6 +1,7 @@
 //! The results for people and for programs.
 
 use crate::measure::Sample;
+use crate::plot::{Line, Plot};
 use crate::promise::{At, Promise};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -20,8 +21,12 @@ pub(crate) enum Task {
     Apply,
     NftChains,
     NftAll,
+    ApplySets,
+    NftSets,
     ApplyAgain,
     NftAgain,
+    ApplySetsAgain,
+    NftSetsAgain,
 }
 
 impl Task {
@@ -32,11 +37,15 @@ impl Task {
             Self::OldAfterEdit => "old, nothing new, first after an edit",
             Self::Add => "add, a new instance",
             Self::Emit => "instances-process -f",
-            Self::Apply => "instances-process -f --apply",
-            Self::NftChains => "nft -f, its chains",
-            Self::NftAll => "nft -f, its chains and sets",
-            Self::ApplyAgain => "--apply again, nothing changed",
-            Self::NftAgain => "nft -f again, in place of the old table",
+            Self::Apply => "--apply, rules",
+            Self::NftChains => "nft -f, rules without sets of addresses",
+            Self::NftAll => "nft -f, rules",
+            Self::ApplySets => "--apply, sets",
+            Self::NftSets => "nft -f, sets",
+            Self::ApplyAgain => "--apply again, rules, nothing changed",
+            Self::NftAgain => "nft -f again, rules, in place of the old table",
+            Self::ApplySetsAgain => "--apply again, sets, nothing changed",
+            Self::NftSetsAgain => "nft -f again, sets, in place of the old table",
         }
     }
 }
@@ -102,6 +111,8 @@ impl Results {
         let ratio = |a: Option<f64>, b: Option<f64>| Some(a? / b?);
         let (old, add, emit, apply, nft) = (Task::Old, Task::Add, Task::Emit, Task::Apply, Task::NftChains);
         let (ten_k, many) = (10_000, 100_000);
+        let sets =
+            |of: &dyn Fn(Task, usize) -> Option<f64>, size| ratio(of(Task::NftSets, size), of(Task::ApplySets, size));
         let judged = [
             ("old, nothing new: 100000 instances / 100", ratio(time(old, many), time(old, 100)), At::Most(3.0), "x"),
             (
@@ -119,9 +130,24 @@ impl Results {
                 "x",
             ),
             ("the same, memory", ratio(memory(nft, ten_k), memory(apply, ten_k)), At::Least(4.0), "x"),
+            ("nft -f / --apply, sets, 10000 instances", sets(&time, ten_k), At::Least(2.0), "x"),
+            ("the same, memory", sets(&memory, ten_k), At::Least(5.0), "x"),
+            ("nft -f / --apply, sets, 100000 instances", sets(&time, many), At::Least(2.0), "x"),
+            ("the same, memory", sets(&memory, many), At::Least(5.0), "x"),
         ];
         let promise = |(what, value, bound, unit)| Some(Promise::new(what, value?, bound, unit));
         judged.into_iter().filter_map(promise).collect()
+    }
+
+    /// Time of loading against number of instances.
+    pub(crate) fn plot(&self) -> Plot {
+        let tools = [Task::NftAll, Task::Apply, Task::NftSets, Task::ApplySets];
+        let lines = tools.map(|task| {
+            let time = |size: usize| Some((size, self.summary(task, size)?.millis));
+            Line { label: task.label().to_owned(), points: self.sizes().into_iter().filter_map(time).collect() }
+        });
+        let (title, x, y) = ("Loading the policy into an empty kernel", "instances", "milliseconds");
+        Plot { title, x, y, lines: lines.into() }
     }
 
     /// Everything, for programs.

@@ -1,0 +1,109 @@
+//! One instance of many has a new address: what the kernel's transaction takes, what `--apply` takes as a whole, and what
+//! `nft add element` takes for a single element.
+
+use crate::lane::enter_new_namespace;
+use crate::measure::measure;
+use crate::promise::{At, Promise};
+use crate::registry::Bench;
+use crate::section::{Section, median};
+use crate::variant::Variant;
+use crate::{Setting, progress};
+use clap::Parser;
+use instances::cli::process::Arguments;
+use instances::plan::policy::{self, Wishes};
+use instances::registry::store;
+use instances::sink::nft_netlink::batch;
+use instances::sink::nft_netlink::compare::{Depth, compare};
+use instances::sink::nft_netlink::socket::Socket;
+use serde_json::json;
+use std::error::Error;
+use std::iter;
+use std::process::Command;
+use std::time::Instant;
+
+const ROUNDS: usize = 11;
+/// Instances from which on it is worth a look.
+const FROM: usize = 10_000;
+const VARIANTS: [Variant; 2] = [Variant::Sets, Variant::SetsStrict];
+
+/// Milliseconds of one round.
+struct Round {
+    transaction: f64,
+    bytes: usize,
+    apply: f64,
+    nft: f64,
+}
+
+pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
+    let columns = ["transaction", "bytes", "--apply as a whole", "nft add element"].map(str::to_owned);
+    let mut section = Section::new("delta", "One instance of many has changed", columns.to_vec());
+    for size in setting.sizes.iter().copied().filter(|size| *size >= FROM) {
+        for variant in VARIANTS {
+            let folder = setting.folder.join(variant.label());
+            std::fs::create_dir_all(&folder)?;
+            let rounds = match measure_all(&Bench::new(&folder, size)?, variant) {
+                Ok(rounds) => rounds,
+                Err(error) => {
+                    section.remarks.push(format!("SKIPPED {} at {size}: {error}", variant.label()));
+                    continue;
+                }
+            };
+            let middle = |of: fn(&Round) -> f64| median(rounds.iter().map(of)).unwrap_or_default();
+            let (transaction, apply) = (middle(|round| round.transaction), middle(|round| round.apply));
+            let (nft, bytes) = (middle(|round| round.nft), rounds.last().map(|round| round.bytes).unwrap_or_default());
+            let cells = [format!("{transaction:.3} ms"), bytes.to_string(), format!("{apply:.0} ms"), format!("{nft:.0} ms")];
+            section.row(format!("{}, {size} instances", variant.label()), cells.to_vec());
+            section.results.push(json!({
+                "variant": variant.label(), "instances": size, "transaction_ms": transaction, "bytes": bytes,
+                "apply_ms": apply, "nft_add_element_ms": nft,
+            }));
+            let what = format!("one changed instance of {size}, {}: the kernel's transaction", variant.label());
+            section.promises.push(Promise::new(what, transaction, At::Most(1.0), " ms"));
+        }
+    }
+    progress("");
+    Ok(section)
+}
+
+fn measure_all(bench: &Bench, variant: Variant) -> Result<Vec<Round>, Box<dyn Error>> {
+    enter_new_namespace()?;
+    variant.put_in_force(bench)?;
+    let options = ["--apply", "--hook", "*"].into_iter().chain(variant.options().into_iter().flatten());
+    let wishes = Arguments::try_parse_from(iter::once("bench").chain(options))?.lower(&|_| None)?.wishes;
+    let mut rounds = Vec::new();
+    for round in 0..ROUNDS {
+        progress(&format!("delta, {}, {} instances, round {} of {ROUNDS}", variant.label(), bench.size, round + 1));
+        measure(bench.update().args(bench.changed_lease(2 * round)))?;
+        let (transaction, bytes) = commit(bench, &wishes)?;
+        measure(bench.update().args(bench.changed_lease(2 * round + 1)))?;
+        let apply = measure(&mut variant.command(bench, &["--force"]))?.time.as_secs_f64() * 1e3;
+        let nft = nft_element("add")?;
+        nft_element("delete")?;
+        rounds.push(Round { transaction, bytes, apply, nft });
+    }
+    Ok(rounds)
+}
+
+/// Milliseconds of nft for one element, also where no instance is concerned.
+fn nft_element(action: &str) -> Result<f64, Box<dyn Error>> {
+    let mut nft = Command::new("nft");
+    nft.args([action, "element", "bridge", "instances", "all_v4.instance", "{ 192.0.2.1 }"]);
+    Ok(measure(&mut nft)?.time.as_secs_f64() * 1e3)
+}
+
+/// What `--apply` does, with a watch on the transaction: its milliseconds and its size.
+fn commit(bench: &Bench, wishes: &Wishes) -> Result<(f64, usize), Box<dyn Error>> {
+    let registry = store::read(&bench.path("json"))?.registry;
+    let ruleset = policy::ruleset(&registry, wishes);
+    let generation = Socket::open()?.generation()?;
+    let mut deltas = Vec::new();
+    for table in &ruleset.tables {
+        let compared = compare(table, Depth::Bounded).map_err(|error| format!("{error:?}"))?;
+        deltas.push(compared.1.delta);
+    }
+    let batch = batch::build(&ruleset, generation, &deltas)?.ok_or("nothing to change")?;
+    let socket = Socket::open()?;
+    let start = Instant::now();
+    socket.commit(&batch).map_err(|refusal| format!("{refusal:?}"))?;
+    Ok((start.elapsed().as_secs_f64() * 1e3, batch.bytes.len()))
+}
