@@ -44,7 +44,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
             let rounds = match measure_all(&Bench::new(&folder, size)?, variant) {
                 Ok(rounds) => rounds,
                 Err(error) => {
-                    section.remarks.push(format!("SKIPPED {} at {size}: {error}", variant.label()));
+                    section.skip(&format!("{} at {size}", variant.label()), &*error);
                     continue;
                 }
             };
@@ -61,7 +61,6 @@ pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
             section.promises.push(Promise::new(what, transaction, At::Most(1.0), " ms"));
         }
     }
-    progress("");
     Ok(section)
 }
 

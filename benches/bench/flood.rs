@@ -47,7 +47,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
         let lane = Lane::new(&["honest", "attacker"])?;
         match variant.put_in_force(&bench) {
             Ok(()) => lanes.push((variant, lane, Vec::new(), 0)),
-            Err(error) => section.remarks.push(format!("SKIPPED {}: {error}", variant.label())),
+            Err(error) => section.skip(variant.label(), &*error),
         }
     }
     if std::thread::available_parallelism()?.get() < 2 {
@@ -60,7 +60,6 @@ pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
             slices.push(slice(lane, &honest, &spoofed, position).map_err(|error| error as Box<dyn Error>)?);
         }
     }
-    progress("");
     for (variant, lane, slices, _) in &lanes {
         report(&mut section, *variant, slices, lane)?;
     }
@@ -127,13 +126,13 @@ fn report(section: &mut Section, variant: Variant, slices: &[Slice], lane: &Lane
         format!("{flooded:.0}/s"),
         format!("{rate:.0} %"),
         format!("{cpu:.2}x"),
-        held.iter().map(|(name, held, size)| format!("{name} {held}/{size}")).collect::<Vec<_>>().join(", "),
+        held.iter().map(|held| format!("{} {}/{}", held.set, held.elements, held.size)).collect::<Vec<_>>().join(", "),
     ];
     section.row(variant.label(), cells.to_vec());
     section.results.push(json!({
         "variant": variant.label(), "spoofed_per_s": flood, "honest_calm_per_s": calm, "honest_flooded_per_s": flooded,
         "rate": rate / 100.0, "cpu": cpu,
-        "offenders": held.iter().map(|(name, held, size)| json!({"set": name, "held": held, "size": size}))
+        "offenders": held.iter().map(|held| json!({"set": held.set, "held": held.elements, "size": held.size}))
             .collect::<Vec<_>>(),
     }));
     if variant == Variant::SetsStrict {
@@ -143,8 +142,15 @@ fn report(section: &mut Section, variant: Variant, slices: &[Slice], lane: &Lane
     Ok(())
 }
 
-/// The sets that packets fill: names, numbers of elements, sizes.
-fn offenders() -> Result<Vec<(String, usize, u64)>, Box<dyn Error>> {
+/// A set that packets fill.
+struct Held {
+    set: String,
+    elements: usize,
+    size: u64,
+}
+
+/// All of them in this namespace.
+fn offenders() -> Result<Vec<Held>, Box<dyn Error>> {
     let list = |arguments: &[&str]| -> Result<Value, Box<dyn Error>> {
         let output = Command::new("nft").arg("-j").args(arguments).output()?;
         Ok(serde_json::from_slice(&output.stdout)?)
@@ -157,7 +163,8 @@ fn offenders() -> Result<Vec<(String, usize, u64)>, Box<dyn Error>> {
         {
             let whole = list(&["list", "set", family, table, name])?;
             let elements = objects(&whole).next().and_then(|set| Some(set["elem"].as_array()?.len()));
-            held.push((name.to_owned(), elements.unwrap_or_default(), set["size"].as_u64().unwrap_or_default()));
+            let size = set["size"].as_u64().unwrap_or_default();
+            held.push(Held { set: name.to_owned(), elements: elements.unwrap_or_default(), size });
         }
     }
     Ok(held)

@@ -8,6 +8,7 @@ use crate::registry::Bench;
 use crate::report::Task;
 use nix::sched::{CloneFlags, unshare};
 use std::error::Error;
+use std::fmt::Write;
 use std::fs::{self, File};
 use std::process::Command;
 use std::time::Duration;
@@ -50,7 +51,7 @@ fn write_nft_files(bench: &Bench) -> Result<(), Box<dyn Error>> {
         for what in ["nftables_chains", "nftables_sets"] {
             let kept = bench.path(&format!("{layout}.{what}"));
             fs::rename(bench.path(what), &kept)?;
-            table += &format!("include \"{}\"\n", kept.display());
+            writeln!(table, "include \"{}\"", kept.display())?;
             if what == "nftables_chains" && layout == "rules" {
                 fs::write(bench.path("chains.nft"), format!("{table}}}\n"))?;
             }

@@ -12,6 +12,7 @@ use rustix::net::SendFlags;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use std::error::Error;
+use std::fmt::Write;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -82,12 +83,12 @@ impl Lane {
         // With snooping the bridge itself would join groups, and its reports would be counted.
         let mut batch = "link add br0 type bridge mcast_snooping 0\n".to_owned();
         for guest in senders.iter().chain([&RECEIVER]) {
-            batch += &format!("link add {guest} arp off type veth peer name {guest}-port\n");
-            batch += &format!("link set {guest}-port master br0\n");
+            writeln!(batch, "link add {guest} arp off type veth peer name {guest}-port")?;
+            writeln!(batch, "link set {guest}-port master br0")?;
         }
         ip(&batch)?;
         up(&batch)?;
-        bridge(&format!("fdb add {} dev {RECEIVER}-port master static\n", DESTINATION))?;
+        bridge(&format!("fdb add {DESTINATION} dev {RECEIVER}-port master static\n"))?;
         Self::here(senders)
     }
 
@@ -114,9 +115,10 @@ impl Lane {
     /// Sends `count` of the frames, from `start` on and again from the first after the last, as guest number `guest`.
     pub(crate) fn send(&self, guest: usize, frames: &Frames, start: usize, count: usize) -> io::Result<Cost> {
         let socket = self.senders.get(guest).ok_or(io::ErrorKind::NotFound)?;
-        let start = start % frames.len();
+        let first = frames.bytes.get(start % frames.len() * frames.length..).unwrap_or_default();
+        let again = frames.bytes.chunks_exact(frames.length).cycle();
+        let turn = first.chunks_exact(frames.length).chain(again).take(count);
         let (wall, cpu) = (Instant::now(), cpu_time());
-        let turn = frames.bytes.chunks_exact(frames.length).cycle().skip(start).take(count);
         for frame in turn {
             rustix::net::send(socket, frame, SendFlags::empty())?;
         }
@@ -176,8 +178,8 @@ fn cpu_time() -> Duration {
 
 /// A packet socket (packet(7)) on a device, which sends only. The device's address is taken as getifaddrs(3) gives it.
 fn packet_socket(device: &str) -> Result<OwnedFd, Box<dyn Error>> {
-    let addresses = getifaddrs()?.filter(|address| address.interface_name == device);
-    let address = addresses.filter_map(|address| address.address?.as_link_addr().copied()).next();
+    let mut addresses = getifaddrs()?.filter(|address| address.interface_name == device);
+    let address = addresses.find_map(|address| address.address?.as_link_addr().copied());
     let address = address.ok_or_else(|| format!("no device {device}"))?;
     let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?;
     bind(socket.as_raw_fd(), &address)?;
@@ -191,7 +193,7 @@ fn up(batch: &str) -> Result<(), Box<dyn Error>> {
     let mut commands = String::new();
     for device in named {
         fs::write(format!("/proc/sys/net/ipv6/conf/{device}/disable_ipv6"), "1")?;
-        commands += &format!("link set {device} up\n");
+        writeln!(commands, "link set {device} up")?;
     }
     ip(&commands)
 }

@@ -20,10 +20,12 @@ mod registry;
 mod replay;
 mod report;
 mod section;
+mod traffic;
 mod variant;
 mod watch;
 
-use serde_json::{Value, json};
+use section::Table;
+use serde_json::json;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -37,24 +39,19 @@ struct Setting {
     plots: Option<PathBuf>,
 }
 
-/// Measures, prints its table, and returns it for programs.
-type Part = fn(&Setting) -> Result<Value, Box<dyn Error>>;
-
 /// Can leave a thread.
 type Failure = Box<dyn Error + Send + Sync>;
 
-const PARTS: [(&str, Part); 5] = [
-    ("programs", programs::run),
-    ("replay", |setting| shown(&replay::run(setting)?)),
-    ("packets", |setting| shown(&packets::run(setting)?)),
-    ("flood", |setting| shown(&flood::run(setting)?)),
-    ("watch", |setting| shown(&watch::run(setting)?)),
-];
+/// Measures, and gives its table to people and programs.
+type Part = fn(&Setting) -> Result<Box<dyn Table>, Box<dyn Error>>;
 
-fn shown(section: &section::Section) -> Result<Value, Box<dyn Error>> {
-    print!("{section}");
-    Ok(section.to_json())
-}
+const PARTS: [(&str, Part); 5] = [
+    ("programs", |setting| Ok(Box::new(programs::run(setting)?))),
+    ("replay", |setting| Ok(Box::new(replay::run(setting)?))),
+    ("packets", |setting| Ok(Box::new(packets::run(setting)?))),
+    ("flood", |setting| Ok(Box::new(flood::run(setting)?))),
+    ("watch", |setting| Ok(Box::new(watch::run(setting)?))),
+];
 
 fn main() -> ExitCode {
     let (options, wanted): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
@@ -88,7 +85,10 @@ fn run(wanted: &[String]) -> Result<(), Box<dyn Error>> {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
             let folder = folder.path().join(name);
             std::fs::create_dir(&folder)?;
-            parts.push(part(&Setting { folder, sizes: sizes.clone(), plots: plots.clone() })?);
+            let table = part(&Setting { folder, sizes: sizes.clone(), plots: plots.clone() })?;
+            progress("");
+            print!("{table}");
+            parts.push(table.to_json());
         }
     }
     let whole = json!({"machine": machine.to_json(), "parts": parts});

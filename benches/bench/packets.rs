@@ -3,11 +3,11 @@
 //! All bridges exist at once, and each round sends a slice of every traffic through each of them, so that what else the
 //! machine does meets all alike. Ratios are taken within a round; what is printed is their median.
 
-use crate::frames::{arp_request, neighbor_advertisement, udp4, udp6};
 use crate::lane::{Cost, Frames, Lane, on_core};
 use crate::promise::{At, Promise};
-use crate::registry::{Bench, global, ipv4, mac};
+use crate::registry::Bench;
 use crate::section::{Section, median};
+use crate::traffic::Traffic;
 use crate::variant::Variant;
 use crate::{Failure, Setting, plot, progress};
 use serde_json::json;
@@ -24,81 +24,6 @@ const MOST: usize = 10_000;
 const LEAST: usize = 20;
 /// Instances from which on taking turns is worth a look.
 const TURNS_FROM: usize = 10_000;
-
-/// What is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Traffic {
-    Udp4,
-    Arp,
-    Udp6,
-    Advertisement,
-    SpoofedUdp4,
-    SpoofedArp,
-    SpoofedAdvertisement,
-    TurnsUdp4,
-    TurnsArp,
-}
-
-impl Traffic {
-    const ALL: [Self; 9] = [
-        Self::Udp4,
-        Self::Arp,
-        Self::Udp6,
-        Self::Advertisement,
-        Self::SpoofedUdp4,
-        Self::SpoofedArp,
-        Self::SpoofedAdvertisement,
-        Self::TurnsUdp4,
-        Self::TurnsArp,
-    ];
-    /// Of the last instance.
-    const HONEST: [Self; 4] = [Self::Udp4, Self::Arp, Self::Udp6, Self::Advertisement];
-
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Udp4 => "UDP over IPv4",
-            Self::Arp => "ARP request",
-            Self::Udp6 => "UDP over IPv6",
-            Self::Advertisement => "neighbour advertisement",
-            Self::SpoofedUdp4 => "spoofed UDP over IPv4",
-            Self::SpoofedArp => "spoofed ARP request",
-            Self::SpoofedAdvertisement => "spoofed neighbour advertisement",
-            Self::TurnsUdp4 => "UDP over IPv4, all instances in turn",
-            Self::TurnsArp => "ARP request, all instances in turn",
-        }
-    }
-
-    const fn is_in_turn(self) -> bool {
-        matches!(self, Self::TurnsUdp4 | Self::TurnsArp)
-    }
-
-    /// Whether it arrives.
-    const fn passes(self, variant: Variant) -> bool {
-        match self {
-            Self::SpoofedUdp4 => !variant.is_strict(),
-            Self::SpoofedArp | Self::SpoofedAdvertisement => variant.options().is_none(),
-            _ => true,
-        }
-    }
-
-    /// The frames, in which the last instance is the one that speaks or is impersonated by its neighbour.
-    fn frames(self, size: usize) -> Frames {
-        let (last, liar) = (size - 1, mac(size - 2));
-        // 7919 is a prime: neighbours in turn are no neighbours in memory.
-        let turns = (0..size).map(|turn| turn * 7919 % size);
-        match self {
-            Self::Udp4 => Frames::new([udp4(mac(last), ipv4(last))]),
-            Self::Arp => Frames::new([arp_request(mac(last), ipv4(last))]),
-            Self::Udp6 => Frames::new([udp6(mac(last), global(last))]),
-            Self::Advertisement => Frames::new([neighbor_advertisement(mac(last), global(last))]),
-            Self::SpoofedUdp4 => Frames::new([udp4(liar, ipv4(last))]),
-            Self::SpoofedArp => Frames::new([arp_request(liar, ipv4(last))]),
-            Self::SpoofedAdvertisement => Frames::new([neighbor_advertisement(liar, global(last))]),
-            Self::TurnsUdp4 => Frames::new(turns.map(|index| udp4(mac(index), ipv4(index)))),
-            Self::TurnsArp => Frames::new(turns.map(|index| arp_request(mac(index), ipv4(index)))),
-        }
-    }
-}
 
 type Key = (Traffic, Variant, usize);
 
@@ -144,7 +69,6 @@ pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
     let (lanes, mut slices, frames) = prepare(&setting.folder, sizes, &mut section)?;
     let costs = on_core(0, || measure_all(&lanes, &mut slices, &frames)).map_err(|error| error as Box<dyn Error>)?;
     report(&costs, sizes, &mut section);
-    progress("");
     if let Some(folder) = &setting.plots {
         plot_packets(&costs, sizes, &folder.join("bench-packets.svg"))?;
     }
@@ -154,12 +78,10 @@ pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
 const TITLE: &str = "Frames through a bridge: ns of CPU for each, sender and receiver included; frames/s without a \
                      table = 100 %;\nin parentheses the CPU time of the forwarding alone; instances:";
 
+type Prepared = (Vec<Lane>, Vec<Slice>, Vec<Frames>);
+
 /// The bridges, what is sent, and its frames.
-fn prepare(
-    folder: &Path,
-    sizes: &[usize],
-    section: &mut Section,
-) -> Result<(Vec<Lane>, Vec<Slice>, Vec<Frames>), Box<dyn Error>> {
+fn prepare(folder: &Path, sizes: &[usize], section: &mut Section) -> Result<Prepared, Box<dyn Error>> {
     let (mut lanes, mut slices, mut frames) = (vec![Lane::without_bridge()?], Vec::new(), Vec::new());
     for &size in sizes {
         let bench = Bench::new(folder, size)?;
@@ -173,7 +95,7 @@ fn prepare(
             } else {
                 lanes.push(Lane::new(&["sender"])?);
                 if let Err(error) = variant.put_in_force(&bench) {
-                    section.remarks.push(format!("SKIPPED {} at {size}: {error}", variant.label()));
+                    section.skip(&format!("{} at {size}", variant.label()), &*error);
                     continue;
                 }
                 lanes.len() - 1
@@ -207,6 +129,10 @@ fn measure_all(lanes: &[Lane], slices: &mut [Slice], frames: &[Frames]) -> Resul
                 let each = Duration::from_secs_f64(cost.wall_ns.max(1.0) / 1e9);
                 let fitting = SLICE.as_nanos() / each.as_nanos().max(1);
                 slice.count = usize::try_from(fitting)?.clamp(LEAST, MOST);
+                if traffic.is_in_turn() {
+                    // The bridge learns the sources, which is work of its own.
+                    send(0, frames.len())?;
+                }
                 continue;
             }
             // Each lane has to get back into the caches first, except where just this is measured.

@@ -4,13 +4,12 @@ use crate::measure::{Sample, measure};
 use crate::registry::Bench;
 use crate::report::{Results, Task};
 use crate::{Setting, kernel, progress};
-use serde_json::Value;
 use std::error::Error;
 
 /// How often everything is measured.
 const ROUNDS: usize = 7;
 
-pub(crate) fn run(setting: &Setting) -> Result<Value, Box<dyn Error>> {
+pub(crate) fn run(setting: &Setting) -> Result<Results, Box<dyn Error>> {
     let sizes = setting.sizes.iter();
     let benches = sizes.map(|size| Bench::new(&setting.folder, *size)).collect::<Result<Vec<_>, _>>()?;
     let mut results = Results::new();
@@ -26,12 +25,10 @@ pub(crate) fn run(setting: &Setting) -> Result<Value, Box<dyn Error>> {
         Some(why) => results.remark(&format!("SKIPPED what goes to the kernel: {why}")),
         None => measure_kernel(&benches, &mut results)?,
     }
-    progress("");
-    print!("{results}");
     if let Some(folder) = &setting.plots {
         std::fs::write(folder.join("bench-apply.svg"), results.plot().to_string())?;
     }
-    Ok(results.to_json())
+    Ok(results)
 }
 
 /// One round of everything that needs no kernel.

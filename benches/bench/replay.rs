@@ -32,7 +32,6 @@ pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
             }
         }
     }
-    progress("");
     let medians: Vec<_> = calls.iter().map(|calls| median(calls.iter().copied()).unwrap_or_default()).collect();
     section.row("a lease, median", medians.iter().map(|call| format!("{call:.2} ms")).collect());
     let wholes: Vec<f64> = calls.iter().map(|calls| calls.iter().sum()).collect();

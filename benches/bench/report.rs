@@ -3,6 +3,7 @@
 use crate::measure::Sample;
 use crate::plot::{Line, Plot};
 use crate::promise::{At, Promise};
+use crate::section::Table;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -149,9 +150,10 @@ impl Results {
         let (title, x, y) = ("Loading the policy into an empty kernel", "instances", "milliseconds");
         Plot { title, x, y, lines: lines.into() }
     }
+}
 
-    /// Everything, for programs.
-    pub(crate) fn to_json(&self) -> Value {
+impl Table for Results {
+    fn to_json(&self) -> Value {
         let results = self.samples.keys().filter_map(|(task, size)| {
             let all = self.summary(*task, *size)?;
             Some(json!({

@@ -2,7 +2,13 @@
 
 use crate::promise::Promise;
 use serde_json::{Value, json};
+use std::error::Error;
 use std::fmt;
+
+/// What a part found, for people (`Display`) and programs.
+pub(crate) trait Table: fmt::Display {
+    fn to_json(&self) -> Value;
+}
 
 /// A table with its promises.
 pub(crate) struct Section {
@@ -30,8 +36,18 @@ impl Section {
         self.rows.push((label.into(), cells));
     }
 
-    /// For programs.
-    pub(crate) fn to_json(&self) -> Value {
+    /// Remarks that something could not be measured, with the first line of why.
+    pub(crate) fn skip(&mut self, what: &str, why: &dyn Error) {
+        let why = why.to_string();
+        let why = why.lines().next().unwrap_or_default();
+        // What a program said, without how it was called.
+        let why = why.split_once("): ").map_or(why, |(_, said)| said);
+        self.remarks.push(format!("SKIPPED {what}: {why}"));
+    }
+}
+
+impl Table for Section {
+    fn to_json(&self) -> Value {
         json!({
             "part": self.part,
             "results": self.results,

@@ -64,12 +64,6 @@ impl Variant {
     pub(crate) fn command(self, bench: &Bench, task: &[&str]) -> Command {
         let mut command = bench.process();
         command.args(task).args(["--apply", "--hook", "*"]).args(self.options().into_iter().flatten());
-        if self == Self::Rules
-            && !String::from_utf8_lossy(&bench.process().arg("--help").output().unwrap().stdout).contains("--guard")
-        {
-            command = bench.process();
-            command.args(task).args(["--apply", "--hook", "*"]);
-        }
         command
     }
 

@@ -37,7 +37,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
         let latencies = match measure(&bench, variant, updates) {
             Ok(latencies) => latencies,
             Err(error) => {
-                section.remarks.push(format!("SKIPPED {}: {error}", variant.label()));
+                section.skip(variant.label(), &*error);
                 continue;
             }
         };
@@ -58,7 +58,6 @@ pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
             section.promises.push(Promise::new(what, ratio, At::Most(3.0), "x"));
         }
     }
-    progress("");
     Ok(section)
 }
 
