@@ -21,7 +21,7 @@ use std::iter;
 use std::process::Command;
 use std::time::Instant;
 
-const ROUNDS: usize = 11;
+const ROUNDS: usize = 5;
 /// Instances from which on it is worth a look.
 const FROM: usize = 10_000;
 const VARIANTS: [Variant; 2] = [Variant::Sets, Variant::SetsStrict];
@@ -100,7 +100,7 @@ fn commit(bench: &Bench, wishes: &Wishes) -> Result<(f64, usize), Box<dyn Error>
         let compared = compare(table, Depth::Bounded).map_err(|error| format!("{error:?}"))?;
         deltas.push(compared.1.delta);
     }
-    let batch = batch::build(&ruleset, generation, &deltas)?.ok_or("nothing to change")?;
+    let batch = batch::build(&ruleset, generation, &deltas).map_err(|error| error.to_string())?.ok_or("nothing to change")?;
     let socket = Socket::open()?;
     let start = Instant::now();
     socket.commit(&batch).map_err(|refusal| format!("{refusal:?}"))?;

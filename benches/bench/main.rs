@@ -7,6 +7,7 @@
 //! environment: BENCH_SIZES, numbers of instances, comma-separated (100,1000,10000,100000); BENCH_PLOTS, a folder for
 //! the plots.
 
+mod delta;
 mod flood;
 mod frames;
 mod kernel;
@@ -45,9 +46,10 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// Measures, and gives its table to people and programs.
 type Part = fn(&Setting) -> Result<Box<dyn Table>, Box<dyn Error>>;
 
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 6] = [
     ("programs", |setting| Ok(Box::new(programs::run(setting)?))),
     ("replay", |setting| Ok(Box::new(replay::run(setting)?))),
+    ("delta", |setting| Ok(Box::new(delta::run(setting)?))),
     ("packets", |setting| Ok(Box::new(packets::run(setting)?))),
     ("flood", |setting| Ok(Box::new(flood::run(setting)?))),
     ("watch", |setting| Ok(Box::new(watch::run(setting)?))),
