@@ -10,10 +10,10 @@ use crate::variant::Variant;
 use crate::{Setting, progress};
 use clap::Parser;
 use instances::cli::process::Arguments;
-use instances::plan::policy::{self, Wishes};
+use instances::plan::ruleset::Ruleset;
+use instances::plan::{diff, policy};
 use instances::registry::store;
 use instances::sink::nft_netlink::batch;
-use instances::sink::nft_netlink::compare::{Depth, compare};
 use instances::sink::nft_netlink::socket::Socket;
 use serde_json::json;
 use std::error::Error;
@@ -21,37 +21,42 @@ use std::iter;
 use std::process::Command;
 use std::time::Instant;
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 15;
+/// How often the whole program is run.
+const APPLIES: usize = 3;
 /// Instances from which on it is worth a look.
 const FROM: usize = 10_000;
 const VARIANTS: [Variant; 2] = [Variant::Sets, Variant::SetsStrict];
 
-/// Milliseconds of one round.
-struct Round {
-    transaction: f64,
+/// Milliseconds of each round.
+#[derive(Default)]
+struct Times {
+    transaction: Vec<f64>,
+    /// Size of the last transaction.
     bytes: usize,
-    apply: f64,
-    nft: f64,
+    apply: Vec<f64>,
+    nft: Vec<f64>,
 }
 
 pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
-    let columns = ["transaction", "bytes", "--apply as a whole", "nft add element"].map(str::to_owned);
+    let columns = ["transaction", "bytes", "--apply, whole", "nft add element"].map(str::to_owned);
     let mut section = Section::new("delta", "One instance of many has changed", columns.to_vec());
     for size in setting.sizes.iter().copied().filter(|size| *size >= FROM) {
         for variant in VARIANTS {
             let folder = setting.folder.join(variant.label());
             std::fs::create_dir_all(&folder)?;
-            let rounds = match measure_all(&Bench::new(&folder, size)?, variant) {
-                Ok(rounds) => rounds,
+            let times = match measure_all(&Bench::new(&folder, size)?, variant) {
+                Ok(times) => times,
                 Err(error) => {
                     section.skip(&format!("{} at {size}", variant.label()), &*error);
                     continue;
                 }
             };
-            let middle = |of: fn(&Round) -> f64| median(rounds.iter().map(of)).unwrap_or_default();
-            let (transaction, apply) = (middle(|round| round.transaction), middle(|round| round.apply));
-            let (nft, bytes) = (middle(|round| round.nft), rounds.last().map(|round| round.bytes).unwrap_or_default());
-            let cells = [format!("{transaction:.3} ms"), bytes.to_string(), format!("{apply:.0} ms"), format!("{nft:.0} ms")];
+            let bytes = times.bytes;
+            let middles = [times.transaction, times.apply, times.nft].map(|times| median(times).unwrap_or_default());
+            let [transaction, apply, nft] = middles;
+            let cells =
+                [format!("{transaction:.3} ms"), bytes.to_string(), format!("{apply:.0} ms"), format!("{nft:.0} ms")];
             section.row(format!("{}, {size} instances", variant.label()), cells.to_vec());
             section.results.push(json!({
                 "variant": variant.label(), "instances": size, "transaction_ms": transaction, "bytes": bytes,
@@ -64,23 +69,29 @@ pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
     Ok(section)
 }
 
-fn measure_all(bench: &Bench, variant: Variant) -> Result<Vec<Round>, Box<dyn Error>> {
+fn measure_all(bench: &Bench, variant: Variant) -> Result<Times, Box<dyn Error>> {
     enter_new_namespace()?;
     variant.put_in_force(bench)?;
     let options = ["--apply", "--hook", "*"].into_iter().chain(variant.options().into_iter().flatten());
     let wishes = Arguments::try_parse_from(iter::once("bench").chain(options))?.lower(&|_| None)?.wishes;
-    let mut rounds = Vec::new();
+    let mut held = store::read(&bench.path("json"))?.registry;
+    let mut times = Times::default();
     for round in 0..ROUNDS {
         progress(&format!("delta, {}, {} instances, round {} of {ROUNDS}", variant.label(), bench.size, round + 1));
-        measure(bench.update().args(bench.changed_lease(2 * round)))?;
-        let (transaction, bytes) = commit(bench, &wishes)?;
-        measure(bench.update().args(bench.changed_lease(2 * round + 1)))?;
-        let apply = measure(&mut variant.command(bench, &["--force"]))?.time.as_secs_f64() * 1e3;
-        let nft = nft_element("add")?;
+        measure(bench.update().args(bench.changed_lease(round)))?;
+        let registry = store::read(&bench.path("json"))?.registry;
+        let (time, bytes) = commit(&policy::ruleset(&held, &wishes), &policy::ruleset(&registry, &wishes))?;
+        times.transaction.push(time);
+        times.bytes = bytes;
+        held = registry;
+        times.nft.push(nft_element("add")?);
         nft_element("delete")?;
-        rounds.push(Round { transaction, bytes, apply, nft });
     }
-    Ok(rounds)
+    for round in ROUNDS..ROUNDS + APPLIES {
+        measure(bench.update().args(bench.changed_lease(round)))?;
+        times.apply.push(measure(&mut variant.command(bench, &["--force"]))?.time.as_secs_f64() * 1e3);
+    }
+    Ok(times)
 }
 
 /// Milliseconds of nft for one element, also where no instance is concerned.
@@ -90,17 +101,12 @@ fn nft_element(action: &str) -> Result<f64, Box<dyn Error>> {
     Ok(measure(&mut nft)?.time.as_secs_f64() * 1e3)
 }
 
-/// What `--apply` does, with a watch on the transaction: its milliseconds and its size.
-fn commit(bench: &Bench, wishes: &Wishes) -> Result<(f64, usize), Box<dyn Error>> {
-    let registry = store::read(&bench.path("json"))?.registry;
-    let ruleset = policy::ruleset(&registry, wishes);
+/// What `--watch` does, with a clock at the transaction: its milliseconds and its size.
+fn commit(held: &Ruleset, planned: &Ruleset) -> Result<(f64, usize), Box<dyn Error>> {
     let generation = Socket::open()?.generation()?;
-    let mut deltas = Vec::new();
-    for table in &ruleset.tables {
-        let compared = compare(table, Depth::Bounded).map_err(|error| format!("{error:?}"))?;
-        deltas.push(compared.1.delta);
-    }
-    let batch = batch::build(&ruleset, generation, &deltas).map_err(|error| error.to_string())?.ok_or("nothing to change")?;
+    let deltas = diff::between(held, planned).ok_or("more has changed than elements")?;
+    let batch = batch::build(planned, generation, &deltas).map_err(|error| error.to_string())?;
+    let batch = batch.ok_or("nothing has changed")?;
     let socket = Socket::open()?;
     let start = Instant::now();
     socket.commit(&batch).map_err(|refusal| format!("{refusal:?}"))?;
