@@ -21,9 +21,9 @@ use std::iter;
 use std::process::Command;
 use std::time::Instant;
 
-const ROUNDS: usize = 15;
-/// How often the whole program is run.
-const APPLIES: usize = 3;
+const ROUNDS: usize = 9;
+/// How often whole programs are run, which read what the kernel holds.
+const PROGRAMS: usize = 3;
 /// Instances from which on it is worth a look.
 const FROM: usize = 10_000;
 const VARIANTS: [Variant; 2] = [Variant::Sets, Variant::SetsStrict];
@@ -98,10 +98,10 @@ fn measure_all(bench: &Bench, variant: Variant) -> Result<Times, Box<dyn Error>>
         times.close.push(close);
         times.bytes = bytes;
         held = registry;
+    }
+    for round in ROUNDS..ROUNDS + PROGRAMS {
         times.nft.push(nft_element("add")?);
         nft_element("delete")?;
-    }
-    for round in ROUNDS..ROUNDS + APPLIES {
         measure(bench.update().args(bench.changed_lease(round)))?;
         times.apply.push(measure(&mut variant.command(bench, &["--force"]))?.time.as_secs_f64() * 1e3);
     }
