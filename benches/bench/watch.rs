@@ -53,7 +53,7 @@ pub(crate) fn run(setting: &Setting) -> Result<Section, Box<dyn Error>> {
             "variant": variant.label(), "instances": size, "updates": updates, "median_ms": half, "p99_ms": most,
             "read_registry_ms": reading, "ratio": ratio,
         }));
-        if variant == Variant::SetsStrict {
+        if variant == Variant::SetsStrict && size == SIZE {
             let what = "--watch, from instances-update to the kernel / reading the registry";
             section.promises.push(Promise::new(what, ratio, At::Most(3.0), "x"));
         }
