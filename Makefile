@@ -27,8 +27,8 @@ test: packages-to-test ## all tests, here and on Debian's own kernel in a virtua
 	cargo test --workspace --locked
 	tests/stock-kernel/run.sh
 
-bench: packages-to-demo ## measure against nft -f: a table, and JSON in target
-	cargo bench --locked
+bench: packages-to-demo ## measure against nft -f: tables, and JSON in target; with PLOTS=docs plots too; PART=packets, say, for one part
+	BENCH_PLOTS=$(abspath $(PLOTS)) cargo bench --locked --bench bench -- $(PART)
 
 bless: packages-to-test ## rewrite the golden files (nft-fixtures, docs/attack-matrix.md) from what the programs do now
 	BLESS=1 cargo test --locked --test golden --test kernel_equivalence each_

@@ -8,6 +8,7 @@ use crate::registry::Bench;
 use crate::report::Task;
 use nix::sched::{CloneFlags, unshare};
 use std::error::Error;
+use std::fmt::Write;
 use std::fs::{self, File};
 use std::process::Command;
 use std::time::Duration;
@@ -24,11 +25,11 @@ pub(crate) fn unusable() -> Option<String> {
     unshare(CloneFlags::CLONE_NEWNET).err().map(|error| format!("needs root for network namespaces: {}", error.desc()))
 }
 
-/// One round: all three ways, in an order that changes from round to round.
+/// One round: all ways, in an order that changes from round to round.
 pub(crate) fn round(bench: &Bench, round: usize) -> Samples {
     write_nft_files(bench)?;
-    let mut ways: [fn(&Bench) -> Samples; 3] = [apply, nft_chains, nft_chains_and_sets];
-    ways.rotate_left(round % 3);
+    let mut ways: [fn(&Bench) -> Samples; 5] = [apply, nft_chains, nft_chains_and_sets, apply_sets, nft_sets];
+    ways.rotate_left(round % 5);
     let (mut samples, mut namespaces) = (Vec::new(), Vec::new());
     for way in ways {
         unshare(CloneFlags::CLONE_NEWNET)?;
@@ -42,23 +43,47 @@ pub(crate) fn round(bench: &Bench, round: usize) -> Samples {
     Ok(samples)
 }
 
-/// What a user's `/etc/nftables.conf` would say.
-fn write_nft_files(bench: &Bench) -> std::io::Result<()> {
-    let include = |what: &str| format!("include \"{}\"\n", bench.path(what).display());
-    let (chains, sets) = (include("nftables_chains"), include("nftables_sets"));
-    let table = |content: &str| format!("table bridge instances {{\n{content}}}\n");
-    fs::write(bench.path("chains.nft"), table(&chains))?;
-    fs::write(bench.path("all.nft"), table(&format!("{chains}{sets}")))?;
-    // Without deleting it, nft would append every rule once more.
-    let replace =
-        format!("table bridge instances\ndelete table bridge instances\n{}", table(&format!("{chains}{sets}")));
-    fs::write(bench.path("replace.nft"), replace)
+/// What a user's `/etc/nftables.conf` would say, for both layouts.
+fn write_nft_files(bench: &Bench) -> Result<(), Box<dyn Error>> {
+    for layout in ["sets", "rules"] {
+        measure(bench.process().args(["--force", "--emit", "--layout", layout, "--guard", "spec"]))?;
+        let mut table = "table bridge instances {\n".to_owned();
+        for what in ["nftables_chains", "nftables_sets"] {
+            let kept = bench.path(&format!("{layout}.{what}"));
+            fs::rename(bench.path(what), &kept)?;
+            writeln!(table, "include \"{}\"", kept.display())?;
+            if what == "nftables_chains" && layout == "rules" {
+                fs::write(bench.path("chains.nft"), format!("{table}}}\n"))?;
+            }
+        }
+        table += "}\n";
+        fs::write(bench.path(&format!("{layout}.nft")), &table)?;
+        // Without deleting it, nft would append every rule once more.
+        let replace = format!("table bridge instances\ndelete table bridge instances\n{table}");
+        fs::write(bench.path(&format!("replace-{layout}.nft")), replace)?;
+    }
+    Ok(())
 }
 
 fn apply(bench: &Bench) -> Samples {
-    let mut command = bench.process();
-    command.args(["--force", "--apply", "--layout", "rules"]);
+    let mut command = loader(bench, "rules");
     Ok(vec![(Task::Apply, measure(&mut command)?), (Task::ApplyAgain, measure(&mut command)?)])
+}
+
+fn apply_sets(bench: &Bench) -> Samples {
+    let mut command = loader(bench, "sets");
+    Ok(vec![(Task::ApplySets, measure(&mut command)?), (Task::ApplySetsAgain, measure(&mut command)?)])
+}
+
+/// The same protection as in the files.
+fn loader(bench: &Bench, layout: &str) -> Command {
+    let mut command = bench.process();
+    command.args(["--force", "--apply", "--layout", layout, "--guard", "spec"]);
+    command
+}
+
+fn nft_sets(bench: &Bench) -> Samples {
+    Ok(vec![(Task::NftSets, nft(bench, "sets.nft")?), (Task::NftSetsAgain, nft(bench, "replace-sets.nft")?)])
 }
 
 fn nft_chains(bench: &Bench) -> Samples {
@@ -66,7 +91,7 @@ fn nft_chains(bench: &Bench) -> Samples {
 }
 
 fn nft_chains_and_sets(bench: &Bench) -> Samples {
-    Ok(vec![(Task::NftAll, nft(bench, "all.nft")?), (Task::NftAgain, nft(bench, "replace.nft")?)])
+    Ok(vec![(Task::NftAll, nft(bench, "rules.nft")?), (Task::NftAgain, nft(bench, "replace-rules.nft")?)])
 }
 
 fn nft(bench: &Bench, file: &str) -> Result<Sample, Box<dyn Error>> {

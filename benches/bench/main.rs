@@ -1,31 +1,67 @@
-//! What the programs cost, and what `nft -f` costs for the same: `make bench`, or `cargo bench`.
+//! What the programs cost, and what `nft -f` costs for the same: `make bench`, or `cargo bench`; one part of it:
+//! `cargo bench -- PART`.
 //!
 //! Everything that is compared is measured in the same run, one after the other and again from the start, so that a busy
 //! moment of the machine meets both sides. Medians; nothing here fails because something is slow.
 //!
-//! environment: BENCH_SIZES, numbers of instances, comma-separated (100,1000,10000,100000).
+//! environment: BENCH_SIZES, numbers of instances, comma-separated (100,1000,10000,100000); BENCH_PLOTS, a folder for
+//! the plots.
 
+mod delta;
+mod flood;
+mod frames;
 mod kernel;
+mod lane;
 mod measure;
+mod packets;
+mod plot;
+mod programs;
+mod promise;
 mod registry;
+mod replay;
 mod report;
+mod section;
+mod traffic;
+mod variant;
+mod watch;
 
-use measure::{Sample, measure};
-use registry::Bench;
-use report::{Results, Task};
+use section::Table;
+use serde_json::json;
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// How often everything is measured.
-const ROUNDS: usize = 7;
+/// What a part is given.
+struct Setting {
+    /// For its files.
+    folder: PathBuf,
+    sizes: Vec<usize>,
+    /// Where plots go, if they are wanted.
+    plots: Option<PathBuf>,
+}
+
+/// Can leave a thread.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Measures, and gives its table to people and programs.
+type Part = fn(&Setting) -> Result<Box<dyn Table>, Box<dyn Error>>;
+
+const PARTS: [(&str, Part); 6] = [
+    ("programs", |setting| Ok(Box::new(programs::run(setting)?))),
+    ("replay", |setting| Ok(Box::new(replay::run(setting)?))),
+    ("delta", |setting| Ok(Box::new(delta::run(setting)?))),
+    ("packets", |setting| Ok(Box::new(packets::run(setting)?))),
+    ("flood", |setting| Ok(Box::new(flood::run(setting)?))),
+    ("watch", |setting| Ok(Box::new(watch::run(setting)?))),
+];
 
 fn main() -> ExitCode {
-    if !std::env::args().any(|argument| argument == "--bench") {
+    let (options, wanted): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
+    if !options.iter().any(|option| option == "--bench") {
         println!("bench: nothing to test here; measure with: cargo bench");
         return ExitCode::SUCCESS;
     }
-    match run() {
+    match run(&wanted) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
@@ -34,61 +70,33 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
+fn run(wanted: &[String]) -> Result<(), Box<dyn Error>> {
+    if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
+        let parts = PARTS.map(|(name, _)| name).join(", ");
+        return Err(format!("there is no part {unknown}; the parts: {parts}").into());
+    }
     let sizes = std::env::var("BENCH_SIZES").unwrap_or_else(|_| "100,1000,10000,100000".to_owned());
     let sizes = sizes.split(',').map(|size| size.trim().parse()).collect::<Result<Vec<usize>, _>>()?;
+    let plots = std::env::var_os("BENCH_PLOTS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
     let machine = report::Machine::this();
     println!("{machine}");
 
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let benches = sizes.iter().map(|size| Bench::new(folder.path(), *size)).collect::<Result<Vec<_>, _>>()?;
-    let mut results = Results::new(machine);
-    for round in 0..ROUNDS {
-        for bench in &benches {
-            progress(&format!("files, round {} of {ROUNDS}, {} instances", round + 1, bench.size));
-            for (task, sample) in measure_files(bench, round)? {
-                results.add(task, bench.size, sample);
-            }
+    let mut parts = Vec::new();
+    for (name, part) in PARTS {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            let folder = folder.path().join(name);
+            std::fs::create_dir(&folder)?;
+            let table = part(&Setting { folder, sizes: sizes.clone(), plots: plots.clone() })?;
+            progress("");
+            print!("{table}");
+            parts.push(table.to_json());
         }
     }
-    match kernel::unusable() {
-        Some(why) => results.remark(&format!("SKIPPED what goes to the kernel: {why}")),
-        None => measure_kernel(&benches, &mut results)?,
-    }
-    progress("");
-    print!("{results}");
+    let whole = json!({"machine": machine.to_json(), "parts": parts});
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench.json");
-    std::fs::write(&path, results.to_json())?;
+    std::fs::write(&path, format!("{whole:#}\n"))?;
     println!("\nThe same as JSON: {}", path.display());
-    Ok(())
-}
-
-/// One round of everything that needs no kernel.
-fn measure_files(bench: &Bench, round: usize) -> Result<Vec<(Task, Sample)>, Box<dyn Error>> {
-    let version = measure(bench.update().arg("--version"))?;
-    bench.touch_registry()?;
-    let after_edit = measure(bench.update().args(bench.unchanged_lease()))?;
-    let unchanged = measure(bench.update().args(bench.unchanged_lease()))?;
-    let add = measure(bench.update().args(bench.new_lease(round)))?;
-    let emit = measure(bench.process().arg("--force"))?;
-    Ok(vec![
-        (Task::Version, version),
-        (Task::OldAfterEdit, after_edit),
-        (Task::Old, unchanged),
-        (Task::Add, add),
-        (Task::Emit, emit),
-    ])
-}
-
-fn measure_kernel(benches: &[Bench], results: &mut Results) -> Result<(), Box<dyn Error>> {
-    for round in 0..ROUNDS {
-        for bench in benches {
-            progress(&format!("kernel, round {} of {ROUNDS}, {} instances", round + 1, bench.size));
-            for (task, sample) in kernel::round(bench, round)? {
-                results.add(task, bench.size, sample);
-            }
-        }
-    }
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! A registry of a given size, and events for it.
 
 use crate::program;
+use instances::net::Mac;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -23,12 +25,11 @@ impl Bench {
         // Piece by piece, to stay small: see `Sample::peak`.
         let mut out = BufWriter::new(File::create(bench.path("json"))?);
         for index in 0..size {
-            let [.., a, b, c] = index.to_be_bytes();
             let start = if index == 0 { "{" } else { "," };
             write!(out, "{start}\n  \"{}\": {{\n    \"name\": \"instance-{index}\",\n", mac(index))?;
-            writeln!(out, "    \"ipv6_lla\": \"fe80::16:3eff:fe{a:02x}:{:x}\",", u16::from_be_bytes([b, c]))?;
+            writeln!(out, "    \"ipv6_lla\": \"{}\",", link_local(index))?;
             writeln!(out, "    \"ipv4\": \"{}\",", ipv4(index))?;
-            write!(out, "    \"ipv6_gua\": \"2a00:1450::1:{a:x}:{:x}\"\n  }}", u16::from_be_bytes([b, c]))?;
+            write!(out, "    \"ipv6_gua\": \"{}\"\n  }}", global(index))?;
         }
         out.write_all(b"\n}\n")?;
         out.flush()?;
@@ -52,14 +53,19 @@ impl Bench {
 
     /// What dnsmasq passes for a lease that is known; of an instance in the middle.
     pub(crate) fn unchanged_lease(&self) -> [String; 4] {
-        let index = self.size / 2;
-        ["old".to_owned(), mac(index), ipv4(index), format!("instance-{index}")]
+        lease("old", self.size / 2)
     }
 
     /// What dnsmasq passes for an instance that is new, a different one in each round.
     pub(crate) fn new_lease(&self, round: usize) -> [String; 4] {
-        let index = self.size + round;
-        ["add".to_owned(), mac(index), ipv4(index), format!("instance-{index}")]
+        lease("add", self.size + round)
+    }
+
+    /// What dnsmasq passes for a new address of a known instance, a different one in each round.
+    pub(crate) fn changed_lease(&self, round: usize) -> [String; 4] {
+        let [action, mac, _, name] = self.unchanged_lease();
+        // 10.240.0.0 and on: nobody's, with a million instances at most.
+        [action, mac, ipv4(0x00f0_0000 + round).to_string(), name]
     }
 
     /// As if an editor had saved the registry: nobody knows what is in it now.
@@ -68,12 +74,30 @@ impl Bench {
     }
 }
 
-fn mac(index: usize) -> String {
-    let [.., a, b, c] = index.to_be_bytes();
-    format!("02:16:3e:{a:02x}:{b:02x}:{c:02x}")
+/// What dnsmasq passes for a lease of an instance's.
+pub(crate) fn lease(action: &str, index: usize) -> [String; 4] {
+    [action.to_owned(), mac(index).to_string(), ipv4(index).to_string(), format!("instance-{index}")]
 }
 
-fn ipv4(index: usize) -> String {
+/// The MAC address of an instance.
+pub(crate) fn mac(index: usize) -> Mac {
     let [.., a, b, c] = index.to_be_bytes();
-    format!("10.{a}.{b}.{c}")
+    Mac([0x02, 0x16, 0x3e, a, b, c])
+}
+
+/// The IPv4 address of an instance.
+pub(crate) fn ipv4(index: usize) -> Ipv4Addr {
+    let [.., a, b, c] = index.to_be_bytes();
+    Ipv4Addr::new(10, a, b, c)
+}
+
+/// Its global IPv6 address.
+pub(crate) fn global(index: usize) -> Ipv6Addr {
+    let [.., a, b, c] = index.to_be_bytes();
+    Ipv6Addr::new(0x2a00, 0x1450, 0, 0, 0, 1, u16::from(a), u16::from_be_bytes([b, c]))
+}
+
+fn link_local(index: usize) -> Ipv6Addr {
+    let [.., a, b, c] = index.to_be_bytes();
+    Ipv6Addr::new(0xfe80, 0, 0, 0, 0x16, 0x3eff, 0xfe00 | u16::from(a), u16::from_be_bytes([b, c]))
 }

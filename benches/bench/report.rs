@@ -1,6 +1,9 @@
 //! The results for people and for programs.
 
 use crate::measure::Sample;
+use crate::plot::{Line, Plot};
+use crate::promise::{At, Promise};
+use crate::section::Table;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,8 +22,12 @@ pub(crate) enum Task {
     Apply,
     NftChains,
     NftAll,
+    ApplySets,
+    NftSets,
     ApplyAgain,
     NftAgain,
+    ApplySetsAgain,
+    NftSetsAgain,
 }
 
 impl Task {
@@ -31,11 +38,15 @@ impl Task {
             Self::OldAfterEdit => "old, nothing new, first after an edit",
             Self::Add => "add, a new instance",
             Self::Emit => "instances-process -f",
-            Self::Apply => "instances-process -f --apply",
-            Self::NftChains => "nft -f, its chains",
-            Self::NftAll => "nft -f, its chains and sets",
-            Self::ApplyAgain => "--apply again, nothing changed",
-            Self::NftAgain => "nft -f again, in place of the old table",
+            Self::Apply => "--apply, rules",
+            Self::NftChains => "nft -f, rules without sets of addresses",
+            Self::NftAll => "nft -f, rules",
+            Self::ApplySets => "--apply, sets",
+            Self::NftSets => "nft -f, sets",
+            Self::ApplyAgain => "--apply again, rules, nothing changed",
+            Self::NftAgain => "nft -f again, rules, in place of the old table",
+            Self::ApplySetsAgain => "--apply again, sets, nothing changed",
+            Self::NftSetsAgain => "nft -f again, sets, in place of the old table",
         }
     }
 }
@@ -52,14 +63,13 @@ struct Summary {
 
 /// All samples of a run.
 pub(crate) struct Results {
-    machine: Machine,
     samples: BTreeMap<(Task, usize), Vec<Sample>>,
     remarks: Vec<String>,
 }
 
 impl Results {
-    pub(crate) fn new(machine: Machine) -> Self {
-        Self { machine, samples: BTreeMap::new(), remarks: Vec::new() }
+    pub(crate) fn new() -> Self {
+        Self { samples: BTreeMap::new(), remarks: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, task: Task, size: usize, sample: Sample) {
@@ -102,6 +112,8 @@ impl Results {
         let ratio = |a: Option<f64>, b: Option<f64>| Some(a? / b?);
         let (old, add, emit, apply, nft) = (Task::Old, Task::Add, Task::Emit, Task::Apply, Task::NftChains);
         let (ten_k, many) = (10_000, 100_000);
+        let sets =
+            |of: &dyn Fn(Task, usize) -> Option<f64>, size| ratio(of(Task::NftSets, size), of(Task::ApplySets, size));
         let judged = [
             ("old, nothing new: 100000 instances / 100", ratio(time(old, many), time(old, 100)), At::Most(3.0), "x"),
             (
@@ -119,13 +131,29 @@ impl Results {
                 "x",
             ),
             ("the same, memory", ratio(memory(nft, ten_k), memory(apply, ten_k)), At::Least(4.0), "x"),
+            ("nft -f / --apply, sets, 10000 instances", sets(&time, ten_k), At::Least(2.0), "x"),
+            ("the same, memory", sets(&memory, ten_k), At::Least(5.0), "x"),
+            ("nft -f / --apply, sets, 100000 instances", sets(&time, many), At::Least(2.0), "x"),
+            ("the same, memory", sets(&memory, many), At::Least(5.0), "x"),
         ];
-        let promise = |(what, value, bound, unit)| Option::map(value, |value| Promise { what, value, bound, unit });
+        let promise = |(what, value, bound, unit)| Some(Promise::new(what, value?, bound, unit));
         judged.into_iter().filter_map(promise).collect()
     }
 
-    /// Everything, for programs.
-    pub(crate) fn to_json(&self) -> String {
+    /// Time of loading against number of instances.
+    pub(crate) fn plot(&self) -> Plot {
+        let tools = [Task::NftAll, Task::Apply, Task::NftSets, Task::ApplySets];
+        let lines = tools.map(|task| {
+            let time = |size: usize| Some((size, self.summary(task, size)?.millis));
+            Line { label: task.label().to_owned(), points: self.sizes().into_iter().filter_map(time).collect() }
+        });
+        let (title, x, y) = ("Loading the policy into an empty kernel", "instances", "milliseconds");
+        Plot { title, x, y, lines: lines.into() }
+    }
+}
+
+impl Table for Results {
+    fn to_json(&self) -> Value {
         let results = self.samples.keys().filter_map(|(task, size)| {
             let all = self.summary(*task, *size)?;
             Some(json!({
@@ -133,22 +161,12 @@ impl Results {
                 "fastest_ms": all.fastest, "slowest_ms": all.slowest, "peak_mib": all.mib,
             }))
         });
-        let promises = self.promises().into_iter().map(|promise| {
-            let (limit, bound) = match promise.bound {
-                At::Most(bound) => ("at_most", bound),
-                At::Least(bound) => ("at_least", bound),
-            };
-            let unit = promise.unit.trim_start();
-            json!({"what": promise.what, "value": promise.value, "unit": unit, limit: bound, "kept": promise.is_kept()})
-        });
-        let whole = json!({
-            "machine": self.machine.0.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into()))
-                .collect::<serde_json::Map<String, Value>>(),
+        json!({
+            "part": "programs",
             "results": results.collect::<Vec<_>>(),
-            "promises": promises.collect::<Vec<_>>(),
+            "promises": self.promises().iter().map(Promise::to_json).collect::<Vec<_>>(),
             "remarks": self.remarks,
-        });
-        format!("{whole:#}\n")
+        })
     }
 }
 
@@ -185,42 +203,6 @@ impl fmt::Display for Results {
     }
 }
 
-/// A bound.
-#[derive(Clone, Copy)]
-enum At {
-    Most(f64),
-    Least(f64),
-}
-
-/// What the README promises, and how it turned out.
-struct Promise {
-    what: &'static str,
-    value: f64,
-    bound: At,
-    unit: &'static str,
-}
-
-impl Promise {
-    fn is_kept(&self) -> bool {
-        match self.bound {
-            At::Most(bound) => self.value <= bound,
-            At::Least(bound) => self.value >= bound,
-        }
-    }
-}
-
-impl fmt::Display for Promise {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, value, bound, unit } = self;
-        let (limit, bound) = match bound {
-            At::Most(bound) => ("at most", bound),
-            At::Least(bound) => ("at least", bound),
-        };
-        let verdict = if self.is_kept() { "kept" } else { "NOT KEPT" };
-        write!(f, "{what:<45} {value:8.2}{unit:<4}  ({limit} {bound}{unit}: {verdict})")
-    }
-}
-
 /// On what it was measured.
 pub(crate) struct Machine([(&'static str, String); 5]);
 
@@ -241,6 +223,12 @@ impl Machine {
             ("nft", nft.unwrap_or_else(|_| "no nft".to_owned())),
             ("load", load.split(' ').next().unwrap_or_default().to_owned()),
         ])
+    }
+
+    /// For programs.
+    pub(crate) fn to_json(&self) -> Value {
+        let members = self.0.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into()));
+        Value::Object(members.collect())
     }
 }
 
