@@ -79,7 +79,7 @@ pub struct Arguments {
     #[arg(long, requires = "apply", conflicts_with = "check")]
     pub watch: bool,
 
-    /// Change nothing: print for each frame of a pcap or pcapng file or a hex dump (-: standard input) whether the policy drops it, and by which rule and element; with --apply, say first whether the kernel holds that policy [default: --hook '*']
+    /// Change nothing: print for each frame of a pcap or pcapng file or a hex dump (-: standard input) whether the policy drops it, and by which rule and element; with --apply, say first whether the kernel holds that policy [default: on all bridges]
     #[arg(long, value_name = "FRAMES", conflicts_with_all = ["force", "emit", "check", "watch", "hosts_to", "sets_into"])]
     pub explain: Option<PathBuf>,
 
