@@ -200,7 +200,7 @@ fn counters() -> Counters {
     let mut chain = String::new();
     for line in listed.lines().map(str::trim) {
         if let Some(name) = line.strip_prefix("chain ") {
-            chain = name.trim_end_matches(" {").to_owned();
+            name.trim_end_matches(" {").clone_into(&mut chain);
         } else if let Some(count) =
             line.strip_prefix("counter packets ").filter(|_| chain.starts_with("instances_block_"))
         {
