@@ -159,8 +159,7 @@ Signals (with --watch):
   SIGHUP                  read everything anew, compare everything
   SIGTERM, SIGINT         leave; the policy stays in force
 
-Exit status: 0 done, 1 failed or (--check, --explain --apply) differs or (--status, --metrics) not in force,
-2 usage, 10 no update was detected
+Exit status: 0 done, 1 failed or what was compared differs or is not in force, 2 usage, 10 no update was detected
 
 Examples:
   instances-process                                 the three files, if there was an update

@@ -71,6 +71,7 @@ pub fn wishes(dice: &mut Dice, trusted_port: &str) -> Wishes {
         table: "instances".parse().unwrap(),
         guard,
         layout: dice.pick(&[Layout::Rules, Layout::Sets]),
+        log: dice.percent(20),
         set_names: vec![],
         hook: Hooking::Protect { bridges: Bridges::All, trusted_ports: vec![trusted_port.parse().unwrap()] },
         sets_into: vec![],
