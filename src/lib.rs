@@ -29,6 +29,9 @@
 //!
 //! [`packet`] builds frames, honest ones and others, for those who want to know what a policy makes of them.
 //!
+//! [`explain`] asks the plan instead: [`plan::verdict`] evaluates the model for a captured frame, as the kernel would, and
+//! says which rule and which element decide.
+//!
 //! Failures are one [`error::Error`] each, for a person, and [`exit::Exit`] lists every exit status.
 
 pub mod cli;

@@ -2,11 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod common;
-#[path = "common/netns.rs"]
-mod netns;
 
 use common::{Ended, PROCESS, Sandbox};
-use netns::{in_new_netns, nft};
 use serde_json::Value;
 use std::fs;
 
@@ -137,32 +134,6 @@ fn what_makes_no_sense_together_is_refused() {
         assert_eq!(sandbox.process(arguments).status, Some(2), "{arguments:?}");
     }
     assert!(explain(&sandbox, &["--hook", "none"]).refused().contains("nothing is in force"));
-}
-
-#[test]
-fn the_kernel_is_compared_first_if_it_is_asked_about() {
-    in_new_netns(|| {
-        let sandbox = sandbox();
-        let hook = ["--apply", "--hook", "*"];
-        let applied = sandbox.process(&[&["--force"][..], &hook].concat());
-        assert_eq!(applied.status, Some(0), "{}", applied.err);
-        let ended = explain(&sandbox, &hook);
-        assert_eq!(ended.status, Some(0), "{}", ended.err);
-        let holds = "Kernel: table bridge instances: holds what is explained here\n";
-        assert!(ended.err.starts_with(holds), "{}", ended.err);
-        let of_plan = ended.out;
-
-        nft("flush set bridge instances instances_arp");
-        let ended = explain(&sandbox, &hook);
-        assert_eq!(ended.status, Some(1));
-        assert!(ended.err.contains("table bridge instances: the kernel holds something else"), "{}", ended.err);
-        assert!(ended.err.contains("10.0.0.1 . 02:00:00:00:00:01"), "the difference is named: {}", ended.err);
-        assert_eq!(ended.out, of_plan, "the plan is explained all the same");
-
-        nft("flush ruleset");
-        let ended = explain(&sandbox, &hook);
-        assert!(ended.status == Some(1) && ended.err.contains("not in force: "), "{}", ended.err);
-    });
 }
 
 #[test]

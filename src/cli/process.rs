@@ -79,7 +79,7 @@ pub struct Arguments {
     #[arg(long, requires = "apply", conflicts_with = "check")]
     pub watch: bool,
 
-    /// Change nothing: print for each frame of a pcap or pcapng file or a hex dump (-: standard input) whether the policy drops it, and by which rule and element; with --apply, say first whether the kernel holds that policy [default: --hook '*']
+    /// Change nothing: print for each frame of a pcap or pcapng file or a hex dump (-: standard input) whether the policy drops it, and by which rule and element; with --apply, say first whether the kernel holds that policy; exits 0 whatever the verdicts are [default: on all bridges]
     #[arg(long, value_name = "FRAMES", conflicts_with_all = ["force", "emit", "check", "watch", "hosts_to", "sets_into"])]
     pub explain: Option<PathBuf>,
 
@@ -159,8 +159,7 @@ Signals (with --watch):
   SIGHUP                  read everything anew, compare everything
   SIGTERM, SIGINT         leave; the policy stays in force
 
-Exit status: 0 done, 1 failed or (--check, --explain with --apply) the kernel or a file differs or (--status, --metrics) not in
-force, 2 usage, 10 no update was detected. --explain exits 0 whatever the verdicts are.
+Exit status: 0 done, 1 failed or what was compared differs or is not in force, 2 usage, 10 no update was detected
 
 Examples:
   instances-process                                 the three files, if there was an update

@@ -60,7 +60,7 @@ struct Interface {
 pub(super) fn read(kind: Kind, input: &mut dyn Read, taker: Taker) -> Result<(), Stopped> {
     let failed = RefCell::new(None);
     let with_failure = |error: PcapError<&[u8]>| why(&error, failed.borrow_mut().take());
-    let input = Input { input, at_once: kind.header(), failed: &failed };
+    let input = Input { from: input, at_once: kind.header(), failed: &failed };
     let mut reader: Box<dyn PcapReaderIterator + '_> = match kind {
         Kind::Pcap => Box::new(LegacyPcapReader::new(CAPACITY, input).map_err(with_failure)?),
         Kind::PcapNg { .. } => Box::new(PcapNGReader::new(CAPACITY, input).map_err(with_failure)?),
@@ -133,7 +133,7 @@ fn refuse_other_links(link: Linktype) -> Result<(), Stopped> {
 
 /// The input, which remembers why it failed and gives so many octets, if it has them, in the first piece: a header whole.
 struct Input<'i> {
-    input: &'i mut dyn Read,
+    from: &'i mut dyn Read,
     at_once: usize,
     failed: &'i RefCell<Option<io::Error>>,
 }
@@ -143,7 +143,7 @@ impl Read for Input<'_> {
         let wanted = std::mem::take(&mut self.at_once).clamp(1, buffer.len().max(1));
         let mut filled = 0;
         while filled < wanted {
-            match self.input.read(buffer.get_mut(filled..).unwrap_or_default()) {
+            match self.from.read(buffer.get_mut(filled..).unwrap_or_default()) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -151,8 +151,7 @@ mod tests {
             frames("# a remark\n000102\n03 04\n\n\n00:01:02 # another\n# and another\n03"),
             [count(5), count(4)]
         );
-        assert_eq!(frames(""), [count(0); 0]);
-        assert_eq!(frames("\n \n"), [count(0); 0]);
+        assert!(frames("").is_empty() && frames("\n \n").is_empty());
     }
 
     #[test]

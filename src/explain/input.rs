@@ -55,8 +55,11 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// A frame's octets, how many are missing, and its port.
+    type Owned = (Vec<u8>, usize, Option<IfName>);
+
     /// The frames, and why there are no more of them.
-    pub(in super::super) fn all(input: &[u8]) -> (Vec<(Vec<u8>, usize, Option<IfName>)>, Option<String>) {
+    pub(in super::super) fn all(input: &[u8]) -> (Vec<Owned>, Option<String>) {
         let mut frames = Vec::new();
         let ended = read(&mut &*input, &mut |frame| {
             frames.push((frame.bytes.to_vec(), frame.missing, frame.port));

@@ -2,7 +2,7 @@
 
 use super::summary::Summary;
 use crate::net::{IfName, Mac, Name, V6Class};
-use crate::plan::guard::block;
+use crate::plan::guard::{Protection, block};
 use crate::plan::ruleset::{HookPoint, Rule};
 use crate::plan::spec;
 use crate::plan::verdict::{Found, Judgement, Step, Verdict};
@@ -92,7 +92,7 @@ impl<'r> Report<'r> {
         match self.judgement.trace.last()?.chain {
             spec::arp::CHAIN => Some("arp"),
             spec::ndp::CHAIN => Some("ndp"),
-            chain => block::protection(chain).map(|protection| protection.as_str()),
+            chain => block::protection(chain).map(Protection::as_str),
         }
     }
 

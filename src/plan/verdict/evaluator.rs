@@ -90,7 +90,7 @@ impl<'t> Evaluator<'t> {
 
     /// Whether one of the base chains on a hook drops the packet.
     fn drops(&self, packet: &Packet, hook: HookPoint, trace: &mut Vec<Step<'t>>) -> bool {
-        let on_hook = |chain: &&'t Chain<'t>| chain.hook.filter(|of| of.point == hook).is_some();
+        let on_hook = |chain: &&'t Chain<'t>| chain.hook.is_some_and(|of| of.point == hook);
         let mut base_chains: Vec<_> = self.table.chains.iter().filter(on_hook).collect();
         base_chains.sort_by_key(|chain| chain.hook.map(|hook| hook.priority));
         base_chains.into_iter().any(|chain| self.base_chain_drops(packet, hook, chain, trace))

@@ -45,7 +45,7 @@ pub(super) fn transport(packet: &[u8], length: usize) -> Option<Transport> {
         next = following;
         start += size;
     }
-    (start <= usize::from(u16::MAX)).then_some(Transport { protocol: next, offset: start, is_later: false })
+    u16::try_from(start).is_ok().then_some(Transport { protocol: next, offset: start, is_later: false })
 }
 
 #[cfg(test)]

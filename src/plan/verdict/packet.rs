@@ -69,7 +69,7 @@ impl Transport {
     /// but its short cut for small aligned loads (nft_payload_fast_eval) does not look whether it has one, and reads what is
     /// there: in IPv4 the fragment's own octets, in IPv6 those of the IPv6 header. Measured on Linux 6.18.
     fn start(self, offset: u16, length: u16) -> Option<usize> {
-        let is_short_cut = [1, 2, 4].contains(&length) && offset % length == 0;
+        let is_short_cut = [1, 2, 4].contains(&length) && offset.is_multiple_of(length);
         (!self.is_later || is_short_cut).then_some(self.offset)
     }
 }
@@ -157,8 +157,8 @@ fn ipv4(packet: &[u8], length: usize) -> Option<Transport> {
     if first >> 4 != 4 || header < SHORTEST || total < header || total > length {
         return None;
     }
-    let is_first = number16(packet, 6)? & 0x1fff == 0;
-    Some(Transport { protocol: *packet.get(9)?, offset: header, is_later: !is_first })
+    let fragment = number16(packet, 6)? & 0x1fff;
+    Some(Transport { protocol: *packet.get(9)?, offset: header, is_later: fragment > 0 })
 }
 
 #[cfg(test)]
