@@ -97,7 +97,7 @@ pub const COUNTED: [(&str, &[Field]); 8] = [
 ];
 
 /// The sets that a guard looks up, those of the original's two chains among them.
-pub fn sets<'a>(registry: &'a Registry, guard: Guard) -> Vec<Set<'a>> {
+pub fn sets(registry: &Registry, guard: Guard) -> Vec<Set<'_>> {
     let mut sets = of_addresses(registry, guard);
     if guard.has(Protection::Source) {
         sets.push((LINK_LOCAL, link_local(registry, guard)));
@@ -110,7 +110,7 @@ pub fn sets<'a>(registry: &'a Registry, guard: Guard) -> Vec<Set<'a>> {
 }
 
 /// The sets of addresses with who may claim them.
-fn of_addresses<'a>(registry: &'a Registry, guard: Guard) -> Vec<(&'static str, Keyed<'a>)> {
+fn of_addresses(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'_>)> {
     let has = |protection| guard.has(protection);
     let (mut ip, mut ip_nets, mut ip6, mut ip6_nets) = (hash(IP_KEY), nets(IP_KEY), hash(IP6_KEY), nets(IP6_KEY));
     let (mut arp, mut arp_nets) = (hash(ARP_KEY), nets(ARP_KEY));
@@ -126,7 +126,9 @@ fn of_addresses<'a>(registry: &'a Registry, guard: Guard) -> Vec<(&'static str, 
                 IpAddr::V6(address) => (Value::Ipv6(address), &mut ip6, &mut ip6_at_port),
             };
             by_mac.add(&[value, ether], comment);
-            port.into_iter().for_each(|port| at_port.add(&[value, ether, port], comment));
+            if let Some(port) = port {
+                at_port.add(&[value, ether, port], comment);
+            }
             if address.is_ipv4() && has(Protection::Arp) {
                 arp.add(&[value, ether, ether], comment);
             }
@@ -174,7 +176,7 @@ fn is_optional(set: &str) -> bool {
 }
 
 /// The sets of MACs and ports.
-fn macs<'a>(registry: &'a Registry, guard: Guard) -> Vec<(&'static str, Keyed<'a>)> {
+fn macs(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'_>)> {
     let plain = |fields| Keyed { counted: false, ..hash(fields) };
     let (mut own, mut all, mut client) = (plain(OWN_MAC_KEY), plain(&[Field::EtherSource]), plain(&[DHCP_CHADDR]));
     let (mut bound, mut bound_mac, mut bound_port) =

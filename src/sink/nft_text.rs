@@ -253,11 +253,11 @@ fn write_match(f: &mut fmt::Formatter<'_>, matched: &Match) -> fmt::Result {
         (Some(mask), Operator::Equal) => write!(f, " & {mask:?} == ")?,
         (Some(mask), Operator::NotEqual) => write!(f, " & {mask:?} != ")?,
     }
+    // nft knows no other way to write raw bits.
+    if matches!(matched.field, Field::NetworkBits { .. } | Field::TransportBits { .. }) {
+        return write!(f, "{:?}", matched.value.bytes());
+    }
     match matched.value {
-        // nft knows no other way to write raw bits.
-        value if matches!(matched.field, Field::NetworkBits { .. } | Field::TransportBits { .. }) => {
-            write!(f, "{:?}", value.bytes())
-        }
         Value::Mac(mac) => write!(f, "{mac}"),
         Value::Ipv4(address) => write!(f, "{address}"),
         Value::Ipv6(address) => write!(f, "{address}"),

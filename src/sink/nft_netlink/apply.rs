@@ -63,10 +63,15 @@ pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
     let deltas: Vec<_> = comparisons.iter_mut().map(|comparison| mem::take(&mut comparison.delta)).collect();
     let batch = batch::build(ruleset, generation, &deltas).map_err(|error| Error::new(error.to_string()))?;
     let Some(batch) = batch else {
+        // Dumps are not marked where a commit has cut into them.
+        if self::generation()? != generation {
+            return Err(Failure::Stale);
+        }
         let idle = idle(ruleset, states.first(), comparisons.first());
         return Ok(Applied { loaded: false, created: Vec::new(), idle });
     };
-    commit(ruleset, &deltas, batch)?;
+    commit(ruleset, &deltas, &batch)?;
+    drop(batch);
     let after = compare_all(ruleset, Depth::Bounded, Some(&deltas))?;
     for (table, (_, comparison)) in ruleset.tables.iter().zip(&after) {
         if comparison.count > 0 {
@@ -88,7 +93,7 @@ pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
 pub fn apply_changes(ruleset: &Ruleset, deltas: &[TableDelta], generation: u32) -> Result<bool, Failure> {
     let batch = batch::build(ruleset, generation, deltas).map_err(|error| Error::new(error.to_string()))?;
     let Some(batch) = batch else { return Ok(false) };
-    commit(ruleset, deltas, batch)?;
+    commit(ruleset, deltas, &batch)?;
     for (table, delta) in ruleset.tables.iter().zip(deltas) {
         // Edited sets are not counted.
         let lacks = elements::not_loaded(table, delta, |_| None);
@@ -100,9 +105,9 @@ pub fn apply_changes(ruleset: &Ruleset, deltas: &[TableDelta], generation: u32) 
     Ok(true)
 }
 
-fn commit(ruleset: &Ruleset, deltas: &[TableDelta], batch: Batch) -> Result<(), Failure> {
+fn commit(ruleset: &Ruleset, deltas: &[TableDelta], batch: &Batch) -> Result<(), Failure> {
     let socket = Socket::open().map_err(|error| no_nf_tables(&error))?;
-    socket.commit(&batch).map_err(|refusal| match refusal {
+    socket.commit(batch).map_err(|refusal| match refusal {
         Refusal::Stale => Failure::Stale,
         Refusal::Kernel(error) => Failure::Final(explained(ruleset, deltas, &error)),
         Refusal::Unsent(error) => Failure::Final(unsent(batch.bytes.len(), &error)),

@@ -94,7 +94,9 @@ pub fn compare(
         Some(delta) => elements::not_loaded(table, delta, |set| state.sets.get(set)?.count)?,
         None => compare_sets(table, &state, depth, &mut comparison)?,
     };
-    differences.into_iter().for_each(|(sign, text)| comparison.differs(sign, format_args!("{text}")));
+    for (sign, text) in differences {
+        comparison.differs(sign, format_args!("{text}"));
+    }
     Ok((state, comparison))
 }
 

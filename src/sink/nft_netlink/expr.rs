@@ -197,13 +197,12 @@ impl Expr<'_> {
             Self::Meta { .. } => "meta",
             Self::Mask(_) => "bitwise",
             Self::Compare(..) => "cmp",
-            Self::Lookup(_) => "lookup",
+            Self::Lookup(_) | Self::VerdictMap => "lookup",
             Self::Record(_) => "dynset",
             Self::Counter => "counter",
             Self::Limit { .. } => "limit",
             Self::Log(_) => "log",
             Self::Verdict { .. } => "immediate",
-            Self::VerdictMap => "lookup",
             Self::Foreign(name) => name,
         }
     }
