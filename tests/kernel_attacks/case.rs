@@ -1,10 +1,12 @@
 //! A case: frames, from whom to whom, and what decides whether they did what they were sent for.
 
+use crate::flows::within;
 use crate::lab::{Lab, Machine};
 use crate::netns::{on_stock_kernel, run};
 use crate::who::{self, ATTACKER, HOST, NEIGHBOUR, ROUTER, VICTIM, Who};
 use instances::net::Mac;
 use std::fs;
+use std::time::Duration;
 
 pub struct Case {
     /// What happens, in words.
@@ -141,6 +143,10 @@ impl Judge {
             Self::Learned(_) | Self::MulticastRouter => self.prepare(lab, machine, from),
             Self::AdvertisedRoute | Self::AdvertisedAddress => {
                 ip(&["route", "flush", "proto", "ra"]);
+                // Linux leaves an address's group when the address goes, even if it has not yet joined; other addresses
+                // share that group, and would not be found any more.
+                let joined = || !machine.run("ip", &["-6", "address", "show", "dynamic"]).contains("tentative");
+                within(Duration::from_secs(5), || joined().then_some(())).expect("detection of duplicates ends");
                 ip(&["address", "flush", "dynamic"]);
             }
             Self::Redirect => ip(&["route", "flush", "cache"]),
