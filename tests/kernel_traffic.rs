@@ -18,7 +18,7 @@ use instances::plan::policy::{self, Hooking, Wishes};
 use instances::registry::wire;
 use instances::sink::nft_netlink::apply::{self, Failure};
 use kernel::{DB, Host, WEB, bridge_with_guests};
-use netns::{in_new_netns, nft, on_stock_kernel, run};
+use netns::{feed, in_new_netns, nft, on_stock_kernel, run};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -317,6 +317,37 @@ fn a_plan_for_an_older_generation_is_stale() {
         let stale = apply::apply(&ruleset, generation);
         assert!(matches!(stale, Err(Failure::Stale)), "{stale:?}");
         assert_eq!(run("nft", &["list", "ruleset"]), "table ip somebody {\n}\n");
+    });
+}
+
+/// `nft --check` has the kernel make a transaction and drop it. Its rules are in the chain meanwhile, inactive, and shift
+/// those that a dump has still to show.
+#[test]
+fn what_others_only_try_makes_no_difference() {
+    in_new_netns(|| {
+        let registries = two_registries();
+        let ruleset = policy::ruleset(&registries[0], &wishes(Guard::SPEC, Layout::Rules));
+        assert!(apply::apply(&ruleset, apply::generation().unwrap()).unwrap().loaded);
+        let generation = apply::generation().unwrap();
+        let tried = "insert rule bridge instances instances_drop_arp counter accept\n".repeat(2000);
+        let (done, tries) = (AtomicBool::new(false), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    feed("nft", &["--check", "-f", "-"], &tried);
+                    tries.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            let ended = std::panic::catch_unwind(|| {
+                while tries.load(Ordering::Relaxed) < if on_stock_kernel() { 3 } else { 20 } {
+                    assert_eq!(apply::check(&ruleset).unwrap().differences, [vec![""; 0]]);
+                    assert!(!apply::apply(&ruleset, apply::generation().unwrap()).unwrap().loaded);
+                }
+            });
+            done.store(true, Ordering::Relaxed);
+            ended.unwrap();
+        });
+        assert_eq!(apply::generation().unwrap(), generation, "they only tried");
     });
 }
 
