@@ -5,13 +5,16 @@
 mod frames;
 #[path = "common/kernel.rs"]
 mod kernel;
+#[path = "common/needs.rs"]
+mod needs;
 #[path = "common/netns.rs"]
 mod netns;
 
 use frames::{BROADCAST, Wire, arp_reply, neighbor_advertisement};
 use instances::net::Mac;
 use kernel::{DB, Host, WEB, bridge_with_guests};
-use netns::{in_new_netns, nft, on_stock_kernel, skipped};
+use needs::skipped;
+use netns::{in_new_netns, nft, on_stock_kernel};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
