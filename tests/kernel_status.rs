@@ -1,20 +1,17 @@
 //! `--status` and `--metrics`: what the kernel counted, to the packet, whichever way the policy is laid out.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::cast_possible_truncation)]
 
 #[path = "common/frames.rs"]
 mod frames;
 #[path = "common/kernel.rs"]
 mod kernel;
-#[path = "common/needs.rs"]
-mod needs;
 #[path = "common/netns.rs"]
 mod netns;
 
 use frames::{BROADCAST, Wire, arp_reply, neighbor_advertisement};
 use instances::net::Mac;
 use kernel::{DB, Host, WEB, bridge_with_guests};
-use needs::skipped;
-use netns::{in_new_netns, nft, on_stock_kernel};
+use netns::{in_new_netns, nft, on_stock_kernel, skipped};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
