@@ -120,7 +120,7 @@ fn commit(held: &Ruleset, planned: &Ruleset) -> Result<(f64, f64, usize), Failur
     let mut socket = Socket::open()?;
     let generation = socket.generation()?;
     let deltas = diff::between(held, planned).ok_or("more has changed than elements")?;
-    let batch = batch::build(planned, generation, &deltas).map_err(|error| error.to_string())?;
+    let batch = batch::build(planned, Some(generation), &deltas).map_err(|error| error.to_string())?;
     let batch = batch.ok_or("nothing has changed")?;
     // The kernel does all of it in the system call that sends it.
     let start = Instant::now();

@@ -104,7 +104,7 @@ impl<'a> Policy<'a> {
             progress.kernel = match &self.accepted {
                 Some(accepted) => {
                     let ruleset = policy::ruleset(&accepted.registry, &self.request.wishes);
-                    part(&self.load(&ruleset, generation, work.reload, follower)?)
+                    part(&self.load(&ruleset, generation, work, follower)?)
                 }
                 // There is nothing to restore; the registry is tried again.
                 None => Part::Held,
@@ -147,7 +147,7 @@ impl<'a> Policy<'a> {
         }
 
         let ruleset = policy::ruleset(&registry, &request.wishes);
-        let applied = self.load(&ruleset, generation, work.reload, follower)?;
+        let applied = self.load(&ruleset, generation, work, follower)?;
         progress.kernel = part(&applied);
         // Protection first: the files are for names.
         let written = Lock::acquire(&paths.lock()).and_then(|_lock| write_files(request, &registry));
@@ -192,10 +192,10 @@ impl<'a> Policy<'a> {
         &self,
         ruleset: &Ruleset,
         generation: u32,
-        compare: bool,
+        work: Work,
         follower: &mut Follower,
     ) -> Result<Applied, Failure> {
-        let is_certain = follower.held() == Some(generation) && !compare;
+        let is_certain = follower.held() == Some(generation) && !work.reload;
         let changes =
             self.accepted.as_ref().filter(|_| is_certain).and_then(|accepted| {
                 diff::between(&policy::ruleset(&accepted.registry, &self.request.wishes), ruleset)
@@ -205,6 +205,8 @@ impl<'a> Policy<'a> {
                 let loaded = apply::apply_changes(ruleset, &deltas, generation)?;
                 Applied { loaded, created: Vec::new(), idle: self.idle.clone() }
             }
+            // In which generation it is held, the events of what is committed next will have us find out.
+            None if work.insist => return apply::insist(ruleset),
             None => apply::apply(ruleset, generation)?,
         };
         let held = if applied.loaded { after(generation) } else { generation };

@@ -38,6 +38,7 @@ pub enum Event {
 }
 
 /// What an attempt is to look at.
+#[allow(clippy::struct_excessive_bools, reason = "each is a thing to be done or not")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Work {
     /// The registry, and what is made of it.
@@ -46,6 +47,8 @@ pub struct Work {
     pub kernel: bool,
     /// Everything, even what seems not to have changed.
     pub reload: bool,
+    /// Others commit so often that ours has to get in between.
+    pub insist: bool,
 }
 
 /// How an attempt ended.
@@ -175,7 +178,8 @@ impl Schedule {
     pub fn begin(&mut self, now: Moment) -> Work {
         let registry = self.registry || (self.registry_again && self.registry_failures.until <= now);
         let kernel = self.reload || (self.kernel && self.kernel_due() <= now);
-        let work = Work { registry: registry || self.reload, kernel, reload: self.reload };
+        let insist = self.overtaken >= TRIES / 4;
+        let work = Work { registry: registry || self.reload, kernel, reload: self.reload, insist };
         self.reload = false;
         if work.registry {
             self.registry = false;
@@ -259,7 +263,7 @@ mod tests {
         let mut schedule = Schedule::default();
         schedule.note(Event::Reload);
         let work = schedule.begin(ms(0));
-        assert_eq!(work, Work { registry: true, kernel: true, reload: true });
+        assert_eq!(work, Work { registry: true, kernel: true, reload: true, insist: false });
         let loaded = Outcome::Ended { registry: Part::Changed, kernel: Part::Changed };
         assert_eq!(schedule.ended(work, loaded, ms(0), ms(1)), Verdict::default());
         assert_eq!(schedule.next(ms(1)), Step::Wait(None));
@@ -289,7 +293,7 @@ mod tests {
         }
         assert_eq!(schedule.next(ms(5)), Step::Work);
         let work = schedule.begin(ms(5));
-        assert_eq!(work, Work { registry: true, kernel: true, reload: false });
+        assert_eq!(work, Work { registry: true, kernel: true, ..Work::default() });
         schedule.ended(work, Outcome::Ended { registry: Part::Held, kernel: Part::Held }, ms(5), ms(6));
         assert_eq!(schedule.next(ms(6)), Step::Wait(None));
     }
@@ -353,6 +357,7 @@ mod tests {
         for attempt in 1..=TRIES {
             assert_eq!(schedule.next(ms(1)), Step::Work);
             let work = schedule.begin(ms(1));
+            assert_eq!(work.insist, attempt > TRIES / 4);
             assert_eq!(schedule.ended(work, Outcome::Overtaken, ms(1), ms(1)).gave_up, attempt == TRIES);
         }
         assert_eq!(schedule.next(ms(1)), Step::Wait(Some(ms(11))));

@@ -140,7 +140,7 @@ fn from_nothing(ruleset: &Ruleset) -> Vec<TableDelta> {
 
 /// Compares both encodings; gives the intended differences that were met, and our messages.
 fn assert_same(ruleset: &Ruleset, deltas: &[TableDelta]) -> (BTreeSet<&'static str>, Vec<Message>) {
-    let batch = batch::build(ruleset, GENERATION, deltas).unwrap().unwrap();
+    let batch = batch::build(ruleset, Some(GENERATION), deltas).unwrap().unwrap();
     let mut ours = tree::messages(&batch.bytes, Padding::Zero);
     for (message, sequence) in ours.iter_mut().zip(batch::FIRST..) {
         assert_eq!(message.sequence, sequence, "sequence numbers count on");

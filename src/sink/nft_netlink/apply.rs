@@ -55,6 +55,19 @@ pub fn generation() -> Result<u32> {
 /// # Errors
 /// [`Failure`]; then the old policy is in force, except where the kernel does not hold what it acknowledged.
 pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
+    load(ruleset, Some(generation))
+}
+
+/// The same whatever others commit meanwhile, for where they do so all the time: each such commit would make ours stale. A
+/// transaction that does not fit what they made of the ruleset is refused as a whole; one that does is read back.
+///
+/// # Errors
+/// [`Failure`].
+pub fn insist(ruleset: &Ruleset) -> Result<Applied, Failure> {
+    load(ruleset, None)
+}
+
+fn load(ruleset: &Ruleset, generation: Option<u32>) -> Result<Applied, Failure> {
     let before = compare_all(ruleset, Depth::Bounded, None)?;
     for (table, (state, _)) in ruleset.tables.iter().zip(&before) {
         refuse_conflicts(table, state)?;
@@ -64,13 +77,13 @@ pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
     let batch = batch::build(ruleset, generation, &deltas).map_err(|error| Error::new(error.to_string()))?;
     let Some(batch) = batch else {
         // Dumps are not marked where a commit has cut into them.
-        if self::generation()? != generation {
+        if generation.is_some() && self::generation().ok() != generation {
             return Err(Failure::Stale);
         }
         let idle = idle(ruleset, states.first(), comparisons.first());
         return Ok(Applied { loaded: false, created: Vec::new(), idle });
     };
-    commit(ruleset, &deltas, &batch)?;
+    commit(ruleset, &deltas, &batch, generation.is_some())?;
     drop(batch);
     let after = compare_all(ruleset, Depth::Bounded, Some(&deltas))?;
     for (table, (_, comparison)) in ruleset.tables.iter().zip(&after) {
@@ -91,24 +104,26 @@ pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
 /// # Errors
 /// As for [`apply`].
 pub fn apply_changes(ruleset: &Ruleset, deltas: &[TableDelta], generation: u32) -> Result<bool, Failure> {
-    let batch = batch::build(ruleset, generation, deltas).map_err(|error| Error::new(error.to_string()))?;
+    let batch = batch::build(ruleset, Some(generation), deltas).map_err(|error| Error::new(error.to_string()))?;
     let Some(batch) = batch else { return Ok(false) };
-    commit(ruleset, deltas, &batch)?;
+    commit(ruleset, deltas, &batch, true)?;
     for (table, delta) in ruleset.tables.iter().zip(deltas) {
         // Edited sets are not counted.
         let lacks = elements::not_loaded(table, delta, |_| None);
         let lacks = lacks.map_err(|error| Failure::Final(unreadable(table, &error)))?;
         if let Some((sign, text)) = lacks.first() {
-            return Err(not_as_loaded(table, lacks.len(), &format!("{sign}{text}"), generation));
+            return Err(not_as_loaded(table, lacks.len(), &format!("{sign}{text}"), Some(generation)));
         }
     }
     Ok(true)
 }
 
-fn commit(ruleset: &Ruleset, deltas: &[TableDelta], batch: &Batch) -> Result<(), Failure> {
+fn commit(ruleset: &Ruleset, deltas: &[TableDelta], batch: &Batch, is_certain: bool) -> Result<(), Failure> {
     let socket = Socket::open().map_err(|error| no_nf_tables(&error))?;
     socket.commit(batch).map_err(|refusal| match refusal {
         Refusal::Stale => Failure::Stale,
+        // Somebody else took away what was to be removed.
+        Refusal::Kernel(KernelError { code: libc::ENOENT, .. }) if !is_certain => Failure::Stale,
         Refusal::Kernel(error) => Failure::Final(explained(ruleset, deltas, &error)),
         Refusal::Unsent(error) => Failure::Final(unsent(batch.bytes.len(), &error)),
         Refusal::NoAnswer(error) => Failure::Final(unanswered(&error)),
@@ -245,9 +260,9 @@ fn needs_bridge_name(rule: &Rule) -> bool {
     expr::lower(&rule.statements).into_iter().any(is_bridge_name)
 }
 
-fn not_as_loaded(table: &Table, count: usize, differences: &str, generation: u32) -> Failure {
+fn not_as_loaded(table: &Table, count: usize, differences: &str, generation: Option<u32>) -> Failure {
     // Our own commit is one step; what is more is somebody else's, who may well have changed our table.
-    if self::generation().is_ok_and(|now| now != generation.wrapping_add(1)) {
+    if self::generation().is_ok_and(|now| generation.is_none_or(|before| now != before.wrapping_add(1))) {
         return Failure::Stale;
     }
     let message = format!(

@@ -35,13 +35,17 @@ const TYPICAL_RULE: usize = 512;
 const TYPICAL_ELEMENT: usize = 96;
 
 /// The batch which makes of what the kernel holds the `ruleset`, by a delta for each table, valid only while the kernel's
-/// generation is `generation`. `None`: nothing has to change.
+/// generation is `generation`, if one is given. `None`: nothing has to change.
 ///
 /// # Errors
 /// A message is too long, which no ruleset of ours is.
-pub fn build(ruleset: &Ruleset, generation: u32, deltas: &[TableDelta]) -> Result<Option<Batch>, TooLong> {
+pub fn build(ruleset: &Ruleset, generation: Option<u32>, deltas: &[TableDelta]) -> Result<Option<Batch>, TooLong> {
     let mut writer = Writer::with_capacity(4096 + ruleset.tables.iter().zip(deltas).map(size).sum::<usize>());
-    writer.message(BATCH_BEGIN, REQUEST, FIRST, &BATCH_HEADER, |writer| writer.number(BATCH_GENID, generation));
+    writer.message(BATCH_BEGIN, REQUEST, FIRST, &BATCH_HEADER, |writer| {
+        if let Some(generation) = generation {
+            writer.number(BATCH_GENID, generation);
+        }
+    });
     let mut last = FIRST;
     let mut last_start = 0;
     for (sequence, step) in (FIRST + 1..).zip(steps(ruleset, deltas)) {
