@@ -72,7 +72,9 @@ dropped() { # PROTECTION
 }
 dropped_more_than() { [ "$(dropped "$1")" -gt "$2" ]; } # PROTECTION COUNT
 offends() { # PROTECTION NAME ADDRESS: whether the guard has recorded who claimed what
-    nft list set bridge instances "instances_offenders_$1" | grep --quiet --ignore-case "${mac[$2]} . \"[^\"]*\" . $3 "
+    local recorded
+    recorded=$(nft list set bridge instances "instances_offenders_$1")
+    grep --quiet --ignore-case "${mac[$2]} . \"[^\"]*\" . $3 " <<<"$recorded" || { echo "$recorded"; return 1; }
 }
 exits_with() { # STATUS COMMAND...
     local status=0
@@ -185,8 +187,8 @@ check "mallory announces both addresses as hers" claim_addresses
 check "the bridge drops the ARP (counter)" within_reason dropped_more_than arp "$arp_before"
 # Its source is what it advertises, so it does not even come to being looked at as an advertisement.
 check "the bridge drops the advertisement (counter)" within_reason dropped_more_than source "$source_before"
-check "and has recorded who it was (ARP)" offends arp mallory "$alice4"
-check "and has recorded who it was (IPv6)" offends ip6 mallory "$alice6"
+check "and has recorded who it was (ARP)" within_reason offends arp mallory "$alice4"
+check "and has recorded who it was (IPv6)" within_reason offends ip6 mallory "$alice6"
 check "bob still sends IPv4 for alice to alice" believes bob "$alice4" alice
 check "bob still sends IPv6 for alice to alice" believes bob "$alice6" alice
 forget_neighbours bob

@@ -384,12 +384,12 @@ fn the_element_that_the_kernel_refuses_is_named() {
             (
                 "instances_ip { type ipv4_addr . ether_addr; size 1; counter; }",
                 &[],
-                "10.0.0.2 . 02:00:00:00:00:02 of set instances_ip",
+                "10.0.0.2 . 02:00:00:00:00:02 comment \"db\" of set instances_ip",
             ),
             (
                 "instances_arp { type ipv4_addr . ether_addr . ether_addr; size 1; counter; }",
                 &["--hook", "*"],
-                "10.0.0.2 . 02:00:00:00:00:02 . 02:00:00:00:00:02 of set instances_arp",
+                "10.0.0.2 . 02:00:00:00:00:02 . 02:00:00:00:00:02 comment \"db\" of set instances_arp",
             ),
         ] {
             nft(&format!("table bridge instances {{ set {set}; }}"));
