@@ -114,7 +114,9 @@ impl<'r> Report<'r> {
             Verdict::Dropped(_) => self.owners.note(&self.summary, self.port),
             Verdict::Accepted | Verdict::Lost(_) => None,
         };
-        let notes: Vec<_> = [owner, cut].into_iter().flatten().collect();
+        let differs = "its extension headers end beyond it, which older kernels take for no protocol at all";
+        let differs = self.judgement.is_ambiguous.then(|| differs.to_owned());
+        let notes: Vec<_> = [owner, cut, differs].into_iter().flatten().collect();
         (!notes.is_empty()).then(|| notes.join("; "))
     }
 

@@ -32,6 +32,8 @@ pub struct Judgement<'t> {
     pub verdict: Verdict,
     /// Each rule that came to a verdict (jumps included), in order.
     pub trace: Vec<Step<'t>>,
+    /// Whether other kernels than the newest may see the frame differently; see [`Packet::is_ambiguous`].
+    pub is_ambiguous: bool,
 }
 
 /// A rule that came to a verdict.
@@ -85,7 +87,8 @@ impl<'t> Evaluator<'t> {
             Path::Unseen(lost) => (&[], Verdict::Lost(lost)),
         };
         let drops = hooks.iter().find(|hook| self.drops(&packet, **hook, &mut trace));
-        Judgement { verdict: drops.map_or(otherwise, |hook| Verdict::Dropped(*hook)), trace }
+        let verdict = drops.map_or(otherwise, |hook| Verdict::Dropped(*hook));
+        Judgement { verdict, trace, is_ambiguous: packet.is_ambiguous() }
     }
 
     /// Whether one of the base chains on a hook drops the packet.

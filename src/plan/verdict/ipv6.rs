@@ -98,6 +98,16 @@ mod tests {
     }
 
     #[test]
+    fn kernels_do_not_agree_on_headers_that_end_beyond_the_packet() {
+        use crate::plan::verdict::{Frame, packet::Packet};
+        for (units, is_ambiguous) in [(0, false), (1, false), (2, true), (255, true)] {
+            let packet = packet(60, &[&[58, units][..], &[0; 14]].concat());
+            let frame = [&[2; 12][..], &[0x86, 0xdd], &packet].concat();
+            assert_eq!(Packet::of(&Frame::new(&frame)).is_ambiguous(), is_ambiguous, "{units}");
+        }
+    }
+
+    #[test]
     fn an_invalid_header_leaves_nothing() {
         let whole = packet(58, &[136, 0]);
         assert_eq!(transport(&whole, whole.len() - 1), None, "shorter than it says");

@@ -116,6 +116,13 @@ impl<'f> Packet<'f> {
         }
     }
 
+    /// Whether kernels see the packet differently: extension headers that say to end beyond it leave no protocol to Debian's
+    /// 6.1, and the one that they name to 6.18, which is what is said here. Measured; nobody can mean such a packet.
+    pub fn is_ambiguous(&self) -> bool {
+        let length = self.network.len().saturating_add(self.frame.missing);
+        self.transport.is_some_and(|transport| transport.offset > length)
+    }
+
     /// Whether the packet is of the protocol that a field by name belongs to: nft compares that first. By which of the two
     /// ether types it does so differs, and counts for tagged frames.
     fn is_of_protocol(&self, field: Field) -> bool {
