@@ -7,10 +7,10 @@
 //! Limits: a MAC that is not registered may ask with any `chaddr` that is not registered, since the kernel cannot compare
 //! two fields. A guest that is a DHCP server belongs on a trusted port.
 
-use super::rules::{always, chain, goto, look_up, network, not_transport, transport, when};
+use super::rules::{always, chain, first_fragment, goto, look_up, network, not_transport, transport, when};
 use super::{Plan, Protection, block};
 use crate::plan::claims;
-use crate::plan::ruleset::{Bytes, Chain, Field, Match, Rule, Value, Verdict};
+use crate::plan::ruleset::{Chain, Field, Match, Rule, Verdict};
 
 /// UDP whose source is the sender's.
 pub(super) const UDP: &str = "instances_guard_udp";
@@ -51,14 +51,6 @@ pub(super) fn chains(plan: &Plan) -> Vec<Chain<'static>> {
         when(&[transport(2, CLIENT), first_fragment()], blocked),
     ];
     vec![chain(CHAIN, request), chain(UDP, udp)]
-}
-
-/// A packet that is whole, or its first fragment. nf_tables' short cut for loads of at most four octets takes what a later
-/// fragment begins with for a transport header.
-fn first_fragment() -> Match {
-    let offset = Field::NetworkBits { offset: 6 * 8, length: 16 };
-    let mask = Some(Bytes::from(&[0x1f, 0xff][..]));
-    Match { mask, ..Match::equal(offset, Value::Bits(Bytes::from(&[0, 0][..]))) }
 }
 
 /// Sends UDP on.

@@ -4,7 +4,7 @@
 //! is not found, since the headers do not end in the first fragment (RFC 7112), is dropped. Later fragments pass: without the
 //! first nothing is put together.
 //!
-//! Limits: fragments that are not directly behind the IPv6 header, and later fragments among them, pass only if their upper
+//! Limits: what is behind an authentication header is not looked at; nobody believes it without the sender's key. Fragments that are not directly behind the IPv6 header, and later fragments among them, pass only if their upper
 //! layer is neither ICMPv6 nor UDP.
 
 use super::rules::{always, network, when};
@@ -14,8 +14,8 @@ use crate::plan::ruleset::{Bytes, Chain, Field, Icmpv6, Match, Operator, Rule, V
 /// IPv6 with extension headers.
 pub(super) const CHAIN: &str = "instances_guard_exthdr";
 
-/// Fragment, hop-by-hop options, routing, destination options, authentication: what the kernel walks (ipv6_find_hdr).
-const HEADERS: [u8; 5] = [FRAGMENT, 0, 43, 60, 51];
+/// Fragment, hop-by-hop options, routing, destination options: what nf_tables walks.
+const HEADERS: [u8; 4] = [FRAGMENT, 0, 43, 60];
 const FRAGMENT: u8 = 44;
 
 const ICMPV6: u8 = 58;

@@ -53,6 +53,13 @@ pub(super) fn not_transport<const N: usize>(octet: u16, octets: [u8; N]) -> Matc
     Match::not_equal(transport_field::<N>(octet), bits(&octets))
 }
 
+/// An IPv4 packet that is whole, or its first fragment (RFC 791). nf_tables' short cut for loads of at most four octets takes
+/// what a later fragment begins with for a transport header.
+pub(super) fn first_fragment() -> Match {
+    let mask = Some(Bytes::from(&[0x1f, 0xff][..]));
+    Match { mask, ..network(6, [0, 0]) }
+}
+
 fn network_field<const N: usize>(octet: u16) -> Field {
     Field::NetworkBits { offset: octet * 8, length: width::<N>() }
 }
