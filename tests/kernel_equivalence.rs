@@ -125,7 +125,10 @@ fn listings() -> [(&'static str, Guard, Layout); 2] {
 fn each_fixture_loads_both_ways_and_is_listed_as_its_golden_files_say() {
     in_new_netns(|| {
         let mut differences = String::new();
-        for case in Case::all() {
+        // Emulated, all of them would take ten minutes.
+        let some =
+            |case: &Case| !on_stock_kernel() || case.name().starts_with("guard-") || case.name() == "one-of-everything";
+        for case in Case::all().into_iter().filter(some) {
             let text = std::fs::read(case.folder.join("registry.json")).unwrap();
             let (registry, _) = wire::parse(&text).unwrap();
             let sets = case.environment.iter().find(|(name, _)| name == "INSTANCES_ADDRESS_SETS");

@@ -68,7 +68,9 @@ pub fn insist(ruleset: &Ruleset) -> Result<Applied, Failure> {
 }
 
 fn load(ruleset: &Ruleset, generation: Option<u32>) -> Result<Applied, Failure> {
-    let before = compare_all(ruleset, Depth::Bounded, None)?;
+    // Closing a socket after a commit waits for what the kernel has to free, so there is one for all.
+    let mut socket = open()?;
+    let before = compare_all(&mut socket, ruleset, Depth::Bounded, None)?;
     for (table, (state, _)) in ruleset.tables.iter().zip(&before) {
         refuse_conflicts(table, state)?;
     }
@@ -83,9 +85,9 @@ fn load(ruleset: &Ruleset, generation: Option<u32>) -> Result<Applied, Failure> 
         let idle = idle(ruleset, states.first(), comparisons.first());
         return Ok(Applied { loaded: false, created: Vec::new(), idle });
     };
-    commit(ruleset, &deltas, &batch, generation.is_some())?;
+    commit(&mut socket, ruleset, &deltas, &batch, generation.is_some())?;
     drop(batch);
-    let after = compare_all(ruleset, Depth::Bounded, Some(&deltas))?;
+    let after = compare_all(&mut socket, ruleset, Depth::Bounded, Some(&deltas))?;
     for (table, (_, comparison)) in ruleset.tables.iter().zip(&after) {
         if comparison.count > 0 {
             let differences = comparison.differences.join("; ");
@@ -106,10 +108,11 @@ fn load(ruleset: &Ruleset, generation: Option<u32>) -> Result<Applied, Failure> 
 pub fn apply_changes(ruleset: &Ruleset, deltas: &[TableDelta], generation: u32) -> Result<bool, Failure> {
     let batch = batch::build(ruleset, Some(generation), deltas).map_err(|error| Error::new(error.to_string()))?;
     let Some(batch) = batch else { return Ok(false) };
-    commit(ruleset, deltas, &batch, true)?;
+    let mut socket = open()?;
+    commit(&mut socket, ruleset, deltas, &batch, true)?;
     for (table, delta) in ruleset.tables.iter().zip(deltas) {
         // Edited sets are not counted.
-        let lacks = elements::not_loaded(table, delta, |_| None);
+        let lacks = elements::not_loaded(&mut socket, table, delta, |_| None);
         let lacks = lacks.map_err(|error| Failure::Final(unreadable(table, &error)))?;
         if let Some((sign, text)) = lacks.first() {
             return Err(not_as_loaded(table, lacks.len(), &format!("{sign}{text}"), Some(generation)));
@@ -118,8 +121,17 @@ pub fn apply_changes(ruleset: &Ruleset, deltas: &[TableDelta], generation: u32) 
     Ok(true)
 }
 
-fn commit(ruleset: &Ruleset, deltas: &[TableDelta], batch: &Batch, is_certain: bool) -> Result<(), Failure> {
-    let socket = Socket::open().map_err(|error| no_nf_tables(&error))?;
+fn open() -> Result<Socket> {
+    Socket::open().map_err(|error| no_nf_tables(&error))
+}
+
+fn commit(
+    socket: &mut Socket,
+    ruleset: &Ruleset,
+    deltas: &[TableDelta],
+    batch: &Batch,
+    is_certain: bool,
+) -> Result<(), Failure> {
     socket.commit(batch).map_err(|refusal| match refusal {
         Refusal::Stale => Failure::Stale,
         // Somebody else took away what was to be removed.
@@ -146,7 +158,7 @@ pub struct Checked {
 pub fn check(ruleset: &Ruleset) -> Result<Checked> {
     for _ in 0..TRIES {
         let before = generation()?;
-        match compare_all(ruleset, Depth::Full, None) {
+        match compare_all(&mut open()?, ruleset, Depth::Full, None) {
             Err(Failure::Stale) => {}
             Err(Failure::Final(error)) => return Err(error),
             // What was read before a commit does not go together with what was read after it.
@@ -163,13 +175,14 @@ pub fn check(ruleset: &Ruleset) -> Result<Checked> {
 }
 
 fn compare_all(
+    socket: &mut Socket,
     ruleset: &Ruleset,
     depth: Depth,
     loaded: Option<&[TableDelta]>,
 ) -> Result<Vec<(TableState, Comparison)>, Failure> {
     let compared = ruleset.tables.iter().enumerate().map(|(index, table)| {
         let loaded = loaded.and_then(|deltas| deltas.get(index));
-        compare::compare(table, depth, loaded).map_err(|error| match error {
+        compare::compare(socket, table, depth, loaded).map_err(|error| match error {
             DumpError::Interrupted => Failure::Stale,
             // The table went away between two dumps.
             DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => Failure::Stale,

@@ -4,6 +4,7 @@
 
 use super::found::FoundRule;
 use super::reach::Reach;
+use super::socket::Socket;
 use super::state::{ChainState, SetState, TableState, base_as_planned};
 use super::{elements, encode, kernel, nfgenmsg};
 use crate::netlink::{Connection, DumpError, Writer};
@@ -60,12 +61,13 @@ const QUOTED: usize = 5;
 /// # Errors
 /// [`DumpError`].
 pub fn compare(
+    socket: &mut Socket,
     table: &Table,
     depth: Depth,
     loaded: Option<&TableDelta>,
 ) -> Result<(TableState, Comparison), DumpError> {
-    let mut connection = Connection::open(mnl::Bus::Netfilter)?;
-    let state = TableState::read(&mut connection, table)?;
+    let connection = socket.connection();
+    let state = TableState::read(connection, table)?;
     let keep = if depth == Depth::Full { usize::MAX } else { QUOTED };
     let mut comparison = Comparison { keep, ..Comparison::default() };
     for chain in &table.chains {
@@ -75,14 +77,14 @@ pub fn compare(
                 comparison.reach.rules.insert(chain.name.to_owned(), 0);
                 ChainDelta::New
             }
-            Some(found) => compare_chain(&mut connection, table, chain, found, depth, &mut comparison)?,
+            Some(found) => compare_chain(connection, table, chain, found, depth, &mut comparison)?,
         };
         comparison.delta.chains.push(delta);
     }
     for name in state.chains.keys().filter(|name| table.chains.iter().all(|chain| chain.name != **name)) {
         // Who jumps where decides what is in force, and what can be removed.
         let mut rules = 0;
-        dump_rules(&mut connection, table, name, |rule| {
+        dump_rules(connection, table, name, |rule| {
             rules += 1;
             comparison.reach.see(name, &rule);
             ControlFlow::Continue(())
@@ -91,8 +93,8 @@ pub fn compare(
     }
     compare_absent_chains(table, &state, &mut comparison);
     let differences = match loaded {
-        Some(delta) => elements::not_loaded(table, delta, |set| state.sets.get(set)?.count)?,
-        None => compare_sets(table, &state, depth, &mut comparison)?,
+        Some(delta) => elements::not_loaded(socket, table, delta, |set| state.sets.get(set)?.count)?,
+        None => compare_sets(socket, table, &state, depth, &mut comparison)?,
     };
     for (sign, text) in differences {
         comparison.differs(sign, format_args!("{text}"));
@@ -102,6 +104,7 @@ pub fn compare(
 
 /// Compares all sets.
 fn compare_sets(
+    socket: &mut Socket,
     table: &Table,
     state: &TableState,
     depth: Depth,
@@ -111,7 +114,7 @@ fn compare_sets(
     for set in &table.sets {
         let delta = match state.sets.get(set.name.as_str()) {
             Some(found) if found.is(set) => {
-                let (delta, differences) = elements::compare(table, set, found.count, depth)?;
+                let (delta, differences) = elements::compare(socket, table, set, found.count, depth)?;
                 all.extend(differences);
                 delta
             }
@@ -124,7 +127,7 @@ fn compare_sets(
     }
     for name in state.retired_sets(table) {
         let fields = state.sets.get(name).and_then(SetState::fields_of_addresses);
-        let held = elements::retired(table, name, fields)?;
+        let held = elements::retired(socket, table, name, fields)?;
         if !held.is_empty() {
             all.extend(held);
             comparison.delta.emptied_sets.push(name.to_owned());

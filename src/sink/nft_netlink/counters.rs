@@ -104,16 +104,16 @@ fn by_key<T>(
     set: &str,
     says: impl Fn(&FoundElement) -> Option<T>,
 ) -> Result<FxHashMap<Key, T>, DumpError> {
-    let mut generations = Socket::open()?;
+    let mut socket = Socket::open()?;
     let mut all = FxHashMap::default();
     let mut known = None;
     for _ in 0..DUMPS {
-        let before = generations.generation()?;
-        elements::dump(table, set, |element| {
+        let before = socket.generation()?;
+        elements::dump(socket.connection(), table, set, |element| {
             all.extend(says(&element).map(|says| (element.key, says)));
         })?;
         // Undisturbed, or it showed nothing new.
-        if generations.generation()? == before || known == Some(all.len()) {
+        if socket.generation()? == before || known == Some(all.len()) {
             break;
         }
         known = Some(all.len());

@@ -33,6 +33,7 @@ pub(super) type Difference = (char, String);
 /// # Errors
 /// [`DumpError`].
 pub(super) fn compare(
+    socket: &mut Socket,
     table: &Table,
     set: &Set,
     count: Option<usize>,
@@ -46,13 +47,13 @@ pub(super) fn compare(
     if let Some(count) = count.filter(|_| depth == Depth::Bounded && planned.len() > FEW) {
         let mut indices: Vec<_> = planned.values().copied().collect();
         indices.sort_unstable();
-        let missing = lacking(table, set, &indices)?;
+        let missing = lacking(socket, table, set, &indices)?;
         if count == planned.len() - missing.len() {
             let differences = missing.iter().filter_map(|index| lacks(set, *index)).collect();
             return Ok((SetDelta::Edited { remove: Vec::new(), add: missing }, differences));
         }
     }
-    compare_dump(table, set, planned)
+    compare_dump(socket, table, set, planned)
 }
 
 /// The planned keys, with the index of the first element of each.
@@ -65,13 +66,14 @@ fn distinct(set: &Set) -> FxHashMap<Key, usize> {
 }
 
 fn compare_dump(
+    socket: &mut Socket,
     table: &Table,
     set: &Set,
     mut missing: FxHashMap<Key, usize>,
 ) -> Result<(SetDelta, Vec<Difference>), DumpError> {
     let mut remove = Vec::new();
     let mut differences = Vec::new();
-    dump(table, set.name.as_str(), |element| {
+    dump(socket.connection(), table, set.name.as_str(), |element| {
         let planned = missing.get(&element.key).and_then(|index| set.elements.entry(*index));
         if planned.is_some_and(|planned| element.is(&planned)) {
             missing.remove(&element.key);
@@ -93,13 +95,14 @@ fn lacks(set: &Set, index: usize) -> Option<Difference> {
 
 /// What a set that is to be empty holds; of a set for ourselves, how much.
 pub(super) fn retired(
+    socket: &mut Socket,
     table: &Table,
     set: &str,
     fields: Option<&'static [Field]>,
 ) -> Result<Vec<Difference>, DumpError> {
     let mut number = 0;
     let mut differences = Vec::new();
-    dump(table, set, |element| {
+    dump(socket.connection(), table, set, |element| {
         number += 1;
         differences.extend(fields.map(|fields| ('-', format!("@{set}: {}", element.text(fields)))));
     })?;
@@ -114,22 +117,25 @@ pub(super) fn retired(
 ///
 /// # Errors
 /// [`DumpError`].
-pub fn dump(table: &Table, set: &str, mut see: impl FnMut(FoundElement)) -> Result<(), DumpError> {
+pub fn dump(
+    connection: &mut Connection,
+    table: &Table,
+    set: &str,
+    mut see: impl FnMut(FoundElement),
+) -> Result<(), DumpError> {
     let in_set = |writer: &mut Writer| {
         writer.text(kernel::SET_ELEM_LIST_TABLE, table.name.as_str());
         writer.text(kernel::SET_ELEM_LIST_SET, set);
     };
     let mut seen = FxHashSet::default();
-    let mut connection = Connection::open(mnl::Bus::Netfilter)?;
     connection.dump(kernel::GETSETELEM, &nfgenmsg(table.family), in_set, |message| {
         FoundElement::all(&message).filter(|element| seen.insert(element.key)).for_each(&mut see);
     })
 }
 
 /// Those among some planned elements that the kernel does not hold as they are planned.
-fn lacking(table: &Table, set: &Set, indices: &[usize]) -> io::Result<Vec<usize>> {
-    let connect = || Socket::open().inspect(|socket| socket.make_room_for_answers(BUFFER));
-    let mut socket = connect()?;
+fn lacking(socket: &mut Socket, table: &Table, set: &Set, indices: &[usize]) -> io::Result<Vec<usize>> {
+    socket.make_room_for_answers(BUFFER);
     let mut at_once = AT_ONCE;
     let mut lacking = Vec::new();
     let mut rest = indices;
@@ -160,7 +166,9 @@ fn lacking(table: &Table, set: &Set, indices: &[usize]) -> io::Result<Vec<usize>
             // Where the buffer may not be raised, less is asked for at once.
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) && at_once > 1 => {
                 at_once /= 4;
-                socket = connect()?;
+                // What is left of the answers is nobody's.
+                *socket = Socket::open()?;
+                socket.make_room_for_answers(BUFFER);
                 continue;
             }
             Err(error) => return Err(error),
@@ -177,6 +185,7 @@ fn lacking(table: &Table, set: &Set, indices: &[usize]) -> io::Result<Vec<usize>
 /// # Errors
 /// The kernel cannot be asked.
 pub fn not_loaded(
+    socket: &mut Socket,
     table: &Table,
     delta: &TableDelta,
     count: impl Fn(&str) -> Option<usize>,
@@ -197,7 +206,7 @@ pub fn not_loaded(
                 indices.into_iter().step_by(every).collect()
             }
         };
-        differences.extend(lacking(table, set, &indices)?.into_iter().filter_map(|index| lacks(set, index)));
+        differences.extend(lacking(socket, table, set, &indices)?.into_iter().filter_map(|index| lacks(set, index)));
     }
     Ok(differences)
 }

@@ -73,13 +73,15 @@ impl Socket {
     /// # Errors
     /// The kernel has no nf_tables, or refuses.
     pub fn generation(&mut self) -> io::Result<u32> {
-        self.ask_generation(0)?;
-        let answer = Messages(self.connection.receive()?).next();
-        let answer = answer.ok_or_else(|| io::Error::other("no answer to the question for the generation"))?;
-        if answer.kind == ERROR {
-            return Err(io::Error::from_raw_os_error(answer.error_code()));
-        }
-        let generation = answer.attributes(kernel::NFGENMSG).number(kernel::GEN_ID);
+        let mut generation = None;
+        self.connection.get(
+            kernel::GETGEN,
+            &[0; kernel::NFGENMSG],
+            |_| {},
+            |answer| {
+                generation = answer.attributes(kernel::NFGENMSG).number(kernel::GEN_ID);
+            },
+        )?;
         let generation = generation.ok_or_else(|| io::Error::other("the kernel names no generation"))?;
         // The kernel counts a commit a moment before dumps show it. A batch waits for its end, also an empty one, which
         // commits nothing.
@@ -91,7 +93,7 @@ impl Socket {
     ///
     /// # Errors
     /// [`Refusal`]; then nothing of the batch is in force.
-    pub fn commit(mut self, batch: &Batch) -> Result<(), Refusal> {
+    pub fn commit(&mut self, batch: &Batch) -> Result<(), Refusal> {
         self.make_room(batch);
         let sent = self.connection.socket().send(&batch.bytes).map_err(Refusal::Unsent)?;
         if sent != batch.bytes.len() {
