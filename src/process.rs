@@ -6,6 +6,7 @@ use crate::daemon::watch;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::explain;
+use crate::plan::groups;
 use crate::plan::hosts;
 use crate::plan::policy::{self, Hooking};
 use crate::plan::ruleset::{Elements, Ruleset, Set, Table};
@@ -226,6 +227,11 @@ fn conflicts(registry: &Registry) -> String {
 fn check(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Result<Exit> {
     let registry = store::read(&request.paths.registry())?.registry;
     let _ = news.write_all(conflicts(&registry).as_bytes());
+    if let Hooking::Protect { bridges, .. } = &request.wishes.hook {
+        for note in groups::notes(&bridge_ports::bridges()?, bridges) {
+            let _ = writeln!(news, "{PROGRAM}: {note}");
+        }
+    }
     let ruleset = policy::ruleset(&registry, &request.wishes);
     let for_files = policy::ruleset(&registry, &request.for_files);
     let lines: Print =

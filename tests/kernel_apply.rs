@@ -220,7 +220,7 @@ fn without_hook_nothing_is_taken_from_under_our_base_chains() {
         for arguments in [&[][..], &SPEC, &SPEC_RULES] {
             let message = host.refused(arguments);
             let why = "has our base chain instances_prerouting, which leads to instances_guard; that would be gone";
-            let remedy = "say --hook BRIDGE again, or --hook none to remove it";
+            let remedy = "say --guard strict or --hook BRIDGE again, or --hook none to remove it";
             assert!(message.contains(why) && message.contains(remedy), "{message}");
         }
         // Weaker, but asked for, and the chain that the base chain leads to stays.

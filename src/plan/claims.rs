@@ -238,12 +238,13 @@ fn eui64(mac: Mac) -> Ipv6Addr {
 }
 
 /// The prefixes that an instance may use, without those that lie in another: the kernel's ranges must not overlap.
-fn prefixes(instance: &Instance) -> impl Iterator<Item = IpNet> {
-    let nets = || instance.allowed().iter().filter(|net| net.prefix_len() < net.max_prefix_len());
-    let covers = |(at, wide): (usize, &IpNet), (index, net): (usize, &IpNet)| {
-        wide.contains(net) && (wide.prefix_len() < net.prefix_len() || at < index)
-    };
-    nets().enumerate().filter(move |net| !nets().enumerate().any(|wide| covers(wide, *net))).map(|(_, net)| net.trunc())
+fn prefixes(instance: &Instance) -> Vec<IpNet> {
+    let nets = instance.allowed().iter().filter(|net| net.prefix_len() < net.max_prefix_len());
+    let mut nets: Vec<_> = nets.map(IpNet::trunc).collect();
+    // The wider of two that begin alike is in front.
+    nets.sort_by_key(|net| (net.network(), net.prefix_len()));
+    nets.dedup_by(|net, before| before.contains(&*net));
+    nets
 }
 
 fn hash(fields: &'static [Field]) -> Keyed<'static> {

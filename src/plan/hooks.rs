@@ -1,8 +1,9 @@
 //! Our own base chains, which put the protections in force on chosen bridges (`--hook`).
 //!
-//! The guard has one, on prerouting, before the bridge learns from a frame. The original's two chains alone are called from
-//! input and forward both: a guest that deceives the host itself never reaches the forward hook. Trusted ports (uplinks)
-//! are let through first. Accepting there ends only this chain; other base chains still see the packet.
+//! The guard has one on prerouting, before the bridge learns from a frame, and one on input for the frames that a bridge
+//! takes past it ([`guard::local`]). The original's two chains alone are called from input and forward both: a guest that
+//! deceives the host itself never reaches the forward hook. Trusted ports (uplinks) are let through first. Accepting there
+//! ends only this chain; other base chains still see the packet.
 
 use super::guard::{self, Guard};
 use super::ruleset::{Chain, Field, Hook, HookPoint, Match, Rule, Statement, Value, Verdict};
@@ -35,21 +36,32 @@ pub enum Bridges {
     These(Vec<IfName>),
 }
 
-/// The chains that a guard's base chains lead to.
+/// The chains that a guard's base chain on a hook leads to.
+fn led_to(point: HookPoint, guard: Guard) -> &'static [&'static str] {
+    match (guard.is_spec(), point) {
+        (true, HookPoint::Input | HookPoint::Forward) => &spec::CHAINS,
+        (false, HookPoint::Prerouting) => &[guard::CHAIN],
+        (false, HookPoint::Input) => &[guard::local::CHAIN],
+        (true, HookPoint::Prerouting) | (false, HookPoint::Forward) => &[],
+    }
+}
+
+/// The chains that packets must reach for a guard to be in force.
 pub fn protections(guard: Guard) -> &'static [&'static str] {
-    if guard.is_spec() { &spec::CHAINS } else { &[guard::CHAIN] }
+    led_to(if guard.is_spec() { HookPoint::Forward } else { HookPoint::Prerouting }, guard)
 }
 
 /// Whether this base chain belongs to a guard.
 pub fn belongs_to(point: HookPoint, guard: Guard) -> bool {
-    (point == HookPoint::Prerouting) != guard.is_spec()
+    !led_to(point, guard).is_empty()
 }
 
 /// The base chains which send frames through the guard's protections, which are among `chains`.
 pub fn chains(guard: Guard, bridges: &Bridges, trusted_ports: &[IfName], chains: &[Chain]) -> Vec<Chain<'static>> {
-    let protections: Vec<_> = chains.iter().filter(|chain| protections(guard).contains(&chain.name)).collect();
     let ours = BASE_CHAINS.into_iter().filter(|(_, hook, _)| belongs_to(hook.point, guard));
-    let base_chain = |(name, hook, _)| {
+    let base_chain = |(name, hook, _): (_, Hook, _)| {
+        let led_to = led_to(hook.point, guard);
+        let protections: Vec<_> = chains.iter().filter(|chain| led_to.contains(&chain.name)).collect();
         let mut rules = Vec::new();
         for port in trusted_ports {
             let from_port = Match::equal(Field::InputPort, Value::Interface(*port));

@@ -228,6 +228,7 @@ impl fmt::Display for Statements<'_> {
 
 fn write_field(f: &mut fmt::Formatter<'_>, field: Field) -> fmt::Result {
     f.write_str(match field {
+        Field::EtherTarget => "ether daddr",
         Field::EtherSource => "ether saddr",
         Field::EtherType => "ether type",
         Field::ArpSourceIp => "arp saddr ip",
@@ -247,12 +248,15 @@ fn write_field(f: &mut fmt::Formatter<'_>, field: Field) -> fmt::Result {
 
 fn write_match(f: &mut fmt::Formatter<'_>, matched: &Match) -> fmt::Result {
     write_field(f, matched.field)?;
-    match (matched.mask, matched.operator) {
-        (None, Operator::Equal) => f.write_str(" ")?,
-        (None, Operator::NotEqual) => f.write_str(" != ")?,
-        (Some(mask), Operator::Equal) => write!(f, " & {mask:?} == ")?,
-        (Some(mask), Operator::NotEqual) => write!(f, " & {mask:?} != ")?,
+    if let Some(mask) = matched.mask {
+        f.write_str(" & ")?;
+        write_part(f, matched.field, &mask)?;
     }
+    f.write_str(match (matched.mask, matched.operator) {
+        (None, Operator::Equal) => " ",
+        (Some(_), Operator::Equal) => " == ",
+        (_, Operator::NotEqual) => " != ",
+    })?;
     // nft knows no other way to write raw bits.
     if matches!(matched.field, Field::NetworkBits { .. } | Field::TransportBits { .. }) {
         return write!(f, "{:?}", matched.value.bytes());

@@ -16,11 +16,36 @@ pub struct BridgePort {
     pub kind: Option<String>,
 }
 
+/// A bridge and what it does with groups of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bridge {
+    /// Its name.
+    pub name: String,
+    /// Bit X: frames to 01:80:c2:00:00:0X are forwarded like any other (IFLA_BR_GROUP_FWD_MASK).
+    pub group_forward_mask: u16,
+}
+
+/// All bridges in this network namespace, by the index of the interface. Needs no privilege.
+///
+/// # Errors
+/// The kernel cannot be asked.
+pub fn bridges() -> Result<Vec<Bridge>> {
+    let bridge = |link: &Link| {
+        let group_forward_mask = link.group_forward_mask?;
+        Some(Bridge { name: link.name.clone(), group_forward_mask })
+    };
+    Ok(links()?.values().filter_map(bridge).collect())
+}
+
 /// All ports of all bridges in this network namespace, by the index of the interface. Needs no privilege.
 ///
 /// # Errors
 /// The kernel cannot be asked.
 pub fn read() -> Result<Vec<BridgePort>> {
+    Ok(ports(&links()?))
+}
+
+fn links() -> Result<Links> {
     let failed = |error| Error::new(format!("cannot read the ports of bridges: {}", in_words(error)));
     let mut connection = Connection::open(mnl::Bus::Route).map_err(|error| failed(error.into()))?;
     let dump = || {
@@ -28,7 +53,7 @@ pub fn read() -> Result<Vec<BridgePort>> {
         connection.dump(RTM_GETLINK, &[0; IFINFOMSG], |_| {}, |message| links.extend(link(&message)))?;
         Ok(links)
     };
-    Ok(ports(&again(dump).map_err(failed)?))
+    again(dump).map_err(failed)
 }
 
 /// A network interface, bridge or port or neither.
@@ -38,6 +63,8 @@ struct Link {
     kind: Option<String>,
     /// Index of what it belongs to: a bridge, a bond, a VRF.
     master: Option<u32>,
+    /// Only of a bridge.
+    group_forward_mask: Option<u16>,
 }
 
 /// By index.
@@ -47,6 +74,8 @@ const RTM_NEWLINK: u16 = 16;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
+const IFLA_INFO_DATA: u16 = 2;
+const IFLA_BR_GROUP_FWD_MASK: u16 = 9;
 
 /// The interface that one message of a dump is about, and its index.
 fn link(message: &Message) -> Option<(u32, Link)> {
@@ -54,12 +83,20 @@ fn link(message: &Message) -> Option<(u32, Link)> {
         return None;
     }
     let attributes = message.attributes(IFINFOMSG);
+    let info = attributes.nested(IFLA_LINKINFO);
+    let mask = info.nested(IFLA_INFO_DATA).get(IFLA_BR_GROUP_FWD_MASK);
+    let kind = info.get(IFLA_INFO_KIND).map(text);
     let link = Link {
         name: text(attributes.get(IFLA_IFNAME)?),
-        kind: attributes.nested(IFLA_LINKINFO).get(IFLA_INFO_KIND).map(text),
+        group_forward_mask: mask.filter(|_| kind.as_deref() == Some("bridge")).and_then(host_number16),
+        kind,
         master: attributes.get(IFLA_MASTER).and_then(|index| host_number(index, 0)),
     };
     Some((host_number(message.body, 4)?, link))
+}
+
+fn host_number16(bytes: &[u8]) -> Option<u16> {
+    bytes.first_chunk().map(|number| u16::from_ne_bytes(*number))
 }
 
 /// The kernel takes nearly any bytes for a name.
@@ -93,7 +130,14 @@ mod tests {
                 writer.attribute(IFLA_MASTER, &master.to_ne_bytes());
             }
             if let Some(kind) = &link.kind {
-                writer.nested(IFLA_LINKINFO, |writer| writer.text(IFLA_INFO_KIND, kind));
+                writer.nested(IFLA_LINKINFO, |writer| {
+                    writer.text(IFLA_INFO_KIND, kind);
+                    if let Some(mask) = link.group_forward_mask {
+                        writer.nested(IFLA_INFO_DATA, |writer| {
+                            writer.attribute(IFLA_BR_GROUP_FWD_MASK, &mask.to_ne_bytes());
+                        });
+                    }
+                });
             }
         });
     }
@@ -104,11 +148,12 @@ mod tests {
 
     fn any_link() -> impl Strategy<Value = Link> {
         let kind = prop::sample::select(vec!["bridge", "veth", "tun", "bond", "vxlan", ""]).prop_map(str::to_owned);
-        ("[a-z0-9.é]{0,15}", prop::option::of(kind), prop::option::of(0u32..6)).prop_map(|(name, kind, master)| Link {
-            name,
-            kind,
-            master,
-        })
+        ("[a-z0-9.é]{0,15}", prop::option::of(kind), prop::option::of(0u32..6), any::<u16>()).prop_map(
+            |(name, kind, master, mask)| {
+                let group_forward_mask = (kind.as_deref() == Some("bridge")).then_some(mask);
+                Link { name, kind, master, group_forward_mask }
+            },
+        )
     }
 
     #[test]
@@ -117,6 +162,7 @@ mod tests {
             name: name.to_owned(),
             kind: kind.map(str::to_owned),
             master,
+            group_forward_mask: None,
         };
         let links = Links::from([
             (1, link("lo", None, None)),

@@ -50,6 +50,8 @@ impl Lab {
         let mut bridge = vec!["link", "add", HOST.port, "address"];
         let mac = HOST.mac.to_string();
         bridge.extend([&*mac, "type", "bridge", "mcast_snooping", "1", "forward_delay", "0"]);
+        // As docs/guard.md says: else no rule sees frames to the nearest bridge.
+        bridge.extend(["group_fwd_mask", "0x4000"]);
         // Not every kernel has VLAN-aware bridges.
         bridge.extend(if vlan_aware { &["vlan_filtering", "1"][..] } else { &[] });
         run("ip", &bridge);

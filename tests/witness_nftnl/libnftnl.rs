@@ -267,7 +267,8 @@ fn depends_on(field: Field) -> &'static [(&'static str, u32)] {
         Field::Ip6Source => &[("protocol", IP6)],
         Field::Icmpv6Type => &[("ether type", IP6), ("l4proto", 58)],
         Field::UdpTarget => &[("l4proto", 17)],
-        Field::EtherSource
+        Field::EtherTarget
+        | Field::EtherSource
         | Field::EtherType
         | Field::NetworkBits { .. }
         | Field::TransportBits { .. }
@@ -295,6 +296,7 @@ fn place(field: Field) -> Option<(i32, usize, usize)> {
     let octets = |bits: u16| usize::from(bits).div_ceil(8);
     Some(match field {
         // Two addresses of 6 octets, then the type.
+        Field::EtherTarget => (LINK, 0, 6),
         Field::EtherSource => (LINK, 6, 6),
         Field::EtherType => (LINK, 12, 2),
         // RFC 826: types, lengths and operation are 8 octets, then addresses of 6 and 4 octets, twice.

@@ -7,7 +7,9 @@
 //! Limits: a MAC that is not registered may ask with any `chaddr` that is not registered, since the kernel cannot compare
 //! two fields. A guest that is a DHCP server belongs on a trusted port.
 
-use super::rules::{always, chain, first_fragment, goto, look_up, network, not_transport, transport, when};
+use super::rules::{
+    always, chain, first_fragment, goto, later_fragment, look_up, network, not_transport, transport, when,
+};
 use super::{Plan, Protection, block};
 use crate::plan::claims;
 use crate::plan::ruleset::{Chain, Field, Match, Rule, Verdict};
@@ -49,6 +51,10 @@ pub(super) fn chains(plan: &Plan) -> Vec<Chain<'static>> {
     let udp = vec![
         when(&[transport(2, SERVER), first_fragment()], goto(CHAIN)),
         when(&[transport(2, CLIENT), first_fragment()], blocked),
+        when(&[not_transport(2, [0, 0])], Verdict::Return),
+        when(&[later_fragment()], Verdict::Return),
+        // Nor what has no UDP header for the kernel, of a wrong version or length: clients with raw sockets are less strict.
+        always(blocked),
     ];
     vec![chain(CHAIN, request), chain(UDP, udp)]
 }

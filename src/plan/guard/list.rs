@@ -69,8 +69,8 @@ impl Protection {
     /// What it cannot do without: nobody can look behind tags of any depth, nor behind all headers.
     fn needs(self) -> &'static [Self] {
         match self {
-            Self::Arp | Self::Source | Self::Dhcp4 | Self::Query | Self::ExtHdr => &[Self::Vlan],
-            Self::Nd | Self::Ra | Self::Dhcp6 => &[Self::Vlan, Self::ExtHdr],
+            Self::Arp | Self::Source | Self::Dhcp4 | Self::ExtHdr => &[Self::Vlan],
+            Self::Nd | Self::Ra | Self::Dhcp6 | Self::Query => &[Self::Vlan, Self::ExtHdr],
             Self::Mac => &[Self::BoundMac],
             Self::BoundMac | Self::EtherType | Self::Vlan => &[],
         }

@@ -14,6 +14,7 @@ pub mod dhcp6;
 pub mod ethertype;
 pub mod exthdr;
 mod list;
+pub mod local;
 pub mod mac;
 pub mod nd;
 pub mod query;
@@ -31,7 +32,7 @@ use rules::{chain, goto, look_up, when};
 pub const CHAIN: &str = "instances_guard";
 
 /// All chains of the guard. One comes after those that it goes to.
-pub const CHAINS: [&str; 32] = [
+pub const CHAINS: [&str; 34] = [
     "instances_block_arp",
     "instances_block_nd",
     "instances_block_source",
@@ -49,6 +50,7 @@ pub const CHAINS: [&str; 32] = [
     dhcp4::CHAIN,
     dhcp4::UDP,
     query::IGMP,
+    ra::ICMP,
     source::IP_CLAIMED,
     source::IP,
     dhcp6::CHAIN,
@@ -63,6 +65,7 @@ pub const CHAINS: [&str; 32] = [
     source::UNSPECIFIED,
     source::LINK_LOCAL,
     source::IP6,
+    local::CHAIN,
     CHAIN,
 ];
 
@@ -109,11 +112,13 @@ pub fn chains(guard: Guard, sets: &[Set]) -> Vec<Chain<'static>> {
     chains.extend(arp::chains(plan));
     chains.extend(dhcp4::chains(plan));
     chains.extend(query::chain(plan));
+    chains.extend(ra::chain(plan));
     chains.extend(source::ip_chains(plan));
     chains.extend(dhcp6::chains(plan));
     chains.extend(exthdr::chain(plan));
     chains.extend(nd::chains(plan));
     chains.extend(source::ip6_chains(plan));
+    chains.push(local::chain_of(guard));
     chains.push(Chain { meant_for: Some(Vec::new()), ..chain(CHAIN, frame(plan)) });
     chains
 }

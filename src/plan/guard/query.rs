@@ -6,7 +6,7 @@
 //!
 //! Limits: PIM over IPv6 passes.
 
-use super::rules::{self, first_fragment, goto, network, transport, when};
+use super::rules::{self, always, first_fragment, goto, later_fragment, network, not_transport, transport, when};
 use super::{Plan, Protection, block};
 use crate::plan::ruleset::{Chain, Match, Rule, Verdict};
 
@@ -25,7 +25,10 @@ const MLD_REPORTS: [u8; 3] = [143, 131, 132];
 pub(super) fn chain(plan: &Plan) -> Option<Chain<'static>> {
     let blocked = block::of(Protection::Query);
     let igmp = IGMP_OF_ROUTERS.map(|kind| when(&[transport(0, [kind]), first_fragment()], blocked));
-    plan.has(Protection::Query).then(|| rules::chain(IGMP, igmp.into()))
+    // As for UDP: what has no readable type is not let pass.
+    let last =
+        [when(&[not_transport(0, [0])], Verdict::Return), when(&[later_fragment()], Verdict::Return), always(blocked)];
+    plan.has(Protection::Query).then(|| rules::chain(IGMP, igmp.into_iter().chain(last).collect()))
 }
 
 /// Sends IGMP on.

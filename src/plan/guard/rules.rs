@@ -1,6 +1,6 @@
 //! Short forms for the rules of the guard.
 
-use crate::plan::ruleset::{Bytes, Chain, Field, Match, Rule, Statement, Value, Verdict};
+use crate::plan::ruleset::{Bytes, Chain, Field, Match, Operator, Rule, Statement, Value, Verdict};
 
 /// A chain that only our own chains lead to.
 pub(super) fn chain(name: &'static str, rules: Vec<Rule<'static>>) -> Chain<'static> {
@@ -58,6 +58,11 @@ pub(super) fn not_transport<const N: usize>(octet: u16, octets: [u8; N]) -> Matc
 pub(super) fn first_fragment() -> Match {
     let mask = Some(Bytes::from(&[0x1f, 0xff][..]));
     Match { mask, ..network(6, [0, 0]) }
+}
+
+/// The opposite.
+pub(super) fn later_fragment() -> Match {
+    Match { operator: Operator::NotEqual, ..first_fragment() }
 }
 
 fn network_field<const N: usize>(octet: u16) -> Field {

@@ -9,7 +9,7 @@
 //! usual one, made of the MAC, is always theirs.
 
 use super::rules::{always, chain, goto, look_up, network, when};
-use super::{Plan, Protection, block, dhcp4, dhcp6, exthdr, mac, nd, query};
+use super::{Plan, Protection, block, dhcp4, dhcp6, exthdr, mac, nd, query, ra};
 use crate::plan::claims;
 use crate::plan::ruleset::{Bytes, Chain, Field, Match, Rule, Value, Verdict};
 
@@ -42,7 +42,11 @@ pub(super) fn to_ip6(plan: &Plan) -> Verdict {
 
 /// Where IPv4 goes whose source is the sender's, or need not be.
 fn to_ip_claimed(plan: &Plan) -> Verdict {
-    if plan.has_any(&[Protection::Dhcp4, Protection::Query]) { goto(IP_CLAIMED) } else { Verdict::Return }
+    if plan.has_any(&[Protection::Dhcp4, Protection::Query, Protection::Ra]) {
+        goto(IP_CLAIMED)
+    } else {
+        Verdict::Return
+    }
 }
 
 /// Where IPv6 goes whose source is the sender's, or need not be.
@@ -68,6 +72,7 @@ pub(super) fn ip_chains(plan: &Plan) -> Vec<Chain<'static>> {
     if claimed != Verdict::Return {
         let mut rules = vec![when(&[network(9, [TCP])], Verdict::Return)];
         rules.extend(dhcp4::rule(plan));
+        rules.extend(ra::ip_rule(plan));
         rules.extend(query::rules(plan));
         chains.push(chain(IP_CLAIMED, rules));
     }

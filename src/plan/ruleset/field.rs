@@ -5,6 +5,8 @@
 pub enum Field {
     /// `ether saddr`: the Ethernet source.
     EtherSource,
+    /// `ether daddr`: the Ethernet destination.
+    EtherTarget,
     /// `ether type`. A frame with VLAN tags has that of its outermost tag, also where the kernel keeps the tag apart.
     EtherType,
     /// `arp saddr ip`: sender protocol address of an IPv4-over-Ethernet ARP packet (RFC 826).
@@ -75,6 +77,7 @@ impl Field {
     /// Where a packet has the field: header, first byte, number of bytes. `None` for metadata.
     pub fn location(self) -> Option<(Header, u16, u16)> {
         Some(match self {
+            Self::EtherTarget => (Header::Link, 0, 6),
             Self::EtherSource => (Header::Link, 6, 6),
             Self::EtherType => (Header::Link, 12, 2),
             Self::ArpSourceMac => (Header::Network, 8, 6),
@@ -102,7 +105,7 @@ impl Field {
     /// What its values mean.
     pub fn datatype(self) -> Datatype {
         match self {
-            Self::EtherSource | Self::ArpSourceMac => Datatype::Mac,
+            Self::EtherTarget | Self::EtherSource | Self::ArpSourceMac => Datatype::Mac,
             Self::ArpSourceIp | Self::ArpTargetIp | Self::IpSource => Datatype::Ipv4,
             Self::Ip6Source => Datatype::Ipv6,
             Self::InputBridge | Self::InputPort => Datatype::Interface,

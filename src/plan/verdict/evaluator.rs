@@ -66,6 +66,8 @@ const MOST_CHAINS: usize = 1024;
 
 /// The order of hooks; a frame for a group comes by all.
 const HOOKS: [HookPoint; 3] = [HookPoint::Prerouting, HookPoint::Forward, HookPoint::Input];
+/// What decides where the guard is in force: on input it only looks at frames that are for bridges.
+const GUARDED: [HookPoint; 2] = [HookPoint::Prerouting, HookPoint::Forward];
 
 impl<'t> Evaluator<'t> {
     /// For this table, which is of the bridge family.
@@ -82,6 +84,7 @@ impl<'t> Evaluator<'t> {
         let packet = Packet::of(frame);
         let mut trace = Vec::new();
         let (hooks, otherwise): (&[HookPoint], _) = match Path::of(frame) {
+            Path::Bridged if self.is_guarded() => (&GUARDED, Verdict::Accepted),
             Path::Bridged => (&HOOKS, Verdict::Accepted),
             Path::Input(lost) => (&[HookPoint::Input], Verdict::Lost(lost)),
             Path::Unseen(lost) => (&[], Verdict::Lost(lost)),
@@ -89,6 +92,11 @@ impl<'t> Evaluator<'t> {
         let drops = hooks.iter().find(|hook| self.drops(&packet, **hook, &mut trace));
         let verdict = drops.map_or(otherwise, |hook| Verdict::Dropped(*hook));
         Judgement { verdict, trace, is_ambiguous: packet.is_ambiguous() }
+    }
+
+    fn is_guarded(&self) -> bool {
+        let mut hooks = self.table.chains.iter().filter_map(|chain| chain.hook);
+        hooks.any(|hook| hook.point == HookPoint::Prerouting)
     }
 
     /// Whether one of the base chains on a hook drops the packet.

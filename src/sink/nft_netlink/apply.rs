@@ -223,7 +223,9 @@ fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
     for (base, protection) in &table.kept_hooks {
         if state.chains.contains_key(*base) && table.chains.iter().all(|chain| chain.name != *protection) {
             let message = format!("{place} has our base chain {base}, which leads to {protection}; that would be gone");
-            return Err(Error::new(message).remedy("say --hook BRIDGE again, or --hook none to remove it"));
+            return Err(
+                Error::new(message).remedy("say --guard strict or --hook BRIDGE again, or --hook none to remove it")
+            );
         }
     }
     for set in &table.sets {

@@ -17,6 +17,12 @@ fn stolen(name: &'static str, reference: &'static str, mac: Mac, frames: fn(&Who
     Case::attack(name, reference, Learned(mac), frames).to(&[HOST])
 }
 
+/// True IPv4 of the neighbour to one of the groups that bridges keep for themselves.
+fn group(last: u8) -> Vec<Vec<u8>> {
+    let header = Ethernet::new(Mac([0x01, 0x80, 0xc2, 0, 0, last]), NEIGHBOUR.mac);
+    ipv4(&header, &Ipv4::new(NEIGHBOUR.v4, HOST.v4), &datagram())
+}
+
 pub fn cases() -> Vec<Case> {
     vec![
         stolen("IPv4 from the neighbour's MAC", "Catalyst port security", NEIGHBOUR.mac, |to| from(NEIGHBOUR.mac, to)),
@@ -42,6 +48,8 @@ pub fn cases() -> Vec<Case> {
             let header = Ethernet { source: NEIGHBOUR.mac, ..unicast(to) }.tagged(Tag::vlan(0));
             ipv4(&header, &Ipv4::new(ATTACKER.v4, to.v4), &datagram())
         }),
+        stolen("LACP's group, from the neighbour's MAC", "802.1Q, table 8-1", NEIGHBOUR.mac, |_| group(2)),
+        stolen("LLDP's group, from the neighbour's MAC", "802.1Q, table 8-1", NEIGHBOUR.mac, |_| group(0xe)),
         stolen("a MAC of nobody: flooding the table", "macof; RFC 7513", NOBODY, |to| from(NOBODY, to)),
         stolen("the stranger's MAC", "libvirt: no-mac-spoofing", STRANGER.mac, |to| from(STRANGER.mac, to)),
     ]
