@@ -7,7 +7,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cd "$here/../.."
-export STOCK_KERNEL=1 STOCK_KERNEL_TIMEOUT="${STOCK_KERNEL_TIMEOUT:-1200}"
+export STOCK_KERNEL=1 STOCK_KERNEL_TIMEOUT="${STOCK_KERNEL_TIMEOUT:-1620}"
 export STOCK_KERNEL_CACHE="${STOCK_KERNEL_CACHE:-target/stock-kernel}"
 
 # Its package is downloaded when the cache is empty, and the mirror keeps only the newest.

@@ -25,8 +25,21 @@ pub fn cases() -> Vec<Case> {
     [servers(), clients()].into_iter().flatten().collect()
 }
 
+/// The offer with this octet of its IP header made wrong. Clients with raw sockets take it all the same.
+fn malformed(to: &Who, octet: usize, value: u8) -> Vec<Vec<u8>> {
+    let ip = Ipv4::new(ATTACKER.v4, Ipv4Addr::BROADCAST);
+    let mut packet = ip.packet(&served(kind::OFFER, to).segment());
+    packet[octet] = value;
+    vec![broadcast().frame(ether_type::IPV4, &packet)]
+}
+
 fn servers() -> Vec<Case> {
     vec![
+        Case::ignored("offer in a packet of IP version 0", "RFC 791, 3.1; dhclient", |to| malformed(to, 0, 0x05)),
+        Case::ignored("offer in a packet of IP version 5", "RFC 791, 3.1; dhclient", |to| malformed(to, 0, 0x55)),
+        Case::ignored("offer in a packet that says to be longer", "RFC 791, 3.1; dhclient", |to| {
+            malformed(to, 2, 0x40)
+        }),
         Case::attack("offer to all", "RFC 2131, 7; RFC 7610", Socket(CLIENT), |to| to_all(&served(kind::OFFER, to))),
         Case::attack("acknowledgement to all", "RFC 2131, 7", Socket(CLIENT), |to| to_all(&served(kind::ACK, to))),
         Case::attack("refusal to all", "RFC 2131, 7", Socket(CLIENT), |to| to_all(&served(kind::NAK, to))),

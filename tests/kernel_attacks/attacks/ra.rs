@@ -1,11 +1,11 @@
 //! A guest says that it is a router, or that the router is none.
 
-use super::{ALL_NODES, ipv6_to};
+use super::{ALL_NODES, datagram, ipv6_to, unicast};
 use crate::case::Judge::{AdvertisedAddress, AdvertisedRoute, Sysctl};
 use crate::case::{Case, EVIL_PREFIX};
 use crate::who::{ATTACKER, NEIGHBOUR, ROUTER, Who};
-use instances::packet::Ipv6;
 use instances::packet::nd::{Nd, NdOption};
+use instances::packet::{Ipv4, Ipv6, ether_type};
 use std::net::Ipv6Addr;
 
 fn advertise(to: &Who, source: Ipv6Addr, lifetime: u16, options: &[NdOption]) -> Vec<Vec<u8>> {
@@ -15,6 +15,16 @@ fn advertise(to: &Who, source: Ipv6Addr, lifetime: u16, options: &[NdOption]) ->
 
 fn prefix() -> NdOption {
     NdOption::PrefixInformation { prefix: EVIL_PREFIX.parse().unwrap(), length: 64, flags: 0xc0, lifetime: 3600 }
+}
+
+/// An ICMP message of this type, from the attacker's own address.
+fn icmp(to: &Who, kind: u8) -> Vec<Vec<u8>> {
+    const PROTOCOL: usize = 9;
+    const MESSAGE: usize = 20;
+    let mut packet = Ipv4::new(ATTACKER.v4, to.v4).packet(&datagram());
+    packet[PROTOCOL] = 1;
+    packet[MESSAGE] = kind;
+    vec![unicast(to).frame(ether_type::IPV4, &packet)]
 }
 
 pub fn cases() -> Vec<Case> {
@@ -42,6 +52,8 @@ pub fn cases() -> Vec<Case> {
         Case::attack("a smaller MTU", "RFC 4861, 6.3.4", Sysctl("mtu", "1280"), |to| {
             advertise(to, ATTACKER.lla, 0, &[NdOption::Mtu(1280)])
         }),
+        Case::ignored("ICMP router advertisement", "RFC 1256, 7", |to| icmp(to, 9)),
+        Case::ignored("ICMP redirect", "RFC 1122, 3.2.2.2", |to| icmp(to, 5)),
         Case::ignored("a name server", "RFC 8106, 7", |to| {
             advertise(to, ATTACKER.lla, 0, &[NdOption::RecursiveDns(600, vec![ATTACKER.v6])])
         }),
