@@ -115,15 +115,16 @@ fn attempt(request: &Request, news: &mut dyn Write) -> Result<Exit, Failure> {
     }
     let registry = store::read(&request.paths.registry())?.registry;
     let conflicts = conflicts(&registry);
-    let written = write_files(request, &registry)?;
     // The kernel may take seconds, for which dnsmasq's next event must not wait.
     drop(lock);
 
+    // Protection first: the files are for names, and there may be no room for them.
     let ruleset = generation.map(|generation| (policy::ruleset(&registry, &request.wishes), generation));
     let loaded = match &ruleset {
         Some((ruleset, generation)) => Some((ruleset, apply::apply(ruleset, *generation)?)),
         None => None,
     };
+    let written = Lock::acquire(&request.paths.lock()).and_then(|_lock| write_files(request, &registry))?;
     drop_flag(request, flag)?;
     tell(registry.len(), &written, loaded, news);
     let _ = news.write_all(conflicts.as_bytes());
