@@ -213,7 +213,7 @@ pub(crate) fn tell(instances: usize, written: &Written, loaded: Option<(&Ruleset
 }
 
 /// Addresses which two instances may use, as lines for a person.
-fn conflicts(registry: &Registry) -> String {
+pub(crate) fn conflicts(registry: &Registry) -> String {
     let shared = registry.shared_addresses();
     let mut lines: Vec<_> = shared.iter().take(MOST_CONFLICTS).map(|shared| format!("{PROGRAM}: {shared}\n")).collect();
     if let Some(more) = shared.len().checked_sub(MOST_CONFLICTS).filter(|more| *more > 0) {

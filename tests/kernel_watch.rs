@@ -285,6 +285,55 @@ fn a_registry_that_is_broken_emptied_or_gone_takes_nothing_away() {
     });
 }
 
+#[test]
+fn an_emptied_registry_is_not_believed_after_a_restart_or_sighup() {
+    in_new_netns(|| {
+        for layout in ["sets", "rules"] {
+            nft("flush ruleset");
+            let host = Host::new();
+            let policy = ["--hook", "*", "--layout", layout];
+            drop(Watch::ready(&host, &policy));
+            let ours = table();
+            let good = fs::read_to_string(host.path("json")).unwrap();
+            host.write("{}");
+            let watch = Watch::spawn(&host, &policy, &[]);
+            watch.says("has lost all of its instances; the policy stays as it is");
+            assert_eq!(table(), ours);
+            host.write(&good);
+            watch.told("READY=1");
+            host.write("{}");
+            watch.says("has lost all of its 2 instances");
+            watch.signal(Signal::SIGHUP);
+            watch.told("RELOADING=1");
+            watch.told("READY=1");
+            assert_eq!(table(), ours);
+            // What the message says.
+            fs::write(host.path("updated"), "").unwrap();
+            watch.says("Loading: 0 instances");
+        }
+    });
+}
+
+#[test]
+fn an_address_of_two_instances_is_said_once() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let watch = Watch::ready(&host, &["--hook", "*"]);
+        let shared = "10.0.0.1 is registered for 2 MACs";
+        let good = fs::read_to_string(host.path("json")).unwrap();
+        host.write(&good.replace("10.0.0.2", "10.0.0.1"));
+        watch.says(shared);
+        update(&host, &["add", "02:00:00:00:00:03", "10.0.0.3"]);
+        watch.says("Loading: 3 instances");
+        // What is said about a registry is said before the next one is read.
+        host.write(&good);
+        watch.says("Loading: 2 instances");
+        assert_eq!(watch.times(shared), 1, "{:?}", watch.said());
+        host.write(&good.replace("10.0.0.2", "10.0.0.1"));
+        watch.says(shared);
+    });
+}
+
 fn break_it_again(host: &Host, break_it: &dyn Fn()) {
     match host.path("json").exists() {
         true => break_it(),

@@ -11,7 +11,7 @@ use crate::error::{Error, Result, in_words};
 use crate::netlink::{Connection, DumpError, Writer};
 use crate::plan::ruleset::{Elements, Ruleset};
 use crate::plan::{diff, policy};
-use crate::process::{drop_flag, tell, write_files};
+use crate::process::{conflicts, drop_flag, tell, write_files};
 use crate::registry::Registry;
 use crate::registry::lock::Lock;
 use crate::registry::store::{self, Version};
@@ -25,6 +25,8 @@ pub struct Policy<'a> {
     accepted: Option<Accepted>,
     /// Why the policy is loaded but not in force, as it was last said.
     idle: Option<String>,
+    /// Addresses of several instances, as they were last said.
+    conflicts: String,
 }
 
 /// The registry that the policy was made of.
@@ -55,7 +57,7 @@ struct Progress {
 impl<'a> Policy<'a> {
     /// Nothing is known yet.
     pub fn new(request: &'a Request) -> Self {
-        Self { request, accepted: None, idle: None }
+        Self { request, accepted: None, idle: None, conflicts: String::new() }
     }
 
     /// How many instances the policy in force knows, when there is one of ours.
@@ -142,7 +144,7 @@ impl<'a> Policy<'a> {
         // Nobody waits for the kernel.
         drop(lock);
         let (registry, version) = (snapshot.registry, snapshot.layout.map(|layout| layout.version));
-        if registry.is_empty() && flag.is_none() && !work.reload {
+        if registry.is_empty() && flag.is_none() {
             self.refuse_emptied()?;
         }
 
@@ -156,6 +158,11 @@ impl<'a> Policy<'a> {
             let idle = std::mem::replace(&mut self.idle, applied.idle.clone());
             let idle = applied.idle.filter(|why| idle.as_ref() != Some(why));
             tell(registry.len(), written, Some((&ruleset, Applied { idle, ..applied })), news);
+        }
+        let conflicts = conflicts(&registry);
+        if conflicts != self.conflicts {
+            let _ = news.write_all(conflicts.as_bytes());
+            self.conflicts = conflicts;
         }
         self.accepted = Some(Accepted { registry, version, is_written: finished.is_ok() });
         finished?;
@@ -174,15 +181,18 @@ impl<'a> Policy<'a> {
         Err(error.remedy(format!("put it back, or for a registry without instances: echo {{}} >{path}")))
     }
 
-    /// Nor is one from which all instances are gone at once, unless somebody says so by the flag or by asking to read
-    /// anew.
+    /// Nor is one from which all instances are gone at once, unless somebody says so by the flag. To be asked to read it
+    /// anew says nothing about what is in it.
     fn refuse_emptied(&self) -> Result<()> {
-        let had = self.instances().unwrap_or_default();
-        if had == 0 {
-            return Ok(());
-        }
+        let lost = match self.instances() {
+            Some(0) => return Ok(()),
+            Some(had) => format!("all of its {had} instances"),
+            // Who ran before us may have known some.
+            None if self.is_in_force()? => "all of its instances".to_owned(),
+            None => return Ok(()),
+        };
         let (path, flag) = (self.request.paths.registry(), self.request.paths.flag());
-        let message = format!("{} has lost all of its {had} instances; the policy stays as it is", path.display());
+        let message = format!("{} has lost {lost}; the policy stays as it is", path.display());
         Err(Error::new(message).remedy(format!("if that is meant: touch {}", flag.display())))
     }
 
