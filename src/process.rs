@@ -92,7 +92,7 @@ pub(crate) fn refuse_own_files(request: &Request) -> Result<()> {
 }
 
 /// Why the bridges must not be protected as they are asked to be, if there is a reason.
-fn untrusted_uplinks(request: &Request) -> Result<Option<Error>> {
+pub(crate) fn untrusted_uplinks(request: &Request) -> Result<Option<Error>> {
     match (&request.wishes.hook, request.uplinks) {
         (Hooking::Protect { bridges, trusted_ports }, Uplinks::MustBeTrusted) => {
             Ok(uplinks::refusal(&bridge_ports::read()?, bridges, trusted_ports))

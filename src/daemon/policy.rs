@@ -3,6 +3,9 @@
 //! The policy in force was made of a registry that was read whole. It is kept, for as long as there is no newer one that
 //! can be read and that the kernel accepts: a registry that is broken, or not there, takes nothing away, and what
 //! somebody flushes meanwhile is restored from it. What the kernel holds is never remembered but read.
+//!
+//! Nor does an uplink that nobody trusts take anything away: it keeps new policies from being loaded, not the one in force
+//! from being restored.
 
 use super::commits::{Follower, Ours};
 use super::schedule::{Outcome, Part, Work};
@@ -11,7 +14,7 @@ use crate::error::{Error, Result, in_words};
 use crate::netlink::{Connection, DumpError, Writer};
 use crate::plan::ruleset::{Elements, Ruleset};
 use crate::plan::{diff, policy};
-use crate::process::{conflicts, drop_flag, tell, write_files};
+use crate::process::{conflicts, drop_flag, tell, untrusted_uplinks, write_files};
 use crate::registry::Registry;
 use crate::registry::lock::Lock;
 use crate::registry::store::{self, Version};
@@ -27,6 +30,8 @@ pub struct Policy<'a> {
     idle: Option<String>,
     /// Addresses of several instances, as they were last said.
     conflicts: String,
+    /// The uplinks that nobody trusts, as a message, when they were looked at last.
+    uplinks: Option<String>,
 }
 
 /// The registry that the policy was made of.
@@ -57,7 +62,7 @@ struct Progress {
 impl<'a> Policy<'a> {
     /// Nothing is known yet.
     pub fn new(request: &'a Request) -> Self {
-        Self { request, accepted: None, idle: None, conflicts: String::new() }
+        Self { request, accepted: None, idle: None, conflicts: String::new(), uplinks: None }
     }
 
     /// How many instances the policy in force knows, when there is one of ours.
@@ -69,19 +74,23 @@ impl<'a> Policy<'a> {
     pub fn attempt(&mut self, work: Work, follower: &mut Follower, news: &mut dyn Write) -> Attempt {
         let mut progress = Progress { registry: Part::NotSeen, kernel: Part::NotSeen, problems: Vec::new() };
         match self.advance(work, follower, news, &mut progress) {
-            Ok(()) => {
-                let outcome = Outcome::Ended { registry: progress.registry, kernel: progress.kernel };
-                Attempt { outcome, problems: progress.problems }
-            }
-            Err(Failure::Stale) => Attempt { outcome: Outcome::Overtaken, problems: Vec::new() },
+            Ok(()) => {}
+            Err(Failure::Stale) => return Attempt { outcome: Outcome::Overtaken, problems: Vec::new() },
             Err(Failure::Final(error)) => {
                 progress.problems.push(error);
                 let failed = |looked: bool, part| if looked && part == Part::NotSeen { Part::Failed } else { part };
-                let registry = failed(work.registry, progress.registry);
-                let kernel = failed(work.kernel, progress.kernel);
-                Attempt { outcome: Outcome::Ended { registry, kernel }, problems: progress.problems }
+                progress.registry = failed(work.registry, progress.registry);
+                progress.kernel = failed(work.kernel, progress.kernel);
             }
         }
+        let Progress { registry, kernel, mut problems } = progress;
+        // Also where nothing had to be loaded: who works over the uplink has lost it.
+        if let Some(refusal) = &self.uplinks
+            && problems.iter().all(|problem| problem.to_string() != *refusal)
+        {
+            problems.push(Error::new(refusal));
+        }
+        Attempt { outcome: Outcome::Ended { registry, kernel }, problems }
     }
 
     fn advance(
@@ -132,12 +141,16 @@ impl<'a> Policy<'a> {
     ) -> Result<(), Failure> {
         let request = self.request;
         let paths = &request.paths;
+        self.uplinks = untrusted_uplinks(request)?.map(|refusal| refusal.to_string());
         if !work.reload && self.is_current() && Version::at(&paths.flag()).is_none() {
             progress.registry = Part::Held;
             return Ok(());
         }
         // Without the lock, whose file would be made anew in a folder that is just being removed.
         self.refuse_missing()?;
+        if let Some(refusal) = &self.uplinks {
+            return Err(Error::new(refusal).into());
+        }
         let lock = Lock::acquire(&paths.lock())?;
         let flag = Version::at(&paths.flag());
         let snapshot = store::read(&paths.registry())?;

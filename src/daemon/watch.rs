@@ -1,10 +1,11 @@
 //! `instances-process --watch`: stays, and keeps kernel and files as the registry wants them.
 //!
-//! One thread, one poll(2) over inotify, nf_tables' events and signals. All that has come is taken in before anything is
+//! One thread, one poll(2) over inotify, nf_tables' events, those of links and signals. All that has come is taken in before anything is
 //! done, so a burst costs one attempt; a single event is acted upon at once.
 
 use super::commits::{Commits, Follower, Seen};
 use super::folder::Folder;
+use super::links::Links;
 use super::metrics::Metrics;
 use super::policy::{Attempt, Policy};
 use super::schedule::{Event, Moment, Outcome, Part, Schedule, Step, Verdict, Work};
@@ -40,6 +41,7 @@ pub fn run(request: &Request, news: &mut dyn Write) -> Result<Exit> {
         folder: Folder::watch(&request.paths.registry(), &request.paths.flag())?,
         // Before the first look at the ruleset: no change of it is missed.
         commits: Commits::listen()?,
+        links: Links::listen()?,
         follower: Follower::default(),
         policy: Policy::new(request),
         schedule: Schedule::default(),
@@ -84,6 +86,7 @@ struct Watch<'a> {
     signals: SignalFd,
     folder: Folder,
     commits: Commits,
+    links: Links,
     follower: Follower,
     policy: Policy<'a>,
     schedule: Schedule,
@@ -105,7 +108,8 @@ impl Watch<'_> {
 
     /// Takes in all that has happened.
     fn take_in(&mut self) -> Result<()> {
-        if self.folder.changed()? {
+        // With the registry, since that may have waited for an uplink to go.
+        if self.folder.changed()? | self.links.changed()? {
             self.schedule.note(Event::Registry);
         }
         match self.commits.drain(&mut self.follower)? {
@@ -126,7 +130,7 @@ impl Watch<'_> {
         if self.now() >= self.next_round {
             self.next_round = self.now() + ROUND;
             self.folder.is_still_there()?;
-            // Costs two look-ups when there is nothing new.
+            // Costs two look-ups, and a look at the links, when there is nothing new.
             self.schedule.note(Event::Registry);
             self.compare_generations();
         }
@@ -202,7 +206,7 @@ impl Watch<'_> {
         let timeout = due.map(|due| due.saturating_sub(self.now()));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let signals: BorrowedFd = self.signals.as_fd();
-        let fds = [self.folder.as_fd(), self.commits.as_fd(), signals];
+        let fds = [self.folder.as_fd(), self.commits.as_fd(), self.links.as_fd(), signals];
         let mut fds = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
