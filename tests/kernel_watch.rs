@@ -200,6 +200,51 @@ fn an_emptied_registry_is_not_believed_after_a_restart_or_sighup() {
 }
 
 #[test]
+fn a_table_that_is_switched_off_is_switched_on_where_hooks_are_asked_for() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let watch = Watch::ready(&host, &["--hook", "*"]);
+        let ours = table();
+        nft("add table bridge instances { flags dormant; }");
+        watch.says("table bridge instances was changed by nft");
+        until("awake", || table() == ours);
+        assert_eq!(watch.times("not in force"), 0, "{:?}", watch.said());
+    });
+}
+
+#[test]
+fn a_policy_that_others_switch_off_is_said_not_to_be_in_force() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let guard = ["--guard", "spec"];
+        let watch = Watch::spawn(&host, &guard, &[]);
+        let no_jump = "no base chain in table bridge instances leads to instances_drop_arp";
+        watch.says(&format!("loaded but not in force: {no_jump}"));
+        watch.told(&format!("STATUS=The policy of 2 instances is loaded but not in force: {no_jump}"));
+        let theirs = "table bridge instances { chain theirs { type filter hook forward priority 0
+                        ether type arp jump instances_drop_arp; ether type ip6 jump instances_drop_ndp; }; }";
+        nft(theirs);
+        watch.told("STATUS=The policy of 2 instances is in force");
+        nft("flush chain bridge instances theirs");
+        watch.says(&format!("loaded but not in force: {no_jump}"));
+        watch.told(&format!("loaded but not in force: {no_jump}"));
+        nft(theirs);
+        watch.told("STATUS=The policy of 2 instances is in force");
+        nft("add table bridge instances { flags dormant; }");
+        watch.says("loaded but not in force: table bridge instances is dormant");
+        watch.told("loaded but not in force: table bridge instances is dormant");
+        // Once, and it is left to who did it.
+        update(&host, &["add", "02:00:00:00:00:03", "10.0.0.3"]);
+        watch.says("Loading: 3 instances");
+        watch.told("STATUS=The policy of 3 instances is loaded but not in force: table bridge instances is dormant");
+        assert!(table().contains("flags dormant"));
+        assert_eq!(watch.times("is dormant"), 1, "{:?}", watch.said());
+        nft("add table bridge instances");
+        watch.told("STATUS=The policy of 3 instances is in force");
+    });
+}
+
+#[test]
 fn an_address_of_two_instances_is_said_once() {
     in_new_netns(|| {
         let host = Host::new();

@@ -26,7 +26,7 @@ use std::io::{self, Write};
 pub struct Policy<'a> {
     request: &'a Request,
     accepted: Option<Accepted>,
-    /// Why the policy is loaded but not in force, as it was last said.
+    /// Why the policy is loaded but not in force, as it was last seen.
     idle: Option<String>,
     /// Addresses of several instances, as they were last said.
     conflicts: String,
@@ -50,6 +50,8 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// For people.
     pub problems: Vec<Error>,
+    /// Why the policy is loaded but not in force.
+    pub idle: Option<String>,
 }
 
 /// As far as an attempt has come.
@@ -75,7 +77,9 @@ impl<'a> Policy<'a> {
         let mut progress = Progress { registry: Part::NotSeen, kernel: Part::NotSeen, problems: Vec::new() };
         match self.advance(work, follower, news, &mut progress) {
             Ok(()) => {}
-            Err(Failure::Stale) => return Attempt { outcome: Outcome::Overtaken, problems: Vec::new() },
+            Err(Failure::Stale) => {
+                return Attempt { outcome: Outcome::Overtaken, problems: Vec::new(), idle: self.idle.clone() };
+            }
             Err(Failure::Final(error)) => {
                 progress.problems.push(error);
                 let failed = |looked: bool, part| if looked && part == Part::NotSeen { Part::Failed } else { part };
@@ -90,7 +94,7 @@ impl<'a> Policy<'a> {
         {
             problems.push(Error::new(refusal));
         }
-        Attempt { outcome: Outcome::Ended { registry, kernel }, problems }
+        Attempt { outcome: Outcome::Ended { registry, kernel }, problems, idle: self.idle.clone() }
     }
 
     fn advance(
@@ -115,7 +119,10 @@ impl<'a> Policy<'a> {
             progress.kernel = match &self.accepted {
                 Some(accepted) => {
                     let ruleset = policy::ruleset(&accepted.registry, &self.request.wishes);
-                    part(&self.load(&ruleset, generation, work, follower)?)
+                    let applied = self.load(&ruleset, generation, work, follower)?;
+                    let part = part(&applied);
+                    self.idle = applied.idle;
+                    part
                 }
                 // There is nothing to restore; the registry is tried again.
                 None => Part::Held,
@@ -164,13 +171,13 @@ impl<'a> Policy<'a> {
         let ruleset = policy::ruleset(&registry, &request.wishes);
         let applied = self.load(&ruleset, generation, work, follower)?;
         progress.kernel = part(&applied);
+        self.idle.clone_from(&applied.idle);
         // Protection first: the files are for names.
         let written = Lock::acquire(&paths.lock()).and_then(|_lock| write_files(request, &registry));
         let finished = written.and_then(|written| drop_flag(request, flag).map(|()| written));
         if let Ok(written) = &finished {
-            let idle = std::mem::replace(&mut self.idle, applied.idle.clone());
-            let idle = applied.idle.filter(|why| idle.as_ref() != Some(why));
-            tell(registry.len(), written, Some((&ruleset, Applied { idle, ..applied })), news);
+            // That it is idle is for the watch to say, once.
+            tell(registry.len(), written, Some((&ruleset, Applied { idle: None, ..applied })), news);
         }
         let conflicts = conflicts(&registry);
         if conflicts != self.conflicts {

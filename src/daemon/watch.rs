@@ -47,6 +47,7 @@ pub fn run(request: &Request, news: &mut dyn Write) -> Result<Exit> {
         schedule: Schedule::default(),
         supervisor: Supervisor::from_environment(),
         said: Vec::new(),
+        idle: None,
         next_round: ROUND,
         metrics: None,
     };
@@ -93,6 +94,8 @@ struct Watch<'a> {
     supervisor: Supervisor,
     /// What went wrong since everything was fine: said once each.
     said: Vec<String>,
+    /// Why the policy is loaded but not in force.
+    idle: Option<String>,
     next_round: Moment,
     /// What writes them, from the first attempt on.
     metrics: Option<Metrics>,
@@ -147,7 +150,7 @@ impl Watch<'_> {
         let began = self.now();
         let work = self.schedule.begin(began);
         let by = self.follower.by().map(ToString::to_string);
-        let Attempt { outcome, mut problems } = self.policy.attempt(work, &mut self.follower, news);
+        let Attempt { outcome, mut problems, idle } = self.policy.attempt(work, &mut self.follower, news);
         let verdict = self.schedule.ended(work, outcome, began, self.now());
         if let Some(pause) = verdict.restored {
             let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
@@ -161,7 +164,16 @@ impl Watch<'_> {
             let error = Error::new("the kernel's ruleset is changed by others all the time, ours does not get in");
             problems.push(error.remedy("see who does it with: nft monitor; the old policy is in force"));
         }
+        self.tell_idle(idle, news);
         self.report(work, outcome, verdict, &problems, news);
+    }
+
+    /// Says that the policy is not in force, when it was so far or is not for another reason.
+    fn tell_idle(&mut self, idle: Option<String>, news: &mut dyn Write) {
+        if let Some(why) = idle.as_ref().filter(|_| idle != self.idle) {
+            let _ = writeln!(news, "{PROGRAM}: loaded but not in force: {why}");
+        }
+        self.idle = idle;
     }
 
     fn report(&mut self, work: Work, outcome: Outcome, verdict: Verdict, problems: &[Error], news: &mut dyn Write) {
@@ -174,6 +186,9 @@ impl Watch<'_> {
         let Outcome::Ended { registry, .. } = outcome else { return self.supervisor.reloaded() };
         let instances = self.policy.instances();
         let status = match (instances, problems.first()) {
+            (Some(instances), _) if let Some(why) = &self.idle => {
+                format!("The policy of {instances} instances is loaded but not in force: {why}")
+            }
             (Some(instances), None) => format!("The policy of {instances} instances is in force"),
             (Some(instances), Some(problem)) => {
                 format!("The policy of {instances} instances stays in force: {problem}")
