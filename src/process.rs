@@ -93,7 +93,7 @@ pub(crate) fn refuse_own_files(request: &Request) -> Result<()> {
 }
 
 /// Why the bridges must not be protected as they are asked to be, if there is a reason.
-fn untrusted_uplinks(request: &Request) -> Result<Option<Error>> {
+pub(crate) fn untrusted_uplinks(request: &Request) -> Result<Option<Error>> {
     match (&request.wishes.hook, request.uplinks) {
         (Hooking::Protect { bridges, trusted_ports }, Uplinks::MustBeTrusted) => {
             Ok(uplinks::refusal(&bridge_ports::read()?, bridges, trusted_ports))
@@ -215,7 +215,7 @@ pub(crate) fn tell(instances: usize, written: &Written, loaded: Option<(&Ruleset
 }
 
 /// Addresses which two instances may use, as lines for a person.
-fn conflicts(registry: &Registry) -> String {
+pub(crate) fn conflicts(registry: &Registry) -> String {
     let shared = registry.shared_addresses();
     let mut lines: Vec<_> = shared.iter().take(MOST_CONFLICTS).map(|shared| format!("{PROGRAM}: {shared}\n")).collect();
     if let Some(more) = shared.len().checked_sub(MOST_CONFLICTS).filter(|more| *more > 0) {

@@ -128,12 +128,35 @@ fn a_policy_that_nothing_leads_to_is_said_to_be_idle() {
         nft("table bridge instances { flags dormant; }");
         let news = host.apply(&[]);
         assert!(news.contains("not in force: table bridge instances is dormant"), "{news}");
-        host.apply(&hooked(&SPEC));
-        let output = host.process(&["--check", "--apply", "--hook", "*", "--guard", "spec"]).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "dormant is not in force");
         let remedy = news.split("wake it with: nft ").nth(1).unwrap().trim().split(' ');
         run("nft", &remedy.collect::<Vec<_>>());
         assert!(!host.apply(&[]).contains("not in force"));
+    });
+}
+
+#[test]
+fn who_asks_for_hooks_has_a_dormant_table_woken() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let ours = hooked(&SPEC);
+        let is_dormant = || run("nft", &["list", "ruleset"]).contains("flags dormant");
+        // Whether our base chains are there already or come with it, and others go.
+        for before in [&ours[..], &["--hook", "*"], &[]] {
+            nft("flush ruleset");
+            host.apply(before);
+            nft("table bridge instances { flags dormant; }");
+            let check = host.process(&[&["--check", "--apply"], &ours[..]].concat()).output().unwrap();
+            assert_eq!(check.status.code(), Some(1), "dormant is not in force");
+            assert!(String::from_utf8(check.stdout).unwrap().contains("-flags dormant\n"));
+            assert!(is_dormant());
+            assert!(!host.apply(&ours).contains("not in force"));
+            assert!(!is_dormant());
+            host.check(&ours, &[]);
+        }
+        // Nor is it woken by who asks for none.
+        nft("table bridge instances { flags dormant; }");
+        host.apply(&["--hook", "none"]);
+        assert!(is_dormant());
     });
 }
 

@@ -1,14 +1,19 @@
 //! A bridge with an uplink is protected only by somebody who says what to do about the uplink.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::match_wild_err_arm)]
 
 #[path = "common/kernel.rs"]
 mod kernel;
 #[path = "common/netns.rs"]
 mod netns;
+#[path = "common/watch.rs"]
+mod watch;
 
 use instances::source::bridge_ports::{self, BridgePort};
 use kernel::{Host, bridge_with_guests};
-use netns::{feed, in_new_netns, output, run};
+use netns::{feed, in_new_netns, nft, output, run};
+use std::time::{Duration, Instant};
+use watch::{Watch, until, update};
 
 /// A bridge with two guests and a port to somewhere else. Network cards cannot be made, tunnels can.
 fn bridge_with_uplink(bridge: &str, guests: [&str; 2], uplink: &str) {
@@ -146,5 +151,59 @@ fn without_privileges_the_uplink_is_still_seen() {
         let output = output("setpriv", &[&drop[..], &["-f", "--apply", "--hook", "*"]].concat(), "");
         let message = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(1) && message.contains("up7 (vxlan)"), "{message}");
+    });
+}
+
+#[test]
+fn a_watch_does_not_protect_from_an_uplink_by_mistake_and_does_so_when_it_has_gone() {
+    in_new_netns(|| {
+        let host = Host::new();
+        bridge_with_uplink("br0", ["web", "db"], "up7");
+        let watch = Watch::spawn(&host, &["--hook", "*"], &[]);
+        let refusal = "bridge br0 has the port up7 (vxlan): it looks like an uplink";
+        watch.says(refusal);
+        watch.told(&format!("STATUS=Not in force yet: {refusal}"));
+        assert_eq!(run("nft", &["list", "ruleset"]), "");
+        run("ip", &["link", "set", "up7", "nomaster"]);
+        watch.told("READY=1");
+        watch.told("STATUS=The policy of 2 instances is in force");
+        assert_eq!(watch.times("--trusted-port"), 1, "{:?}", watch.said());
+        drop(watch);
+        nft("flush ruleset");
+        run("ip", &["link", "set", "up7", "master", "br0"]);
+        let watch = Watch::ready(&host, &["--hook", "*", "--trusted-port", "up7"]);
+        assert_eq!(watch.times("uplink"), 0, "{:?}", watch.said());
+    });
+}
+
+#[test]
+fn an_uplink_that_joins_later_is_said_once_and_takes_no_protection_away() {
+    in_new_netns(|| {
+        let host = Host::new();
+        bridge_with_uplink("br0", ["web", "db"], "up7");
+        run("ip", &["link", "set", "up7", "nomaster"]);
+        let start = Instant::now();
+        let watch = Watch::ready(&host, &["--hook", "*"]);
+        let table = || String::from_utf8(output("nft", &["-s", "list", "ruleset"], "").stdout).unwrap();
+        let ours = table();
+        run("ip", &["link", "set", "up7", "master", "br0"]);
+        let refusal = "bridge br0 has the port up7 (vxlan): it looks like an uplink";
+        watch.says(refusal);
+        assert!(start.elapsed() < Duration::from_secs(30), "seen by the look around only");
+        watch.told(&format!("STATUS=The policy of 2 instances stays in force: {refusal}"));
+        assert_eq!(table(), ours);
+        nft("flush ruleset");
+        until("restored", || table() == ours);
+        // No new policy, as with a single run.
+        update(&host, &["add", "02:00:00:00:00:03", "10.0.0.3"]);
+        run("ip", &["link", "add", "up8", "master", "br0", "type", "vxlan", "id", "8", "dstport", "4790"]);
+        watch.says("up8 (vxlan): they look like uplinks");
+        assert_eq!(table(), ours);
+        assert_eq!(watch.times(refusal), 1, "{:?}", watch.said());
+        for uplink in ["up7", "up8"] {
+            run("ip", &["link", "del", uplink]);
+        }
+        watch.says("Loading: 3 instances");
+        watch.told("STATUS=The policy of 3 instances is in force");
     });
 }

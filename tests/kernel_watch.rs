@@ -8,136 +8,21 @@ mod frames;
 mod kernel;
 #[path = "common/netns.rs"]
 mod netns;
+#[path = "common/watch.rs"]
+mod watch;
 
 use frames::{BROADCAST, Wire, arp_reply};
 use kernel::{DB, Host, bridge_with_guests};
 use netns::{in_new_netns, nft, on_stock_kernel, output, run};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind};
-use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
-
-/// How long anything is waited for; whoever needs it has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Waits until something holds.
-#[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
+use watch::{PATIENCE, Watch, until, update};
 
 /// Removes a folder into which the watch may be writing at this very moment.
 fn remove(folder: &std::path::Path) {
     until("removed", || fs::remove_dir_all(folder).is_ok() || !folder.exists());
-}
-
-/// A running watch.
-struct Watch {
-    child: Child,
-    lines: mpsc::Receiver<String>,
-    /// All that was said so far.
-    said: Arc<Mutex<Vec<String>>>,
-    supervisor: UnixDatagram,
-}
-
-impl Watch {
-    /// Starts it; [`Self::ready`] waits until it has loaded the policy.
-    fn spawn(host: &Host, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let socket = host.path("notify");
-        let _ = fs::remove_file(&socket);
-        let supervisor = UnixDatagram::bind(&socket).unwrap();
-        supervisor.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut command = host.process(&[&["--watch", "--apply"], arguments].concat());
-        command.env("NOTIFY_SOCKET", &socket).envs(environment.iter().copied());
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let all = Arc::clone(&said);
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                all.lock().unwrap().push(line.clone());
-                let _ = sender.send(line);
-            }
-        });
-        Self { child, lines, said, supervisor }
-    }
-
-    fn ready(host: &Host, arguments: &[&str]) -> Self {
-        let watch = Self::spawn(host, arguments, &[]);
-        watch.told("READY=1");
-        watch
-    }
-
-    /// Waits until systemd is told something.
-    #[track_caller]
-    fn told(&self, wanted: &str) -> String {
-        let mut buffer = [0; 4096];
-        loop {
-            let length = match self.supervisor.recv(&mut buffer) {
-                Ok(length) => length,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => panic!("never told {wanted}: {error}; said: {:?}", self.said()),
-            };
-            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            if text.contains(wanted) {
-                return text;
-            }
-        }
-    }
-
-    /// Waits until it says something.
-    #[track_caller]
-    fn says(&self, wanted: &str) -> String {
-        loop {
-            match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) if line.contains(wanted) => return line,
-                Ok(_) => {}
-                Err(_) => panic!("never said {wanted}, but {:?}", self.said()),
-            }
-        }
-    }
-
-    fn said(&self) -> Vec<String> {
-        self.said.lock().unwrap().clone()
-    }
-
-    /// How often it said something so far.
-    fn times(&self, text: &str) -> usize {
-        self.said().iter().filter(|line| line.contains(text)).count()
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
-    }
-
-    fn ends(&mut self, signal: Signal) -> ExitStatus {
-        self.signal(signal);
-        self.child.wait().unwrap()
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn update(host: &Host, arguments: &[&str]) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_instances-update"));
-    command.env_clear().env("INSTANCES_BASE_PATH", host.folder.path().join("P"));
-    let output = command.args(arguments).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// What the kernel's table holds, without counters and handles; empty if there is none.
@@ -282,6 +167,100 @@ fn a_registry_that_is_broken_emptied_or_gone_takes_nothing_away() {
         fs::write(host.path("updated"), "").unwrap();
         watch.says("Loading: 0 instances");
         assert!(!table().contains("10.0.0.1"));
+    });
+}
+
+#[test]
+fn an_emptied_registry_is_not_believed_after_a_restart_or_sighup() {
+    in_new_netns(|| {
+        for layout in ["sets", "rules"] {
+            nft("flush ruleset");
+            let host = Host::new();
+            let policy = ["--hook", "*", "--layout", layout];
+            drop(Watch::ready(&host, &policy));
+            let ours = table();
+            let good = fs::read_to_string(host.path("json")).unwrap();
+            host.write("{}");
+            let watch = Watch::spawn(&host, &policy, &[]);
+            watch.says("has lost all of its instances; the policy stays as it is");
+            assert_eq!(table(), ours);
+            host.write(&good);
+            watch.told("READY=1");
+            host.write("{}");
+            watch.says("has lost all of its 2 instances");
+            watch.signal(Signal::SIGHUP);
+            watch.told("RELOADING=1");
+            watch.told("READY=1");
+            assert_eq!(table(), ours);
+            // What the message says.
+            fs::write(host.path("updated"), "").unwrap();
+            watch.says("Loading: 0 instances");
+        }
+    });
+}
+
+#[test]
+fn a_table_that_is_switched_off_is_switched_on_where_hooks_are_asked_for() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let watch = Watch::ready(&host, &["--hook", "*"]);
+        let ours = table();
+        nft("add table bridge instances { flags dormant; }");
+        watch.says("table bridge instances was changed by nft");
+        until("awake", || table() == ours);
+        assert_eq!(watch.times("not in force"), 0, "{:?}", watch.said());
+    });
+}
+
+#[test]
+fn a_policy_that_others_switch_off_is_said_not_to_be_in_force() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let guard = ["--guard", "spec"];
+        let watch = Watch::spawn(&host, &guard, &[]);
+        let no_jump = "no base chain in table bridge instances leads to instances_drop_arp";
+        watch.says(&format!("loaded but not in force: {no_jump}"));
+        watch.told(&format!("STATUS=The policy of 2 instances is loaded but not in force: {no_jump}"));
+        let theirs = "table bridge instances { chain theirs { type filter hook forward priority 0
+                        ether type arp jump instances_drop_arp; ether type ip6 jump instances_drop_ndp; }; }";
+        nft(theirs);
+        watch.told("STATUS=The policy of 2 instances is in force");
+        nft("flush chain bridge instances theirs");
+        watch.says(&format!("loaded but not in force: {no_jump}"));
+        watch.told(&format!("loaded but not in force: {no_jump}"));
+        nft(theirs);
+        watch.told("STATUS=The policy of 2 instances is in force");
+        nft("add table bridge instances { flags dormant; }");
+        watch.says("loaded but not in force: table bridge instances is dormant");
+        watch.told("loaded but not in force: table bridge instances is dormant");
+        // Once, and it is left to who did it.
+        update(&host, &["add", "02:00:00:00:00:03", "10.0.0.3"]);
+        watch.says("Loading: 3 instances");
+        watch.told("STATUS=The policy of 3 instances is loaded but not in force: table bridge instances is dormant");
+        assert!(table().contains("flags dormant"));
+        assert_eq!(watch.times("is dormant"), 1, "{:?}", watch.said());
+        nft("add table bridge instances");
+        watch.told("STATUS=The policy of 3 instances is in force");
+    });
+}
+
+#[test]
+fn an_address_of_two_instances_is_said_once() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let watch = Watch::ready(&host, &["--hook", "*"]);
+        let shared = "10.0.0.1 is registered for 2 MACs";
+        let good = fs::read_to_string(host.path("json")).unwrap();
+        host.write(&good.replace("10.0.0.2", "10.0.0.1"));
+        watch.says(shared);
+        update(&host, &["add", "02:00:00:00:00:03", "10.0.0.3"]);
+        watch.says("Loading: 3 instances");
+        // What is said about a registry is said before the next one is read.
+        host.write(&good);
+        watch.says("Loading: 2 instances");
+        assert_eq!(watch.times(shared), 1, "{:?}", watch.said());
+        host.write(&good.replace("10.0.0.2", "10.0.0.1"));
+        watch.says(shared);
     });
 }
 

@@ -8,6 +8,8 @@
 use crate::error::{Error, Result, in_words};
 use crate::netlink::{Message, Messages};
 use crate::plan::ruleset::Ruleset;
+use crate::sink::nft_netlink::expr::Expr;
+use crate::sink::nft_netlink::found::FoundRule;
 use crate::sink::nft_netlink::{kernel, nfgenmsg};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -42,6 +44,8 @@ struct Place {
     chains: HashSet<String>,
     sets: HashSet<String>,
     set_endings: &'static [&'static str],
+    /// Whether it takes other people's jumps to put the policy in force.
+    needs_jumps: bool,
 }
 
 impl Ours {
@@ -56,6 +60,7 @@ impl Ours {
                 chains: table.chains.iter().map(|chain| chain.name).chain(absent).map(str::to_owned).collect(),
                 sets: table.sets.iter().map(|set| set.name.as_str()).chain(absent_sets).map(str::to_owned).collect(),
                 set_endings: table.set_endings,
+                needs_jumps: !table.protections.is_empty() && table.chains.iter().all(|chain| chain.hook.is_none()),
             }
         });
         Self(places.collect())
@@ -69,13 +74,24 @@ impl Ours {
         places.any(|place| match message.kind {
             kernel::NEWTABLE | DELTABLE => true,
             kernel::NEWCHAIN | kernel::DELCHAIN => place.has_chain(attributes.text(kernel::CHAIN_NAME)),
-            kernel::NEWRULE | kernel::DELRULE => place.has_chain(attributes.text(kernel::RULE_CHAIN)),
+            kernel::NEWRULE | kernel::DELRULE => {
+                place.has_chain(attributes.text(kernel::RULE_CHAIN)) || (place.needs_jumps && leads_on(message))
+            }
             kernel::NEWSET | DELSET => place.has_set(attributes.text(kernel::SET_NAME)),
             kernel::NEWSETELEM | kernel::DELSETELEM => place.has_set(attributes.text(kernel::SET_ELEM_LIST_SET)),
             // Stateful objects, flow tables: we have none.
             _ => false,
         })
     }
+}
+
+/// Whether a rule leads to other chains. Elements of verdict maps may do so, too: those are not looked at.
+fn leads_on(message: &Message) -> bool {
+    FoundRule::of(message).expressions().any(|expression| match expression {
+        Expr::Verdict { chain, .. } => chain.is_some(),
+        Expr::VerdictMap => true,
+        _ => false,
+    })
 }
 
 impl Place {

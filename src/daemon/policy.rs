@@ -3,6 +3,9 @@
 //! The policy in force was made of a registry that was read whole. It is kept, for as long as there is no newer one that
 //! can be read and that the kernel accepts: a registry that is broken, or not there, takes nothing away, and what
 //! somebody flushes meanwhile is restored from it. What the kernel holds is never remembered but read.
+//!
+//! Nor does an uplink that nobody trusts take anything away: it keeps new policies from being loaded, not the one in force
+//! from being restored.
 
 use super::commits::{Follower, Ours};
 use super::schedule::{Outcome, Part, Work};
@@ -11,7 +14,7 @@ use crate::error::{Error, Result, in_words};
 use crate::netlink::{Connection, DumpError, Writer};
 use crate::plan::ruleset::{Elements, Ruleset};
 use crate::plan::{diff, policy};
-use crate::process::{drop_flag, tell, write_files};
+use crate::process::{conflicts, drop_flag, tell, untrusted_uplinks, write_files};
 use crate::registry::Registry;
 use crate::registry::lock::Lock;
 use crate::registry::store::{self, Version};
@@ -23,8 +26,12 @@ use std::io::{self, Write};
 pub struct Policy<'a> {
     request: &'a Request,
     accepted: Option<Accepted>,
-    /// Why the policy is loaded but not in force, as it was last said.
+    /// Why the policy is loaded but not in force, as it was last seen.
     idle: Option<String>,
+    /// Addresses of several instances, as they were last said.
+    conflicts: String,
+    /// The uplinks that nobody trusts, as a message, when they were looked at last.
+    uplinks: Option<String>,
 }
 
 /// The registry that the policy was made of.
@@ -43,6 +50,8 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// For people.
     pub problems: Vec<Error>,
+    /// Why the policy is loaded but not in force.
+    pub idle: Option<String>,
 }
 
 /// As far as an attempt has come.
@@ -55,7 +64,7 @@ struct Progress {
 impl<'a> Policy<'a> {
     /// Nothing is known yet.
     pub fn new(request: &'a Request) -> Self {
-        Self { request, accepted: None, idle: None }
+        Self { request, accepted: None, idle: None, conflicts: String::new(), uplinks: None }
     }
 
     /// How many instances the policy in force knows, when there is one of ours.
@@ -67,19 +76,25 @@ impl<'a> Policy<'a> {
     pub fn attempt(&mut self, work: Work, follower: &mut Follower, news: &mut dyn Write) -> Attempt {
         let mut progress = Progress { registry: Part::NotSeen, kernel: Part::NotSeen, problems: Vec::new() };
         match self.advance(work, follower, news, &mut progress) {
-            Ok(()) => {
-                let outcome = Outcome::Ended { registry: progress.registry, kernel: progress.kernel };
-                Attempt { outcome, problems: progress.problems }
+            Ok(()) => {}
+            Err(Failure::Stale) => {
+                return Attempt { outcome: Outcome::Overtaken, problems: Vec::new(), idle: self.idle.clone() };
             }
-            Err(Failure::Stale) => Attempt { outcome: Outcome::Overtaken, problems: Vec::new() },
             Err(Failure::Final(error)) => {
                 progress.problems.push(error);
                 let failed = |looked: bool, part| if looked && part == Part::NotSeen { Part::Failed } else { part };
-                let registry = failed(work.registry, progress.registry);
-                let kernel = failed(work.kernel, progress.kernel);
-                Attempt { outcome: Outcome::Ended { registry, kernel }, problems: progress.problems }
+                progress.registry = failed(work.registry, progress.registry);
+                progress.kernel = failed(work.kernel, progress.kernel);
             }
         }
+        let Progress { registry, kernel, mut problems } = progress;
+        // Also where nothing had to be loaded: who works over the uplink has lost it.
+        if let Some(refusal) = &self.uplinks
+            && problems.iter().all(|problem| problem.to_string() != *refusal)
+        {
+            problems.push(Error::new(refusal));
+        }
+        Attempt { outcome: Outcome::Ended { registry, kernel }, problems, idle: self.idle.clone() }
     }
 
     fn advance(
@@ -104,7 +119,10 @@ impl<'a> Policy<'a> {
             progress.kernel = match &self.accepted {
                 Some(accepted) => {
                     let ruleset = policy::ruleset(&accepted.registry, &self.request.wishes);
-                    part(&self.load(&ruleset, generation, work, follower)?)
+                    let applied = self.load(&ruleset, generation, work, follower)?;
+                    let part = part(&applied);
+                    self.idle = applied.idle;
+                    part
                 }
                 // There is nothing to restore; the registry is tried again.
                 None => Part::Held,
@@ -130,32 +148,41 @@ impl<'a> Policy<'a> {
     ) -> Result<(), Failure> {
         let request = self.request;
         let paths = &request.paths;
+        self.uplinks = untrusted_uplinks(request)?.map(|refusal| refusal.to_string());
         if !work.reload && self.is_current() && Version::at(&paths.flag()).is_none() {
             progress.registry = Part::Held;
             return Ok(());
         }
         // Without the lock, whose file would be made anew in a folder that is just being removed.
         self.refuse_missing()?;
+        if let Some(refusal) = &self.uplinks {
+            return Err(Error::new(refusal).into());
+        }
         let lock = Lock::acquire(&paths.lock())?;
         let flag = Version::at(&paths.flag());
         let snapshot = store::read(&paths.registry())?;
         // Nobody waits for the kernel.
         drop(lock);
         let (registry, version) = (snapshot.registry, snapshot.layout.map(|layout| layout.version));
-        if registry.is_empty() && flag.is_none() && !work.reload {
+        if registry.is_empty() && flag.is_none() {
             self.refuse_emptied()?;
         }
 
         let ruleset = policy::ruleset(&registry, &request.wishes);
         let applied = self.load(&ruleset, generation, work, follower)?;
         progress.kernel = part(&applied);
+        self.idle.clone_from(&applied.idle);
         // Protection first: the files are for names.
         let written = Lock::acquire(&paths.lock()).and_then(|_lock| write_files(request, &registry));
         let finished = written.and_then(|written| drop_flag(request, flag).map(|()| written));
         if let Ok(written) = &finished {
-            let idle = std::mem::replace(&mut self.idle, applied.idle.clone());
-            let idle = applied.idle.filter(|why| idle.as_ref() != Some(why));
-            tell(registry.len(), written, Some((&ruleset, Applied { idle, ..applied })), news);
+            // That it is idle is for the watch to say, once.
+            tell(registry.len(), written, Some((&ruleset, Applied { idle: None, ..applied })), news);
+        }
+        let conflicts = conflicts(&registry);
+        if conflicts != self.conflicts {
+            let _ = news.write_all(conflicts.as_bytes());
+            self.conflicts = conflicts;
         }
         self.accepted = Some(Accepted { registry, version, is_written: finished.is_ok() });
         finished?;
@@ -174,15 +201,18 @@ impl<'a> Policy<'a> {
         Err(error.remedy(format!("put it back, or for a registry without instances: echo {{}} >{path}")))
     }
 
-    /// Nor is one from which all instances are gone at once, unless somebody says so by the flag or by asking to read
-    /// anew.
+    /// Nor is one from which all instances are gone at once, unless somebody says so by the flag. To be asked to read it
+    /// anew says nothing about what is in it.
     fn refuse_emptied(&self) -> Result<()> {
-        let had = self.instances().unwrap_or_default();
-        if had == 0 {
-            return Ok(());
-        }
+        let lost = match self.instances() {
+            Some(0) => return Ok(()),
+            Some(had) => format!("all of its {had} instances"),
+            // Who ran before us may have known some.
+            None if self.is_in_force()? => "all of its instances".to_owned(),
+            None => return Ok(()),
+        };
         let (path, flag) = (self.request.paths.registry(), self.request.paths.flag());
-        let message = format!("{} has lost all of its {had} instances; the policy stays as it is", path.display());
+        let message = format!("{} has lost {lost}; the policy stays as it is", path.display());
         Err(Error::new(message).remedy(format!("if that is meant: touch {}", flag.display())))
     }
 

@@ -1,10 +1,11 @@
 //! `instances-process --watch`: stays, and keeps kernel and files as the registry wants them.
 //!
-//! One thread, one poll(2) over inotify, nf_tables' events and signals. All that has come is taken in before anything is
+//! One thread, one poll(2) over inotify, nf_tables' events, those of links and signals. All that has come is taken in before anything is
 //! done, so a burst costs one attempt; a single event is acted upon at once.
 
 use super::commits::{Commits, Follower, Seen};
 use super::folder::Folder;
+use super::links::Links;
 use super::metrics::Metrics;
 use super::policy::{Attempt, Policy};
 use super::schedule::{Event, Moment, Outcome, Part, Schedule, Step, Verdict, Work};
@@ -40,11 +41,13 @@ pub fn run(request: &Request, news: &mut dyn Write) -> Result<Exit> {
         folder: Folder::watch(&request.paths.registry(), &request.paths.flag())?,
         // Before the first look at the ruleset: no change of it is missed.
         commits: Commits::listen()?,
+        links: Links::listen()?,
         follower: Follower::default(),
         policy: Policy::new(request),
         schedule: Schedule::default(),
         supervisor: Supervisor::from_environment(),
         said: Vec::new(),
+        idle: None,
         next_round: ROUND,
         metrics: None,
     };
@@ -84,12 +87,15 @@ struct Watch<'a> {
     signals: SignalFd,
     folder: Folder,
     commits: Commits,
+    links: Links,
     follower: Follower,
     policy: Policy<'a>,
     schedule: Schedule,
     supervisor: Supervisor,
     /// What went wrong since everything was fine: said once each.
     said: Vec<String>,
+    /// Why the policy is loaded but not in force.
+    idle: Option<String>,
     next_round: Moment,
     /// What writes them, from the first attempt on.
     metrics: Option<Metrics>,
@@ -105,7 +111,8 @@ impl Watch<'_> {
 
     /// Takes in all that has happened.
     fn take_in(&mut self) -> Result<()> {
-        if self.folder.changed()? {
+        // With the registry, since that may have waited for an uplink to go.
+        if self.folder.changed()? | self.links.changed()? {
             self.schedule.note(Event::Registry);
         }
         match self.commits.drain(&mut self.follower)? {
@@ -126,7 +133,7 @@ impl Watch<'_> {
         if self.now() >= self.next_round {
             self.next_round = self.now() + ROUND;
             self.folder.is_still_there()?;
-            // Costs two look-ups when there is nothing new.
+            // Costs two look-ups, and a look at the links, when there is nothing new.
             self.schedule.note(Event::Registry);
             self.compare_generations();
         }
@@ -143,7 +150,7 @@ impl Watch<'_> {
         let began = self.now();
         let work = self.schedule.begin(began);
         let by = self.follower.by().map(ToString::to_string);
-        let Attempt { outcome, mut problems } = self.policy.attempt(work, &mut self.follower, news);
+        let Attempt { outcome, mut problems, idle } = self.policy.attempt(work, &mut self.follower, news);
         let verdict = self.schedule.ended(work, outcome, began, self.now());
         if let Some(pause) = verdict.restored {
             let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
@@ -157,7 +164,16 @@ impl Watch<'_> {
             let error = Error::new("the kernel's ruleset is changed by others all the time, ours does not get in");
             problems.push(error.remedy("see who does it with: nft monitor; the old policy is in force"));
         }
+        self.tell_idle(idle, news);
         self.report(work, outcome, verdict, &problems, news);
+    }
+
+    /// Says that the policy is not in force, when it was so far or is not for another reason.
+    fn tell_idle(&mut self, idle: Option<String>, news: &mut dyn Write) {
+        if let Some(why) = idle.as_ref().filter(|_| idle != self.idle) {
+            let _ = writeln!(news, "{PROGRAM}: loaded but not in force: {why}");
+        }
+        self.idle = idle;
     }
 
     fn report(&mut self, work: Work, outcome: Outcome, verdict: Verdict, problems: &[Error], news: &mut dyn Write) {
@@ -170,6 +186,9 @@ impl Watch<'_> {
         let Outcome::Ended { registry, .. } = outcome else { return self.supervisor.reloaded() };
         let instances = self.policy.instances();
         let status = match (instances, problems.first()) {
+            (Some(instances), _) if let Some(why) = &self.idle => {
+                format!("The policy of {instances} instances is loaded but not in force: {why}")
+            }
             (Some(instances), None) => format!("The policy of {instances} instances is in force"),
             (Some(instances), Some(problem)) => {
                 format!("The policy of {instances} instances stays in force: {problem}")
@@ -202,7 +221,7 @@ impl Watch<'_> {
         let timeout = due.map(|due| due.saturating_sub(self.now()));
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let signals: BorrowedFd = self.signals.as_fd();
-        let fds = [self.folder.as_fd(), self.commits.as_fd(), signals];
+        let fds = [self.folder.as_fd(), self.commits.as_fd(), self.links.as_fd(), signals];
         let mut fds = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),

@@ -18,6 +18,8 @@ pub struct TableDelta {
     pub removed_chains: Vec<String>,
     /// Sets that lose their elements.
     pub emptied_sets: Vec<String>,
+    /// The table was switched off and has to be switched on: its flags without that one.
+    pub woken: Option<u32>,
 }
 
 /// What has to change in a chain.
@@ -72,6 +74,14 @@ impl TableDelta {
             && self.emptied_chains.is_empty()
             && self.removed_chains.is_empty()
             && self.emptied_sets.is_empty()
+            && self.woken.is_none()
+    }
+
+    /// Whether the table is to be switched on, but in a later transaction: the kernel takes no new base chain in one that
+    /// does so (EINVAL).
+    pub fn is_woken_later(&self, table: &Table) -> bool {
+        let mut chains = table.chains.iter().zip(&self.chains);
+        self.woken.is_some() && chains.any(|(chain, delta)| chain.hook.is_some() && *delta == ChainDelta::New)
     }
 }
 

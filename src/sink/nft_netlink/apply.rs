@@ -27,7 +27,8 @@ pub struct Applied {
 /// Why an attempt did not end well.
 #[derive(Debug)]
 pub enum Failure {
-    /// Somebody else changed the kernel's ruleset meanwhile: plan again from the start.
+    /// Somebody else changed the kernel's ruleset meanwhile, or a second transaction has to follow: plan again from the
+    /// start.
     Stale,
     /// For good. The old policy is in force.
     Final(Error),
@@ -87,6 +88,9 @@ fn load(ruleset: &Ruleset, generation: Option<u32>) -> Result<Applied, Failure> 
     };
     commit(&mut socket, ruleset, &deltas, &batch, generation.is_some())?;
     drop(batch);
+    if ruleset.tables.iter().zip(&deltas).any(|(table, delta)| delta.is_woken_later(table)) {
+        return Err(Failure::Stale);
+    }
     let after = compare_all(&mut socket, ruleset, Depth::Bounded, Some(&deltas))?;
     for (table, (_, comparison)) in ruleset.tables.iter().zip(&after) {
         if comparison.count > 0 {

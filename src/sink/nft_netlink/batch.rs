@@ -98,7 +98,7 @@ pub fn step<'a>(ruleset: &'a Ruleset<'a>, deltas: &'a [TableDelta], sequence: u3
 #[derive(Debug, Clone, Copy)]
 pub enum Step<'a> {
     /// See [`encode::table`].
-    Table(&'a Table<'a>),
+    Table(&'a Table<'a>, Option<u32>),
     /// See [`encode::chain`].
     Chain(&'a Table<'a>, &'a Chain<'a>),
     /// See [`encode::flush_chain`].
@@ -141,7 +141,7 @@ impl Part<'_> {
 impl<'a> Step<'a> {
     fn write(self, writer: &mut Writer, sequence: u32) {
         match self {
-            Self::Table(table) => encode::table(writer, sequence, table),
+            Self::Table(table, flags) => encode::table(writer, sequence, table, flags),
             Self::Chain(table, chain) => encode::chain(writer, sequence, table, chain),
             Self::FlushChain(table, name) => encode::flush_chain(writer, sequence, table, name),
             Self::DeleteChain(table, name) => encode::delete_chain(writer, sequence, table, name),
@@ -170,7 +170,7 @@ impl<'a> Step<'a> {
     /// Says what the message was for; with the offset that the kernel names, which element.
     pub fn describe(self, offset: Option<u32>) -> String {
         match self {
-            Self::Table(table) => format!("table {} {}", table.family, table.name),
+            Self::Table(table, _) => format!("table {} {}", table.family, table.name),
             Self::Chain(table, chain) => format!("chain {} in table {} {}", chain.name, table.family, table.name),
             Self::FlushChain(table, name) => format!("flush of chain {name} in table {} {}", table.family, table.name),
             Self::DeleteChain(table, name) => {
@@ -220,7 +220,8 @@ fn steps<'a>(ruleset: &'a Ruleset<'a>, deltas: &'a [TableDelta]) -> impl Iterato
         let elements = sets().flat_map(|(set, delta)| element_steps(table, set, delta));
         let emptied = delta.emptied_sets.iter().map(|name| Step::FlushSet(table, name));
         // What rules refer to comes before them, and goes after them.
-        let first = [Step::Table(table)].into_iter().chain(new_sets).chain(named).chain(rules);
+        let woken = delta.woken.filter(|_| !delta.is_woken_later(table));
+        let first = [Step::Table(table, woken)].into_iter().chain(new_sets).chain(named).chain(rules);
         first.chain(flushed).chain(removed).chain(elements).chain(emptied)
     })
 }

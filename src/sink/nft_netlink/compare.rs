@@ -70,6 +70,10 @@ pub fn compare(
     let state = TableState::read(connection, table)?;
     let keep = if depth == Depth::Full { usize::MAX } else { QUOTED };
     let mut comparison = Comparison { keep, ..Comparison::default() };
+    comparison.delta.woken = state.waking(table);
+    if comparison.delta.woken.is_some() {
+        comparison.differs('-', format_args!("flags dormant"));
+    }
     for chain in &table.chains {
         let delta = match state.chains.get(chain.name) {
             None => {

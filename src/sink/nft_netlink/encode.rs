@@ -42,10 +42,13 @@ fn message(writer: &mut Writer, kind: u16, flags: u16, sequence: u32, family: Fa
     writer.message(kind, REQUEST | flags, sequence, &nfgenmsg(family), body);
 }
 
-/// The table, if it is not there. Its flags are left alone: they are its owner's.
-pub fn table(writer: &mut Writer, sequence: u32, table: &Table) {
+/// The table, if it is not there. Its flags are left alone, unless these are given: they are its owner's.
+pub fn table(writer: &mut Writer, sequence: u32, table: &Table, flags: Option<u32>) {
     message(writer, kernel::NEWTABLE, CREATE, sequence, table.family, |writer| {
         writer.text(kernel::TABLE_NAME, table.name.as_str());
+        if let Some(flags) = flags {
+            writer.number(kernel::TABLE_FLAGS, flags);
+        }
     });
 }
 

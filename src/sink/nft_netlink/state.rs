@@ -60,6 +60,13 @@ impl TableState {
         self.flags.is_some_and(|flags| flags & kernel::TABLE_F_DORMANT != 0)
     }
 
+    /// The flags that switch the table on, if it is off and base chains of ours are wanted in it: who asks for these asks
+    /// for a policy that is in force. Otherwise to switch it on is for who switched it off.
+    pub(super) fn waking(&self, table: &Table) -> Option<u32> {
+        let is_wanted = table.chains.iter().any(|chain| chain.hook.is_some());
+        self.flags.filter(|_| is_wanted && self.is_dormant()).map(|flags| flags & !kernel::TABLE_F_DORMANT)
+    }
+
     /// Whether the table belongs to one process and nobody else may change it.
     pub fn is_owned(&self) -> bool {
         self.flags.is_some_and(|flags| flags & kernel::TABLE_F_OWNER != 0)
