@@ -6,7 +6,8 @@ mod kernel;
 #[path = "common/netns.rs"]
 mod netns;
 
-use instances::source::bridge_ports::{self, BridgePort};
+use instances::plan::uplinks::BridgePort;
+use instances::source::bridge_ports;
 use kernel::{Host, bridge_with_guests};
 use netns::{feed, in_new_netns, output, run};
 
