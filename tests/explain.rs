@@ -121,6 +121,17 @@ fn json_has_an_object_for_each_frame_with_its_trace() {
     let objects: Vec<Value> = ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let field = |name: &str| objects.iter().map(|object| object[name].clone()).collect::<Vec<_>>();
     assert_eq!(field("schema"), [1, 1, 1]);
+    // The page lists them all.
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/explain.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" | "));
+    let mut listed: Vec<_> = rows.flat_map(|(names, _)| names.split(", ")).map(|name| name.trim_matches('`')).collect();
+    listed.retain(|name| !name.starts_with('.'));
+    listed.sort_unstable();
+    for object in &objects {
+        let fields = object.as_object().unwrap().keys();
+        let fields: Vec<_> = fields.map(|name| if name == "trace" { "trace[]" } else { name }).collect();
+        assert_eq!(fields, listed);
+    }
     assert_eq!(field("frame"), [1, 2, 3]);
     assert_eq!(field("verdict"), ["accepted", "dropped", "dropped"]);
     assert_eq!(field("protection"), [Value::Null, "arp".into(), "vlan".into()]);
