@@ -91,6 +91,13 @@ guard_of_alice() {
     nft list chain bridge instances instances_prerouting
     nft list chain bridge instances instances_guard
 }
+status() { "$BIN/instances-process" --status; }
+lists_offender() { # NAME ADDRESS PROTECTION: whether the status has a row of who claimed what by which port
+    local said
+    said=$(status)
+    grep --quiet --extended-regexp "^${mac[$1]} +$1 +port-$1 +$2 +$3 " <<<"$said" || { echo "$said"; return 1; }
+}
+has_said() { grep --quiet -- "$1" "$lab/watch.log" || { cat "$lab/watch.log"; return 1; }; } # PATTERN
 offenders() { nft list table bridge instances | grep --before-context=5 "${mac[mallory]}" | grep -E 'set instances_offenders|elements'; }
 
 # Mallory takes alice's addresses and announces them: setting a MAC, even to what it is, makes the kernel send a
@@ -200,4 +207,23 @@ show "bob: ip neighbour" neighbours_of bob "$alice4" "$alice6"
 show "nft list ... (who is alice, and where frames go)" guard_of_alice
 show "nft list table bridge instances | grep -E 'set instances_offenders|elements'" offenders
 
-verdict "leases, registry, renewal, names, ARP and ND spoofing before and after"
+section "Watched: somebody flushes the ruleset"
+release_addresses
+"$BIN/instances-process" --watch --apply --hook "$hook" --hosts-to $hosts_folder >"$lab/watch.log" 2>&1 &
+watch_pid=$!
+must "instances-process --watch has made files and policy" within_reason has_said '^Kernel: '
+check "there is nothing to change in the policy that is in force" has_said '^Kernel: .*: held already'
+flushed=${EPOCHREALTIME/[.,]/}
+check "nft flush ruleset" nft flush ruleset
+check "the watch puts it back" within_reason status &&
+    remark "protected again after $(((${EPOCHREALTIME/[.,]/} - flushed) / 1000)) ms"
+check "and says so" within_reason has_said 'table bridge instances was changed.*: restored'
+check "mallory announces alice's addresses as hers" claim_addresses
+check "she is an offender in instances-process --status (IPv4)" within_reason lists_offender mallory "$alice4" arp
+check "she is an offender in instances-process --status (IPv6)" within_reason lists_offender mallory "$alice6" source
+check "bob asks anew, and alice is heard" eval 'forget_neighbours bob; within_reason reaches bob "$alice4" && believes bob "$alice4" alice'
+show "instances-process --status" status
+check "the watch ends on SIGTERM" eval 'kill $watch_pid && within_reason process_is_gone $watch_pid'
+check "and leaves everything in force" status
+
+verdict "leases, registry, renewal, names, ARP and ND spoofing before and after, a flush undone"

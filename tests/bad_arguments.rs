@@ -151,3 +151,13 @@ fn a_name_that_is_an_option_elsewhere_is_only_a_name() {
         sandbox.update(&["add", &mac, &format!("10.0.0.{n}"), name]).said(&news);
     }
 }
+
+#[test]
+fn what_a_watch_lacks_is_named_and_nothing_else() {
+    for further in [&[][..], &["--hook", "br0"], &["--table", "guard", "--hook", "*", "--trusted-port", "eth0"]] {
+        let ended = Sandbox::new().process(&[&["--watch"], further].concat());
+        assert_eq!((ended.status, ended.out.as_str()), (Some(2), ""));
+        let lacks = ended.err.split("\n\n").next().unwrap();
+        assert!(lacks.ends_with("required arguments were not provided:\n  --apply"), "{}", ended.err);
+    }
+}

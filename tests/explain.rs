@@ -80,10 +80,58 @@ fn guard_layout_trusted_ports_and_registry_are_those_that_are_asked_for() {
 }
 
 #[test]
+fn whose_an_address_is_is_said_of_link_local_addresses_and_prefixes_too() {
+    let registry = r#"{
+      "02:00:00:00:00:01": {"name": "web", "ipv4": "10.0.0.1"},
+      "02:00:00:00:00:02": {"name": "db", "allowed": ["10.7.0.0/16"]}
+    }"#;
+    let sandbox = Sandbox::with_registry(registry);
+    // An echo request by IPv6 to all nodes, from a source.
+    let echo = |source: &str| {
+        format!(
+            "333300000001 020000000001 86dd 60000000 0008 3aff {source} ff020000000000000000000000000001 8000000000000000"
+        )
+    };
+    let arp = |sender: &str| {
+        format!("ffffffffffff 020000000001 0806 0001080006040001 020000000001 {sender} 000000000000 0a000001")
+    };
+    // The sender's own link-local address in a tag; that of db; of nobody; an address in db's prefix.
+    let own = echo("fe80000000000000000000fffe000001");
+    let tagged = own.replacen("86dd", "8100 0000 86dd", 1);
+    let frames = [
+        own,
+        tagged,
+        echo("fe80000000000000000000fffe000002"),
+        echo("fe80000000000000000000fffe000003"),
+        arp("0a070001"),
+    ];
+    fs::write(sandbox.path(".hex"), frames.join("\n\n") + "\n").unwrap();
+    let ended = explain(&sandbox, &[]);
+    let lines: Vec<_> = ended.out.lines().collect();
+    assert!(lines[0].contains(": accepted; "), "{}", lines[0]);
+    assert!(lines[1].contains(": dropped by vlan; rule "), "nothing is wrong with its address: {}", lines[1]);
+    assert!(lines[2].contains("; fe80::ff:fe00:2 belongs to 02:00:00:00:00:02 (db); "), "{}", lines[2]);
+    assert!(lines[3].contains("; fe80::ff:fe00:3 belongs to no instance; "), "{}", lines[3]);
+    assert!(lines[4].contains("; 10.7.0.1 belongs to 02:00:00:00:00:02 (db); "), "{}", lines[4]);
+}
+
+#[test]
 fn json_has_an_object_for_each_frame_with_its_trace() {
     let ended = explain(&sandbox(), &["--json"]);
     let objects: Vec<Value> = ended.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let field = |name: &str| objects.iter().map(|object| object[name].clone()).collect::<Vec<_>>();
+    assert_eq!(field("schema"), [1, 1, 1]);
+    // The page lists them all.
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/explain.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" | "));
+    let mut listed: Vec<_> = rows.flat_map(|(names, _)| names.split(", ")).map(|name| name.trim_matches('`')).collect();
+    listed.retain(|name| !name.starts_with('.'));
+    listed.sort_unstable();
+    for object in &objects {
+        let fields = object.as_object().unwrap().keys();
+        let fields: Vec<_> = fields.map(|name| if name == "trace" { "trace[]" } else { name }).collect();
+        assert_eq!(fields, listed);
+    }
     assert_eq!(field("frame"), [1, 2, 3]);
     assert_eq!(field("verdict"), ["accepted", "dropped", "dropped"]);
     assert_eq!(field("protection"), [Value::Null, "arp".into(), "vlan".into()]);

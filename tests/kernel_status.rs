@@ -177,15 +177,36 @@ fn spec_counts_in_the_two_chains_in_both_layouts() {
             let (status, is_well) = status(&host);
             assert!(is_well, "{status}");
             // What goes to all passes the hooks input and forward.
-            assert_eq!(dropped(&status), json!({"drop_arp": 3, "drop_ndp": 2}), "{layout}");
+            assert_eq!(dropped(&status), json!({"arp": 3, "ndp": 2}), "{layout}");
             let accepted: Vec<_> =
                 status["instances"].as_array().unwrap().iter().map(|one| &one["accepted_packets"]).collect();
             assert_eq!(accepted, [4, 0], "{layout}");
             assert_eq!(status["offenders"], json!([]));
-            let line = "instances_dropped_packets_total{table=\"instances\",protection=\"drop_arp\"} 3";
+            let line = "instances_dropped_packets_total{table=\"instances\",protection=\"arp\"} 3";
             assert!(metrics(&host).iter().any(|found| found == line));
         });
     }
+}
+
+#[test]
+fn drops_of_the_original_chain_beside_the_guard_are_added_to_those_of_the_guard() {
+    in_new_netns(|| {
+        let host = Host::new();
+        bridge_with_guests("br0", ["web", "db"]);
+        host.apply(&["--hook", "*"]);
+        send(&[claim(WEB, DB_V4), claim(WEB, DB_V4)]);
+        assert_eq!(dropped(&status(&host).0), json!({"arp": 2}));
+        // From a trusted port all passes the guard, and comes to a jump of somebody's own.
+        host.apply(&["--hook", "*", "--trusted-port", "webp"]);
+        nft("add chain bridge instances forward { type filter hook forward priority 0; }
+             add rule bridge instances forward jump instances_drop_arp");
+        send(&[claim(WEB, DB_V4)]);
+        assert_eq!(dropped(&status(&host).0), json!({"arp": 3}));
+        let of_arp =
+            |line: &String| line.starts_with("instances_dropped_packets_total{table=\"instances\",protection=\"arp\"}");
+        let series: Vec<_> = metrics(&host).into_iter().filter(of_arp).collect();
+        assert_eq!(series.len(), 1, "a second would have Prometheus refuse all: {series:?}");
+    });
 }
 
 #[test]
@@ -407,9 +428,9 @@ fn drops_are_logged_only_if_asked_for_and_a_flood_is_a_few_lines() {
         assert_eq!(dropped(&status(&host).0), json!({"arp": 501, "source": 1}), "counters went on");
 
         host.apply(&["--hook", "*", "--guard", "spec", "--log"]);
-        assert_eq!(lines("drop_arp", &[claim(WEB, DB_V4)]), 1);
+        assert_eq!(lines("arp", &[claim(WEB, DB_V4)]), 1);
         host.apply(&["--hook", "*", "--guard", "spec"]);
-        assert_eq!(lines("drop_arp", &[claim(WEB, DB_V4)]), 0);
+        assert_eq!(lines("arp", &[claim(WEB, DB_V4)]), 0);
     });
 }
 

@@ -9,7 +9,8 @@ mod netns;
 #[path = "common/watch.rs"]
 mod watch;
 
-use instances::source::bridge_ports::{self, BridgePort};
+use instances::plan::uplinks::BridgePort;
+use instances::source::bridge_ports;
 use kernel::{Host, bridge_with_guests};
 use netns::{feed, in_new_netns, nft, output, run};
 use std::time::{Duration, Instant};

@@ -358,6 +358,7 @@ fn sighup_reads_anew_and_sigterm_leaves_the_policy_in_force() {
         let host = Host::new();
         let mut watch = Watch::ready(&host, &["--hook", "*"]);
         fs::remove_file(host.path("hosts")).unwrap();
+        // It is taken, and means nothing: a signal that was meant for others does not end the watch.
         watch.signal(Signal::SIGUSR1);
         watch.signal(Signal::SIGHUP);
         let reloading = watch.told("RELOADING=1");

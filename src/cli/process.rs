@@ -22,7 +22,7 @@ pub const PROGRAM: &str = "instances-process";
 #[allow(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = AFTER_HELP, max_term_width = 120)]
-#[command(group = ArgGroup::new("kernel").args(["apply", "explain", "status", "metrics"]).multiple(true))]
+#[command(group = ArgGroup::new("kernel").args(["apply", "explain", "status", "metrics", "watch"]).multiple(true))]
 #[command(group = ArgGroup::new("protected").args(["hook", "explain"]).multiple(true))]
 #[command(group = ArgGroup::new("shown").args(["explain", "status"]))]
 pub struct Arguments {

@@ -81,7 +81,7 @@ pub fn run(request: &Request, explain: &Explain, out: &mut dyn Write, news: &mut
     let Some(table) = ruleset.tables.first() else { return Ok(Exit::Done) };
     let held = !request.apply || is_held(&ruleset, news)?;
     let bridges = BridgeNames::read(request)?;
-    let (evaluator, owners) = (Evaluator::new(table), Owners::new(&registry));
+    let (evaluator, owners) = (Evaluator::new(table), Owners::new(&registry, request.wishes.guard));
 
     let mut tally = Tally::default();
     let mut without_port = 0;

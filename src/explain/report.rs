@@ -1,8 +1,9 @@
 //! One line for each frame: for a person, or as JSON.
 
 use super::summary::Summary;
-use crate::net::{IfName, Mac, Name, V6Class};
-use crate::plan::guard::{Protection, block};
+use crate::net::{IfName, Mac, Name};
+use crate::plan::claims;
+use crate::plan::guard::{Guard, Protection, block};
 use crate::plan::ruleset::{HookPoint, Rule};
 use crate::plan::spec;
 use crate::plan::verdict::{Found, Judgement, Step, Verdict};
@@ -13,6 +14,9 @@ use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 use std::fmt;
 use std::net::IpAddr;
+
+/// The version of the JSON: another one when something is taken away or changes its meaning.
+const SCHEMA: u32 = 1;
 
 /// What is known about a frame.
 #[derive(Debug)]
@@ -31,19 +35,25 @@ pub(super) struct Report<'r> {
 #[derive(Debug)]
 pub(super) struct Owners<'r> {
     registry: &'r Registry,
+    /// What says whether a link-local address comes of a MAC.
+    guard: Guard,
     /// The first instance, in the registry's order, of each address.
     by_address: FxHashMap<IpAddr, Mac>,
+    /// The prefixes of all, in that order.
+    prefixes: Vec<(IpNet, Mac)>,
 }
 
 impl<'r> Owners<'r> {
-    pub(super) fn new(registry: &'r Registry) -> Self {
+    pub(super) fn new(registry: &'r Registry, guard: Guard) -> Self {
         let mut by_address = FxHashMap::default();
+        let mut prefixes = Vec::new();
         for (mac, instance) in registry.iter() {
-            for address in addresses(instance) {
+            for address in claims::addresses(mac, instance, guard) {
                 by_address.entry(address).or_insert(mac);
             }
+            prefixes.extend(claims::prefixes(instance).into_iter().map(|net| (net, mac)));
         }
-        Self { registry, by_address }
+        Self { registry, guard, by_address, prefixes }
     }
 
     fn name(&self, mac: Mac) -> Option<&Name> {
@@ -58,21 +68,20 @@ impl<'r> Owners<'r> {
             return Some(format!("{source} belongs behind port {own}"));
         }
         let claim = summary.claim.filter(|claim| !claim.is_unspecified())?;
-        match self.by_address.get(&claim) {
-            Some(owner) if *owner == source => None,
+        if self.may_claim(source, instance, claim) {
+            return None;
+        }
+        let in_prefix = || self.prefixes.iter().find(|(net, _)| net.contains(&claim)).map(|(_, owner)| owner);
+        match self.by_address.get(&claim).or_else(in_prefix) {
             Some(owner) => Some(format!("{claim} belongs to {}", Known(self, *owner))),
             None => Some(format!("{claim} belongs to no instance")),
         }
     }
-}
 
-/// The single addresses that an instance may use.
-fn addresses(instance: &Instance) -> impl Iterator<Item = IpAddr> {
-    let classes = [V6Class::Global, V6Class::UniqueLocal, V6Class::LinkLocal];
-    let v6 = classes.into_iter().filter_map(|class| instance.ipv6(class)).map(IpAddr::V6);
-    let single = |net: &&IpNet| net.prefix_len() == net.max_prefix_len();
-    let allowed = instance.allowed().iter().filter(single).map(IpNet::addr);
-    instance.ipv4().map(IpAddr::V4).into_iter().chain(v6).chain(allowed)
+    fn may_claim(&self, mac: Mac, instance: &Instance, claim: IpAddr) -> bool {
+        claims::addresses(mac, instance, self.guard).any(|address| address == claim)
+            || instance.allowed().iter().any(|net| net.contains(&claim))
+    }
 }
 
 /// A MAC with its name.
@@ -89,11 +98,8 @@ impl<'r> Report<'r> {
     /// The name of the protection that dropped the frame.
     fn protection(&self) -> Option<&'static str> {
         let Verdict::Dropped(_) = self.judgement.verdict else { return None };
-        match self.judgement.trace.last()?.chain {
-            spec::arp::CHAIN => Some("arp"),
-            spec::ndp::CHAIN => Some("ndp"),
-            chain => block::protection(chain).map(Protection::as_str),
-        }
+        let chain = self.judgement.trace.last()?.chain;
+        block::protection(chain).map(Protection::as_str).or_else(|| spec::protection(chain))
     }
 
     /// The rule that decided: the last, or the one that sent the frame to where it is counted and dropped.
@@ -120,7 +126,7 @@ impl<'r> Report<'r> {
         (!notes.is_empty()).then(|| notes.join("; "))
     }
 
-    /// As one JSON object.
+    /// As one JSON object; `docs/explain.md` describes it.
     pub(super) fn json(&self) -> Value {
         let (verdict, hook, why) = match self.judgement.verdict {
             Verdict::Accepted => ("accepted", None, None),
@@ -130,6 +136,7 @@ impl<'r> Report<'r> {
         let text = |mac: Option<Mac>| mac.map(|mac| mac.to_string());
         let name = self.summary.source.and_then(|source| self.owners.name(source));
         json!({
+            "schema": SCHEMA,
             "frame": self.number,
             "port": self.port.map(|port| port.to_string()),
             "source": text(self.summary.source),

@@ -213,8 +213,8 @@ fn macs(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'_>)> {
     sets
 }
 
-/// The addresses that an instance may claim, without duplicates.
-fn addresses(mac: Mac, instance: &Instance, guard: Guard) -> impl Iterator<Item = IpAddr> {
+/// The single addresses that an instance may claim, without duplicates.
+pub fn addresses(mac: Mac, instance: &Instance, guard: Guard) -> impl Iterator<Item = IpAddr> {
     let classes = [V6Class::Global, V6Class::UniqueLocal, V6Class::LinkLocal];
     let v6 = classes.into_iter().filter_map(|class| instance.ipv6(class)).map(IpAddr::V6);
     // Of instances with no known link-local address it is the usual one; the original knows no such rule.
@@ -238,7 +238,7 @@ fn eui64(mac: Mac) -> Ipv6Addr {
 }
 
 /// The prefixes that an instance may use, without those that lie in another: the kernel's ranges must not overlap.
-fn prefixes(instance: &Instance) -> Vec<IpNet> {
+pub fn prefixes(instance: &Instance) -> Vec<IpNet> {
     let nets = instance.allowed().iter().filter(|net| net.prefix_len() < net.max_prefix_len());
     let mut nets: Vec<_> = nets.map(IpNet::trunc).collect();
     // The wider of two that begin alike is in front.

@@ -6,7 +6,15 @@
 
 use super::hooks::Bridges;
 use crate::net::Shown;
-use crate::source::bridge_ports::Bridge;
+
+/// A bridge and what it does with groups of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bridge {
+    /// Its name.
+    pub name: String,
+    /// Bit X: frames to 01:80:c2:00:00:0X are forwarded like any other (IFLA_BR_GROUP_FWD_MASK).
+    pub group_forward_mask: u16,
+}
 
 /// Of the last octet 0e.
 const NEAREST_BRIDGE: u16 = 1 << 0xe;

@@ -1,7 +1,8 @@
 //! How a policy is laid out: with sets of claims, or with a rule for each claim.
 //!
 //! [`spell_out`] makes rules of look-ups: the same verdicts, at a cost that grows with the number of instances. It is for
-//! files that are to be read, for kernels without concatenations, and a witness of the sets.
+//! files that are to be read, for kernels without ranges in keys of several fields (before Linux 5.6), and a witness of the
+//! sets.
 
 use super::ruleset::{
     Bytes, Chain, Comment, Datatype, Element, Elements, Field, Header, Keyed, Match, Rule, Set, Statement, Value, parts,

@@ -30,10 +30,12 @@ pub fn add(chains: &mut [Chain]) {
 
 /// How the lines of a chain begin.
 fn prefix(chain: &str) -> Option<&'static str> {
-    if let Some(place) = spec::CHAINS.iter().position(|name| *name == chain) {
-        return ["[instances] drop_arp: ", "[instances] drop_ndp: "].get(place).copied();
+    match chain {
+        spec::arp::CHAIN => return Some("[instances] arp: "),
+        spec::ndp::CHAIN => return Some("[instances] ndp: "),
+        _ => {}
     }
-    let protection = block::all().find(|protection| block::chain_name(*protection) == chain)?;
+    let protection = block::protection(chain)?;
     Some(match protection {
         Protection::Arp => "[instances] arp: ",
         Protection::Nd => "[instances] nd: ",

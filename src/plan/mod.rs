@@ -2,8 +2,9 @@
 //!
 //! [`ruleset`] is the model. [`claims`] are the sets of who may claim what, [`spec`] are the original's two chains, [`guard`]
 //! the stricter protections, [`layout`] puts rules in the place of sets, [`address_sets`] are the sets for people's own
-//! rules, [`log`] has drops logged, [`hooks`] puts the protections in force, [`uplinks`] says where that would be a mistake, [`groups`] what no rule sees, [`hosts`] is the hosts
-//! file. [`policy`] puts them together, [`diff`] says what has to change where a policy is held already.
+//! rules, [`log`] has drops logged, [`hooks`] puts the protections in force, [`uplinks`] says where that would be a mistake,
+//! [`groups`] what no rule sees, [`hosts`] is the hosts file. [`policy`] puts them together, [`diff`] says what has to change
+//! where a policy is held already.
 
 pub mod address_sets;
 pub mod claims;

@@ -10,7 +10,17 @@
 use super::hooks::Bridges;
 use crate::error::Error;
 use crate::net::{IfName, Shown};
-use crate::source::bridge_ports::BridgePort;
+
+/// An interface that belongs to a bridge. Names are as the kernel has them, which may be none that we would take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgePort {
+    /// Its name.
+    pub name: String,
+    /// The bridge's name.
+    pub bridge: String,
+    /// What `ip link` calls its type: `veth`, `tun` (taps too), `vxlan`, `bond`, ...; hardware has none.
+    pub kind: Option<String>,
+}
 
 /// Kinds of ports behind which guests are.
 const GUESTS: [&str; 2] = ["veth", "tun"];

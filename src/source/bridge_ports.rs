@@ -3,27 +3,9 @@
 use super::rtnetlink::{IFINFOMSG, IFLA_IFNAME, RTM_GETLINK, again, host_number, in_words};
 use crate::error::{Error, Result};
 use crate::netlink::{Connection, Message};
+use crate::plan::groups::Bridge;
+use crate::plan::uplinks::BridgePort;
 use std::collections::BTreeMap;
-
-/// An interface that belongs to a bridge. Names are as the kernel has them, which may be none that we would take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BridgePort {
-    /// Its name.
-    pub name: String,
-    /// The bridge's name.
-    pub bridge: String,
-    /// What `ip link` calls its type: `veth`, `tun` (taps too), `vxlan`, `bond`, ...; hardware has none.
-    pub kind: Option<String>,
-}
-
-/// A bridge and what it does with groups of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bridge {
-    /// Its name.
-    pub name: String,
-    /// Bit X: frames to 01:80:c2:00:00:0X are forwarded like any other (IFLA_BR_GROUP_FWD_MASK).
-    pub group_forward_mask: u16,
-}
 
 /// All bridges in this network namespace, by the index of the interface. Needs no privilege.
 ///

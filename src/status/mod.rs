@@ -31,7 +31,7 @@ pub struct Counters {
 /// What one protection dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dropped {
-    /// Its name; for the original's two chains their names without `instances_`.
+    /// Its name; for the original's two chains `arp` and `ndp`.
     pub protection: &'static str,
     /// Packets since it was loaded.
     pub packets: u64,

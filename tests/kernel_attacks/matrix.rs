@@ -16,8 +16,9 @@ pub const COLUMNS: [&str; 6] = ["no table", "spec", "no ports", "strict sets", "
 const HEAD: &str = "\
 # What gets through
 
-Written by `tests/kernel_attacks` (`BLESS=1 cargo test --test kernel_attacks`); do not edit. Each row is a test of this
-name, run in network namespaces on a bridge: the frames are sent by packet sockets, and the kernel of who is lied to is the judge:
+Written by `tests/kernel_attacks` (`BLESS=1 cargo test --test kernel_attacks`); do not edit. A column is a test of
+cargo's, a row is a case in it; `ONLY='part of its name' cargo test --test kernel_attacks` runs those rows alone. They run
+in network namespaces on a bridge: the frames are sent by packet sockets, and the kernel of who is lied to is the judge:
 its neighbour table, its sockets, its routes, the bridge's forwarding table. Every attack is tried on another guest (which the
 forward hook protects) and on the host (input hook). *passed*: it did what it was sent for; *some*: to some of its targets,
 which are named; *blocked*: nothing of it. Rows with ¹ are those that Linux itself withstands; others may not, so there it counts if

@@ -15,6 +15,14 @@ use crate::registry::Registry;
 /// The chains' names.
 pub const CHAINS: [&str; 2] = [arp::CHAIN, ndp::CHAIN];
 
+/// What reports call the protections of these chains.
+pub const PROTECTIONS: [&str; 2] = ["arp", "ndp"];
+
+/// The protection whose chain this is.
+pub fn protection(chain: &str) -> Option<&'static str> {
+    CHAINS.into_iter().zip(PROTECTIONS).find(|(name, _)| *name == chain).map(|(_, protection)| protection)
+}
+
 /// The comment of each chain's last rule, which counts what it drops.
 pub const LOCKDOWN: &str = "lockdown";
 

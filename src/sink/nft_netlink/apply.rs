@@ -3,13 +3,13 @@
 use super::batch::{self, Batch};
 use super::compare::{self, Comparison, Depth};
 use super::elements;
-use super::expr::{self, Expr};
+use super::refusal;
 use super::socket::{KernelError, Refusal, Socket};
 use super::state::{TableState, base_as_planned};
 use crate::error::{Error, Result, in_words};
 use crate::netlink::DumpError;
 use crate::plan::diff::TableDelta;
-use crate::plan::ruleset::{Rule, Ruleset, Statement, Table};
+use crate::plan::ruleset::{Ruleset, Table};
 use std::io;
 use std::mem;
 
@@ -140,7 +140,7 @@ fn commit(
         Refusal::Stale => Failure::Stale,
         // Somebody else took away what was to be removed.
         Refusal::Kernel(KernelError { code: libc::ENOENT, .. }) if !is_certain => Failure::Stale,
-        Refusal::Kernel(error) => Failure::Final(explained(ruleset, deltas, &error)),
+        Refusal::Kernel(error) => Failure::Final(refusal::explained(ruleset, deltas, &error)),
         Refusal::Unsent(error) => Failure::Final(unsent(batch.bytes.len(), &error)),
         Refusal::NoAnswer(error) => Failure::Final(unanswered(&error)),
     })
@@ -242,43 +242,6 @@ fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
     Ok(())
 }
 
-fn explained(ruleset: &Ruleset, deltas: &[TableDelta], error: &KernelError) -> Error {
-    let kernel_says = match &error.words {
-        Some(words) => format!("{} ({words})", errno(error.code)),
-        None => errno(error.code),
-    };
-    if error.code == libc::EPERM && error.sequence == batch::FIRST {
-        return no_permission(&kernel_says);
-    }
-    let Some(step) = batch::step(ruleset, deltas, error.sequence) else {
-        return Error::new(format!("the kernel refused the transaction: {kernel_says}"));
-    };
-    let refused = Error::new(format!("the kernel refused {}: {kernel_says}", step.describe(error.offset)));
-    match step {
-        batch::Step::Rule(_, _, rule, _) if needs_bridge_name(rule) && error.code == libc::EOPNOTSUPP => refused
-            .remedy(
-                "this kernel cannot match a bridge by name (nft_meta_bridge, CONFIG_NFT_BRIDGE_META, is missing): use \
-             --hook '*', which protects all bridges, or jump from a chain of your own by iifname",
-            ),
-        batch::Step::Rule(_, _, rule, _) if logs(rule) && error.code == libc::ENOENT => refused.remedy(
-            "this kernel cannot log frames of a bridge (nf_log_syslog is missing): modprobe it, or leave out --log",
-        ),
-        batch::Step::Elements(..) if error.code == libc::ENFILE => {
-            refused.remedy("the set was made with a size, and that is too small; the old policy is in force")
-        }
-        _ => refused.remedy("the old policy is in force"),
-    }
-}
-
-fn logs(rule: &Rule) -> bool {
-    rule.statements.iter().any(|statement| matches!(statement, Statement::Log { .. }))
-}
-
-fn needs_bridge_name(rule: &Rule) -> bool {
-    let is_bridge_name = |expression| matches!(expression, Expr::Meta { key: expr::MetaKey::InputBridgeName, .. });
-    expr::lower(&rule.statements).into_iter().any(is_bridge_name)
-}
-
 fn not_as_loaded(table: &Table, count: usize, differences: &str, generation: Option<u32>) -> Failure {
     // Our own commit is one step; what is more is somebody else's, who may well have changed our table.
     if self::generation().is_ok_and(|now| generation.is_none_or(|before| now != before.wrapping_add(1))) {
@@ -306,7 +269,7 @@ fn no_nf_tables(error: &io::Error) -> Error {
         .remedy("this kernel may lack it: modprobe nf_tables")
 }
 
-fn no_permission(words: &str) -> Error {
+pub(super) fn no_permission(words: &str) -> Error {
     Error::new(format!("the kernel does not let us change its ruleset: {words}"))
         .remedy("run as root, or with CAP_NET_ADMIN")
 }
@@ -325,6 +288,6 @@ fn unanswered(error: &io::Error) -> Error {
         .remedy("what is in force shows: instances-process --check --apply")
 }
 
-fn errno(code: i32) -> String {
+pub(super) fn errno(code: i32) -> String {
     in_words(&io::Error::from_raw_os_error(code))
 }

@@ -76,11 +76,14 @@ fn read_chains(table: &Table) -> Result<Option<(TableState, Counters)>, DumpErro
         let packets = blocked(block::chain_name(protection));
         counters.dropped.extend(packets.map(|packets| Dropped { protection: protection.as_str(), packets }));
     }
-    for chain in spec::CHAINS {
-        let protection = chain.strip_prefix("instances_").unwrap_or(chain);
+    for (chain, protection) in spec::CHAINS.into_iter().zip(spec::PROTECTIONS) {
         // Beside the guard they are there for people's own jumps, if there are any.
-        let packets = blocked(chain).filter(|packets| *packets > 0 || !has_guard);
-        counters.dropped.extend(packets.map(|packets| Dropped { protection, packets }));
+        let Some(packets) = blocked(chain).filter(|packets| *packets > 0 || !has_guard) else { continue };
+        // The guard's `arp` may be there, too; nobody shall see one protection twice.
+        match counters.dropped.iter_mut().find(|dropped| dropped.protection == protection) {
+            Some(dropped) => dropped.packets += packets,
+            None => counters.dropped.push(Dropped { protection, packets }),
+        }
     }
     Ok(Some((state, counters)))
 }

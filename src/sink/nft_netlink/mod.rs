@@ -3,7 +3,8 @@
 //! [`expr`] lowers the model's statements to the kernel's expressions and reads them back, [`set_type`] does so for the
 //! types of sets; [`encode`] writes messages; [`batch`] puts them into one transaction; [`socket`] sends it and understands
 //! the answers; [`state`] and [`found`] are what the kernel holds, [`compare`] and [`elements`] compare it with the plan,
-//! [`reach`] follows its jumps, [`counters`] are what it counted; [`apply`] is all of it in order.
+//! [`reach`] follows its jumps, [`counters`] are what it counted, [`refusal`] is what its
+//! refusals mean; [`apply`] is all of it in order.
 
 pub mod apply;
 pub mod batch;
@@ -15,6 +16,7 @@ pub mod expr;
 pub mod found;
 mod log;
 pub mod reach;
+pub mod refusal;
 pub mod set_type;
 pub mod socket;
 pub mod state;
