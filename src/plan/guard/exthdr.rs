@@ -4,8 +4,9 @@
 //! is not found, since the headers do not end in the first fragment (RFC 7112), is dropped. Later fragments pass: without the
 //! first nothing is put together.
 //!
-//! Limits: what is behind an authentication header is not looked at; nobody believes it without the sender's key. Fragments that are not directly behind the IPv6 header, and later fragments among them, pass only if their upper
-//! layer is neither ICMPv6 nor UDP.
+//! Limits: what is behind an authentication header is not looked at; nobody believes it without the sender's key. Fragments
+//! that are not directly behind the IPv6 header, and later fragments among them, pass only if their upper layer is neither
+//! ICMPv6 nor UDP.
 
 use super::rules::{always, network, when};
 use super::{Plan, Protection, block, rules};
