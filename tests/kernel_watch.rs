@@ -302,6 +302,22 @@ fn a_registry_that_never_was_is_empty_and_one_that_went_is_not() {
 }
 
 #[test]
+fn a_registry_that_cannot_be_read_at_first_closes_the_bridge_until_it_can() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let good = fs::read_to_string(host.path("json")).unwrap();
+        host.write("{ no JSON");
+        let watch = Watch::spawn(&host, &["--hook", "*"], &[]);
+        watch.says("P.json");
+        until("closed", || table().contains("chain instances_prerouting"));
+        assert!(!table().contains("10.0.0.1"));
+        host.write(&good);
+        watch.told("READY=1");
+        assert!(table().contains("10.0.0.1"));
+    });
+}
+
+#[test]
 fn what_the_kernel_refuses_leaves_the_old_policy_and_is_tried_again() {
     in_new_netns(|| {
         let host = Host::new();

@@ -158,11 +158,22 @@ impl<'a> Policy<'a> {
         if let Some(refusal) = &self.uplinks {
             return Err(Error::new(refusal).into());
         }
-        let lock = Lock::acquire(&paths.lock())?;
-        let flag = Version::at(&paths.flag());
-        let snapshot = store::read(&paths.registry())?;
-        // Nobody waits for the kernel.
-        drop(lock);
+        // Nobody waits for the kernel, so the lock is given back at once.
+        let read = Lock::acquire(&paths.lock()).and_then(|_lock| {
+            let flag = Version::at(&paths.flag());
+            store::read(&paths.registry()).map(|snapshot| (snapshot, flag))
+        });
+        let (snapshot, flag) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                if !self.is_in_force()? {
+                    // Closed, as for a registry that is not there, until it can be read.
+                    let nothing = Registry::default();
+                    progress.kernel = part(&apply::apply(&policy::ruleset(&nothing, &request.wishes), generation)?);
+                }
+                return Err(error.into());
+            }
+        };
         let (registry, version) = (snapshot.registry, snapshot.layout.map(|layout| layout.version));
         if registry.is_empty() && flag.is_none() {
             self.refuse_emptied()?;
