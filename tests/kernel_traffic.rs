@@ -418,9 +418,20 @@ fn a_run_that_was_held_up_does_not_put_the_older_policy_in_force() {
             nft("flush ruleset");
             host.write(&registry_of(3000, 1));
             let lock = fs::File::create(host.path("lock")).unwrap();
+            FileExt::lock_exclusive(&lock).unwrap();
             let mut old = host.process(&["-f", "--apply", "--hook", "*"]).stderr(Stdio::null()).spawn().unwrap();
-            // It has read the registry when the hosts file is there, and left the lock soon after.
-            while !host.path("hosts").exists() || FileExt::try_lock_shared(&lock).is_err() {
+            // It waits for the lock, has it, and has read the registry when it gives it back.
+            let waits = format!("/proc/{}/fd", old.id());
+            let links = || fs::read_dir(&waits).into_iter().flatten().flatten();
+            while links().all(|link| fs::read_link(link.path()).ok() != Some(host.path("lock"))) {
+                assert!(old.try_wait().unwrap().is_none());
+            }
+            FileExt::unlock(&lock).unwrap();
+            while FileExt::try_lock_shared(&lock).is_ok() && old.try_wait().unwrap().is_none() {
+                FileExt::unlock(&lock).unwrap();
+                std::thread::yield_now();
+            }
+            while FileExt::try_lock_shared(&lock).is_err() {
                 std::thread::yield_now();
             }
             let pid = Pid::from_raw(old.id().cast_signed());
