@@ -28,7 +28,9 @@ use std::time::Duration;
 const TRIES: usize = 20;
 
 /// Most dumps of a set that is changed meanwhile: what one leaves out another shows.
-const DUMPS: usize = 8;
+const DUMPS: usize = 32;
+/// Dumps in a row that show nothing new, after which there is nothing new.
+const QUIET: usize = 4;
 
 /// Reads the counters of our bridge table; `None`: there is no such table.
 ///
@@ -109,17 +111,18 @@ fn by_key<T>(
 ) -> Result<FxHashMap<Key, T>, DumpError> {
     let mut socket = Socket::open()?;
     let mut all = FxHashMap::default();
-    let mut known = None;
+    let mut quiet = 0;
     for _ in 0..DUMPS {
         let before = socket.generation()?;
+        let known = all.len();
         elements::dump(socket.connection(), table, set, |element| {
             all.extend(says(&element).map(|says| (element.key, says)));
         })?;
-        // Undisturbed, or it showed nothing new.
-        if socket.generation()? == before || known == Some(all.len()) {
+        quiet = if all.len() == known { quiet + 1 } else { 0 };
+        // Undisturbed, or several have shown nothing new: what one leaves out, the next may leave out too.
+        if socket.generation()? == before || quiet == QUIET {
             break;
         }
-        known = Some(all.len());
     }
     Ok(all)
 }
