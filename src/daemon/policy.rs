@@ -119,7 +119,7 @@ impl<'a> Policy<'a> {
             progress.kernel = match &self.accepted {
                 Some(accepted) => {
                     let ruleset = policy::ruleset(&accepted.registry, &self.request.wishes);
-                    let applied = self.load(&ruleset, generation, work, follower)?;
+                    let applied = self.load(&ruleset, None, generation, work, follower)?;
                     let part = part(&applied);
                     self.idle = applied.idle;
                     part
@@ -159,9 +159,17 @@ impl<'a> Policy<'a> {
             return Err(Error::new(refusal).into());
         }
         // Nobody waits for the kernel, so the lock is given back at once.
-        let read = Lock::acquire(&paths.lock()).and_then(|_lock| {
-            let flag = Version::at(&paths.flag());
-            store::read(&paths.registry()).map(|snapshot| (snapshot, flag))
+        let read = || {
+            Lock::acquire(&paths.lock()).and_then(|_lock| {
+                let flag = Version::at(&paths.flag());
+                store::read(&paths.registry()).map(|snapshot| (snapshot, flag))
+            })
+        };
+        // What is held is planned once more while the registry is read: to keep it would take as much memory as all else.
+        let accepted = self.accepted.as_ref().filter(|_| follower.held() == Some(generation) && !work.reload);
+        let (read, held) = std::thread::scope(|scope| {
+            let held = accepted.map(|it| scope.spawn(move || policy::ruleset(&it.registry, &request.wishes)));
+            (read(), held.and_then(|held| held.join().ok()))
         });
         let (snapshot, flag) = match read {
             Ok(read) => read,
@@ -180,7 +188,8 @@ impl<'a> Policy<'a> {
         }
 
         let ruleset = policy::ruleset(&registry, &request.wishes);
-        let applied = self.load(&ruleset, generation, work, follower)?;
+        let applied = self.load(&ruleset, held.as_ref(), generation, work, follower)?;
+        drop(held);
         progress.kernel = part(&applied);
         self.idle.clone_from(&applied.idle);
         // Protection first: the files are for names.
@@ -227,20 +236,16 @@ impl<'a> Policy<'a> {
         Err(Error::new(message).remedy(format!("if that is meant: touch {}", flag.display())))
     }
 
-    /// Makes the kernel hold this ruleset: by what changed in the registry, where it is certain that it holds what was made
-    /// of the last one; otherwise by a comparison.
+    /// Makes the kernel hold this ruleset: by what differs from the one that it is known to hold, otherwise by a comparison.
     fn load(
         &self,
         ruleset: &Ruleset,
+        held: Option<&Ruleset>,
         generation: u32,
         work: Work,
         follower: &mut Follower,
     ) -> Result<Applied, Failure> {
-        let is_certain = follower.held() == Some(generation) && !work.reload;
-        let changes =
-            self.accepted.as_ref().filter(|_| is_certain).and_then(|accepted| {
-                diff::between(&policy::ruleset(&accepted.registry, &self.request.wishes), ruleset)
-            });
+        let changes = held.and_then(|held| diff::between(held, ruleset));
         let applied = match changes {
             Some(deltas) => {
                 let loaded = apply::apply_changes(ruleset, &deltas, generation)?;

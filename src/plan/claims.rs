@@ -112,7 +112,8 @@ pub fn sets(registry: &Registry, guard: Guard) -> Vec<Set<'_>> {
 /// The sets of addresses with who may claim them.
 fn of_addresses(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'_>)> {
     let has = |protection| guard.has(protection);
-    let (mut ip, mut ip_nets, mut ip6, mut ip6_nets) = (hash(IP_KEY), nets(IP_KEY), hash(IP6_KEY), nets(IP6_KEY));
+    let many = |fields, each: usize| Keyed { elements: Vec::with_capacity(each * registry.len()), ..hash(fields) };
+    let (mut ip, mut ip_nets, mut ip6, mut ip6_nets) = (many(IP_KEY, 1), nets(IP_KEY), many(IP6_KEY, 3), nets(IP6_KEY));
     let (mut arp, mut arp_nets) = (hash(ARP_KEY), nets(ARP_KEY));
     let (mut ip_at_port, mut ip6_at_port) = (hash(IP_AT_PORT_KEY), hash(IP6_AT_PORT_KEY));
     for (mac, instance) in registry.iter() {
@@ -177,7 +178,7 @@ fn is_optional(set: &str) -> bool {
 
 /// The sets of MACs and ports.
 fn macs(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'_>)> {
-    let plain = |fields| Keyed { counted: false, ..hash(fields) };
+    let plain = |fields| Keyed { counted: false, elements: Vec::with_capacity(registry.len()), ..hash(fields) };
     let (mut own, mut all, mut client) = (plain(OWN_MAC_KEY), plain(&[Field::EtherSource]), plain(&[DHCP_CHADDR]));
     let (mut bound, mut bound_mac, mut bound_port) =
         (plain(BOUND_KEY), plain(&[Field::EtherSource]), plain(&[Field::InputPort]));

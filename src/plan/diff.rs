@@ -153,7 +153,7 @@ fn is_alike(one: &Set, other: &Set) -> bool {
 /// What leads from one set's elements to the other's.
 fn elements(held: &Set, planned: &Set) -> SetDelta {
     let (old, new) = (&held.elements, &planned.elements);
-    let is_equal = |old_index: usize, new_index: usize| old.entry(old_index) == new.entry(new_index);
+    let is_equal = |old_index: usize, new_index: usize| old.is_same_at(old_index, new, new_index);
     // Most are at both ends, in the same order.
     let shorter = old.len().min(new.len());
     let before = (0..shorter).take_while(|index| is_equal(*index, *index)).count();

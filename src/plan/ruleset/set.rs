@@ -169,6 +169,16 @@ impl Elements<'_> {
         }
     }
 
+    /// Whether an element here and one there are the same, of sets that are alike.
+    pub(crate) fn is_same_at(&self, index: usize, other: &Elements<'_>, other_index: usize) -> bool {
+        match (self, other) {
+            (Self::Ipv4(here), Elements::Ipv4(there)) => here.get(index) == there.get(other_index),
+            (Self::Ipv6(here), Elements::Ipv6(there)) => here.get(index) == there.get(other_index),
+            (Self::Keyed(here), Elements::Keyed(there)) => here.elements.get(index) == there.elements.get(other_index),
+            _ => false,
+        }
+    }
+
     /// The elements in order.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         (0..self.len()).filter_map(|index| self.entry(index))
