@@ -34,4 +34,6 @@ fn a_kernel_without_nf_tables_is_named() {
     assert!(message.contains("cannot talk to nf_tables") && message.contains("modprobe nf_tables"), "{message}");
     assert!(!host.path("hosts").exists(), "nothing is done before the kernel has answered");
     host.apply(&["--hook", "*"]);
+    // This was the machine's own namespace.
+    run("nft", &["delete", "table", "bridge", "instances"]);
 }

@@ -11,6 +11,12 @@ install_units() {
     install "${BIN:-target/debug}"/instances-{process,update} /usr/bin
     install -m 644 packaging/systemd/* /etc/systemd/system
     install -m 644 packaging/default/instances /etc/default/instances
+    # There is no journal here.
+    for unit in process watch; do
+        mkdir -p /etc/systemd/system/instances-$unit.service.d
+        printf '[Service]\nStandardOutput=append:/run/instances.log\nStandardError=inherit\n' \
+            >/etc/systemd/system/instances-$unit.service.d/log.conf
+    done
     cat >/etc/systemd/system/check.target <<UNIT
 [Unit]
 Wants=instances-process.path instances-process.service check.service
@@ -105,7 +111,7 @@ check_watch() {
     add 43
     within_reason has guest43
     within_reason is_watching
-    systemctl show --value --property=StatusText instances-watch.service | grep -q ' in force$'
+    systemctl show --value --property=StatusText instances-watch.service | grep -q '^The policy of [0-9]* instances is '
     systemctl stop instances-watch.service
     is instances-watch.service Result success
     has guest43
@@ -119,6 +125,7 @@ else
     unshare --pid --fork --mount --mount-proc --uts --kill-child \
         env container=lab /lib/systemd/systemd --system --unit=check.target --log-target=null --show-status=no </dev/null || true
     cat /run/check.log
+    grep -q '^failed' /run/check.log && tail -n 20 /run/instances.log
     grep -q '^systemd: started' /run/check.log
     grep -q '^systemd: the watch' /run/check.log
 fi
