@@ -99,9 +99,6 @@ pub const COUNTED: [(&str, &[Field]); 8] = [
 /// The sets that a guard looks up, those of the original's two chains among them.
 pub fn sets(registry: &Registry, guard: Guard) -> Vec<Set<'_>> {
     let mut sets = of_addresses(registry, guard);
-    if guard.has(Protection::Source) {
-        sets.push((LINK_LOCAL, link_local(registry, guard)));
-    }
     sets.extend(macs(registry, guard));
     // Only a hash set of addresses is there whatever it holds.
     sets.retain(|(name, keyed)| !keyed.elements.is_empty() || !is_optional(name));
@@ -116,6 +113,9 @@ fn of_addresses(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'
     let (mut ip, mut ip_nets, mut ip6, mut ip6_nets) = (many(IP_KEY, 1), nets(IP_KEY), many(IP6_KEY, 3), nets(IP6_KEY));
     let (mut arp, mut arp_nets) = (hash(ARP_KEY), nets(ARP_KEY));
     let (mut ip_at_port, mut ip6_at_port) = (hash(IP_AT_PORT_KEY), hash(IP6_AT_PORT_KEY));
+    let mut link_local = Keyed { counted: false, ..hash(&[IP6_SOURCE]) };
+    // Each comes once, whoever has it.
+    let mut seen: FxHashSet<Ipv6Addr> = FxHashSet::default();
     for (mac, instance) in registry.iter() {
         let comment = instance.name().map(Comment::name);
         let comment = comment.as_ref();
@@ -130,8 +130,12 @@ fn of_addresses(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'
             if let Some(port) = port {
                 at_port.add(&[value, ether, port], comment);
             }
-            if address.is_ipv4() && has(Protection::Arp) {
-                arp.add(&[value, ether, ether], comment);
+            match address {
+                IpAddr::V4(_) if has(Protection::Arp) => arp.add(&[value, ether, ether], comment),
+                IpAddr::V6(address) if address.is_unicast_link_local() && seen.insert(address) => {
+                    link_local.add(&[value], None);
+                }
+                _ => {}
             }
         }
         for net in prefixes(instance) {
@@ -149,26 +153,9 @@ fn of_addresses(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'
         sets.extend([(ARP, arp), (ARP_NETS, arp_nets)]);
     }
     if has(Protection::Source) {
-        sets.extend([(IP_AT_PORT, ip_at_port), (IP6_AT_PORT, ip6_at_port)]);
+        sets.extend([(IP_AT_PORT, ip_at_port), (IP6_AT_PORT, ip6_at_port), (LINK_LOCAL, link_local)]);
     }
     sets
-}
-
-/// The link-local addresses of all, each once.
-fn link_local(registry: &Registry, guard: Guard) -> Keyed<'static> {
-    let mut seen: FxHashSet<Ipv6Addr> = FxHashSet::default();
-    let mut all = Keyed { counted: false, ..hash(&[IP6_SOURCE]) };
-    for (mac, instance) in registry.iter() {
-        for address in addresses(mac, instance, guard) {
-            if let IpAddr::V6(address) = address
-                && address.is_unicast_link_local()
-                && seen.insert(address)
-            {
-                all.add(&[Value::Ipv6(address)], None);
-            }
-        }
-    }
-    all
 }
 
 /// Whether a set, and the rules that look it up, exist only if it has elements.

@@ -96,14 +96,14 @@ impl Key {
     /// The longest key: IPv6 address, MAC and interface.
     pub const LONGEST: usize = 40;
 
-    /// The values as one key. What is longer than [`Self::LONGEST`] is cut off.
+    /// The values as one key. One that does not fit within [`Self::LONGEST`] is left out; no key of ours has such.
     pub fn of(values: &[Value]) -> Self {
         let mut key = Self { length: 0, bytes: [0; Self::LONGEST] };
         for value in values {
             let value = value.bytes();
             let start = usize::from(key.length);
-            for (to, from) in key.bytes.iter_mut().skip(start).zip(value.iter()) {
-                *to = *from;
+            if let Some(place) = key.bytes.get_mut(start..start + value.len()) {
+                place.copy_from_slice(&value);
             }
             // Both are at most LONGEST and 16.
             let length = if values.len() == 1 { value.len() } else { value.len().next_multiple_of(4) };
@@ -115,10 +115,11 @@ impl Key {
     /// The key of these bytes. What is longer than [`Self::LONGEST`] is cut off.
     pub fn of_bytes(from: &[u8]) -> Self {
         let mut key = Self { length: 0, bytes: [0; Self::LONGEST] };
-        for (to, from) in key.bytes.iter_mut().zip(from) {
-            *to = *from;
-            key.length += 1;
+        let from = from.get(..Self::LONGEST).unwrap_or(from);
+        if let Some(place) = key.bytes.get_mut(..from.len()) {
+            place.copy_from_slice(from);
         }
+        key.length = u8::try_from(from.len()).unwrap_or_default();
         key
     }
 }

@@ -97,11 +97,12 @@ impl From<&[u8]> for Bytes {
     /// What is beyond 16 bytes is cut off.
     fn from(from: &[u8]) -> Self {
         let mut bytes = [0; 16];
-        let mut length = 0;
-        for (to, from) in bytes.iter_mut().zip(from) {
-            *to = *from;
-            length += 1;
+        let from = from.get(..bytes.len()).unwrap_or(from);
+        if let Some(place) = bytes.get_mut(..from.len()) {
+            place.copy_from_slice(from);
         }
+        // At most 16.
+        let length = u8::try_from(from.len()).unwrap_or(16);
         Self { length, bytes }
     }
 }
