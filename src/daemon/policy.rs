@@ -11,7 +11,7 @@ use super::commits::{Follower, Ours};
 use super::schedule::{Outcome, Part, Work};
 use crate::cli::process::Request;
 use crate::error::{Error, Result, in_words};
-use crate::netlink::{Connection, DumpError, Writer};
+use crate::netlink::{Connection, DumpError};
 use crate::plan::ruleset::{Elements, Ruleset};
 use crate::plan::{diff, policy};
 use crate::process::{conflicts, drop_flag, tell, untrusted_uplinks, write_files};
@@ -19,7 +19,7 @@ use crate::registry::Registry;
 use crate::registry::lock::Lock;
 use crate::registry::store::{self, Version};
 use crate::sink::nft_netlink::apply::{self, Applied, Failure};
-use crate::sink::nft_netlink::{kernel, nfgenmsg};
+use crate::sink::nft_netlink::elements;
 use std::io::{self, Write};
 
 /// What the watch keeps between attempts.
@@ -255,7 +255,7 @@ impl<'a> Policy<'a> {
             None if work.insist => return apply::insist(ruleset),
             None => apply::apply(ruleset, generation)?,
         };
-        let held = if applied.loaded { after(generation) } else { generation };
+        let held = if applied.loaded { apply::next(generation) } else { generation };
         follower.hold(Ours::of(ruleset), held);
         Ok(applied)
     }
@@ -271,17 +271,10 @@ impl<'a> Policy<'a> {
         let failed = |error: io::Error| Error::new(format!("cannot read the kernel's sets: {}", in_words(&error)));
         // Offenders are there without any instance.
         let planned = table.sets.iter().filter(|set| !matches!(set.elements, Elements::Recorded(_)));
+        let mut connection = Connection::open(mnl::Bus::Netfilter).map_err(failed)?;
         for set in planned {
-            let mut connection = Connection::open(mnl::Bus::Netfilter).map_err(failed)?;
             let mut is_filled = false;
-            let which = |request: &mut Writer| {
-                request.text(kernel::SET_ELEM_LIST_TABLE, table.name.as_str());
-                request.text(kernel::SET_ELEM_LIST_SET, set.name.as_str());
-            };
-            let dumped = connection.dump(kernel::GETSETELEM, &nfgenmsg(table.family), which, |answer| {
-                let elements = answer.attributes(kernel::NFGENMSG).nested(kernel::SET_ELEM_LIST_ELEMENTS);
-                is_filled |= answer.kind == kernel::NEWSETELEM && elements.get(kernel::LIST_ELEM).is_some();
-            });
+            let dumped = elements::dump(&mut connection, table, set.name.as_str(), |_| is_filled = true);
             match dumped {
                 // Who changes it meanwhile has it.
                 Err(DumpError::Interrupted) => return Ok(true),
@@ -292,11 +285,6 @@ impl<'a> Policy<'a> {
         }
         Ok(false)
     }
-}
-
-/// The generation that a commit makes: the kernel leaves out 0.
-fn after(generation: u32) -> u32 {
-    generation.checked_add(1).unwrap_or(1)
 }
 
 fn part(applied: &Applied) -> Part {

@@ -34,14 +34,26 @@ pub enum Failure {
     Final(Error),
 }
 
+impl Failure {
+    /// What a dump's failure means for who reads a table.
+    pub(super) fn of_dump(table: &Table, error: DumpError) -> Self {
+        match error {
+            DumpError::Interrupted => Self::Stale,
+            // The table, a chain or a set went away between two dumps.
+            DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => Self::Stale,
+            DumpError::Io(error) => Self::Final(unreadable(table, &error)),
+        }
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Final(error)
     }
 }
 
-/// How often a comparison that is overtaken by changes is begun anew.
-const TRIES: usize = 20;
+/// How often reading that is overtaken by changes is begun anew.
+pub(super) const TRIES: usize = 20;
 
 /// The kernel's present generation. Ask before reading what the ruleset is planned from.
 ///
@@ -49,6 +61,11 @@ const TRIES: usize = 20;
 /// There is no nf_tables, or no permission.
 pub fn generation() -> Result<u32> {
     Socket::open().and_then(|mut socket| socket.generation()).map_err(|error| no_nf_tables(&error))
+}
+
+/// The generation that a commit makes of this one: the kernel leaves out 0.
+pub(crate) fn next(generation: u32) -> u32 {
+    generation.checked_add(1).unwrap_or(1)
 }
 
 /// Makes the kernel hold `ruleset`, in one transaction that is valid only for `generation`, and reads it back.
@@ -80,7 +97,7 @@ fn load(ruleset: &Ruleset, generation: Option<u32>) -> Result<Applied, Failure> 
     let batch = batch::build(ruleset, generation, &deltas).map_err(|error| Error::new(error.to_string()))?;
     let Some(batch) = batch else {
         // Dumps are not marked where a commit has cut into them.
-        if generation.is_some() && self::generation().ok() != generation {
+        if generation.is_some() && socket.generation().ok() != generation {
             return Err(Failure::Stale);
         }
         let idle = idle(ruleset, states.first(), comparisons.first());
@@ -160,13 +177,14 @@ pub struct Checked {
 /// # Errors
 /// The kernel cannot be asked, or does not come to rest.
 pub fn check(ruleset: &Ruleset) -> Result<Checked> {
+    let mut socket = open()?;
     for _ in 0..TRIES {
-        let before = generation()?;
-        match compare_all(&mut open()?, ruleset, Depth::Full, None) {
+        let before = socket.generation().map_err(|error| no_nf_tables(&error))?;
+        match compare_all(&mut socket, ruleset, Depth::Full, None) {
             Err(Failure::Stale) => {}
             Err(Failure::Final(error)) => return Err(error),
             // What was read before a commit does not go together with what was read after it.
-            Ok(_) if generation()? != before => {}
+            Ok(_) if socket.generation().map_err(|error| no_nf_tables(&error))? != before => {}
             Ok(compared) => {
                 let (state, comparison) = compared.first().map(|(state, comparison)| (state, comparison)).unzip();
                 let idle = idle(ruleset, state, comparison);
@@ -175,7 +193,11 @@ pub fn check(ruleset: &Ruleset) -> Result<Checked> {
             }
         }
     }
-    Err(Error::new("the kernel's ruleset changes all the time").remedy("see who does it with: nft monitor"))
+    Err(changes_all_the_time())
+}
+
+pub(super) fn changes_all_the_time() -> Error {
+    Error::new("the kernel's ruleset changes all the time").remedy("see who does it with: nft monitor")
 }
 
 fn compare_all(
@@ -186,12 +208,7 @@ fn compare_all(
 ) -> Result<Vec<(TableState, Comparison)>, Failure> {
     let compared = ruleset.tables.iter().enumerate().map(|(index, table)| {
         let loaded = loaded.and_then(|deltas| deltas.get(index));
-        compare::compare(socket, table, depth, loaded).map_err(|error| match error {
-            DumpError::Interrupted => Failure::Stale,
-            // The table went away between two dumps.
-            DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => Failure::Stale,
-            DumpError::Io(error) => Failure::Final(unreadable(table, &error)),
-        })
+        compare::compare(socket, table, depth, loaded).map_err(|error| Failure::of_dump(table, error))
     });
     compared.collect()
 }
@@ -244,7 +261,7 @@ fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
 
 fn not_as_loaded(table: &Table, count: usize, differences: &str, generation: Option<u32>) -> Failure {
     // Our own commit is one step; what is more is somebody else's, who may well have changed our table.
-    if self::generation().is_ok_and(|now| generation.is_none_or(|before| now != before.wrapping_add(1))) {
+    if self::generation().is_ok_and(|now| generation.is_none_or(|before| now != next(before))) {
         return Failure::Stale;
     }
     let message = format!(
@@ -254,7 +271,7 @@ fn not_as_loaded(table: &Table, count: usize, differences: &str, generation: Opt
     Failure::Final(Error::new(message).remedy("this is a bug here or in the kernel: please report it"))
 }
 
-pub(super) fn unreadable(table: &Table, error: &io::Error) -> Error {
+fn unreadable(table: &Table, error: &io::Error) -> Error {
     if error.raw_os_error() == Some(libc::EPERM) {
         return no_permission(&in_words(error));
     }

@@ -2,16 +2,16 @@
 //!
 //! Rules and elements are compared as they come out of the dump; nothing is kept of what agrees.
 
-use super::found::FoundRule;
+use super::found::{FoundRule, dump_rules};
 use super::reach::Reach;
 use super::socket::Socket;
 use super::state::{ChainState, SetState, TableState, base_as_planned};
-use super::{elements, encode, kernel, nfgenmsg};
-use crate::netlink::{Connection, DumpError, Writer};
+use super::{elements, encode};
+use crate::netlink::{Connection, DumpError};
 use crate::plan::diff::{self, ChainDelta, RuleEdit, SetDelta, TableDelta};
 use crate::plan::ruleset::{Chain, Table};
 use crate::sink::nft_text::RuleText;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::fmt;
 use std::ops::ControlFlow;
 
@@ -159,25 +159,6 @@ fn compare_absent_chains(table: &Table, state: &TableState, comparison: &mut Com
     }
 }
 
-/// Shows all rules of a chain to `see`, once each: the kernel shows some twice, and does not say so, where somebody else's
-/// transaction that is still being made adds rules in front of them.
-fn dump_rules(
-    connection: &mut Connection,
-    table: &Table,
-    chain: &str,
-    mut see: impl FnMut(FoundRule) -> ControlFlow<()>,
-) -> Result<(), DumpError> {
-    let mut seen = FxHashSet::default();
-    let in_chain = |writer: &mut Writer| {
-        writer.text(kernel::RULE_TABLE, table.name.as_str());
-        writer.text(kernel::RULE_CHAIN, chain);
-    };
-    connection.dump_while(kernel::GETRULE, &nfgenmsg(table.family), in_chain, |message| {
-        let rule = FoundRule::of(&message);
-        if seen.insert(rule.handle) { see(rule) } else { ControlFlow::Continue(()) }
-    })
-}
-
 fn compare_chain(
     connection: &mut Connection,
     table: &Table,
@@ -258,6 +239,7 @@ fn compare_rules(
     })?;
     let delta = diff::rules(chain.rules.len(), &found);
     if let ChainDelta::Edited(edits) = &delta {
+        let planned_as: FxHashMap<u64, Option<usize>> = found.into_iter().collect();
         for edit in edits {
             match edit {
                 RuleEdit::Insert { rule, .. } => {
@@ -266,9 +248,8 @@ fn compare_rules(
                     }
                 }
                 RuleEdit::Delete { handle } => {
-                    let index = found.iter().find(|(found, _)| found == handle).and_then(|(_, index)| *index);
-                    let moved =
-                        index.and_then(|index| chain.rules.get(index)).map(|rule| format!(" {}", RuleText(rule)));
+                    let moved = planned_as.get(handle).and_then(|index| chain.rules.get((*index)?));
+                    let moved = moved.map(|rule| format!(" {}", RuleText(rule)));
                     let text = foreign.remove(handle).or(moved).unwrap_or_default();
                     comparison.differs('-', format_args!("{}:{text}", chain.name));
                 }

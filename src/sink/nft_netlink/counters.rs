@@ -6,15 +6,16 @@
 //! elements was overtaken by a change: then some come twice, which must not count twice, and some are left out, which would look
 //! as if their counters began anew. So elements are taken by their keys, from several dumps if need be.
 
-use super::found::{FoundElement, FoundRule};
+use super::apply::{self, Failure};
+use super::elements;
+use super::found::{FoundElement, dump_rules};
 use super::reach::Reach;
 use super::set_type::SetType;
 use super::socket::Socket;
 use super::state::{SetState, TableState};
-use super::{apply, elements, found, kernel, nfgenmsg};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::net::Mac;
-use crate::netlink::{Connection, DumpError, Writer};
+use crate::netlink::{Connection, DumpError};
 use crate::plan::guard::{self, block};
 use crate::plan::ruleset::{Elements, Family, Field, Identifier, Key, Recorded, Set, Table, parts};
 use crate::plan::{claims, spec};
@@ -22,10 +23,8 @@ use crate::status::{Counters, Dropped, Offender};
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::ControlFlow;
 use std::time::Duration;
-
-/// How often reading is begun anew because the ruleset was changed meanwhile.
-const TRIES: usize = 20;
 
 /// Most dumps of a set that is changed meanwhile: what one leaves out another shows.
 const DUMPS: usize = 32;
@@ -38,22 +37,20 @@ const QUIET: usize = 4;
 /// The kernel cannot be asked, or does not come to rest.
 pub fn read(name: &Identifier) -> Result<Option<Counters>> {
     let table = Table::named(Family::Bridge, name.clone());
-    for _ in 0..TRIES {
+    for _ in 0..apply::TRIES {
         let counters = read_chains(&table).and_then(|read| {
             let Some((state, mut counters)) = read else { return Ok(None) };
             read_accepted(&table, &state, &mut counters)?;
             read_offenders(&table, &state, &mut counters)?;
             Ok(Some(counters))
         });
-        match counters {
+        match counters.map_err(|error| Failure::of_dump(&table, error)) {
             Ok(counters) => return Ok(counters),
-            Err(DumpError::Interrupted) => {}
-            // The table, a chain or a set went away between two dumps.
-            Err(DumpError::Io(error)) if error.raw_os_error() == Some(libc::ENOENT) => {}
-            Err(DumpError::Io(error)) => return Err(apply::unreadable(&table, &error)),
+            Err(Failure::Stale) => {}
+            Err(Failure::Final(error)) => return Err(error),
         }
     }
-    Err(Error::new("the kernel's ruleset changes all the time").remedy("see who does it with: nft monitor"))
+    Err(apply::changes_all_the_time())
 }
 
 /// Reads what chains say: whether the policy is in force, what was dropped, and what rules let pass.
@@ -136,17 +133,12 @@ fn read_rules(
     reach: &mut Reach,
     counters: &mut Counters,
 ) -> Result<Option<u64>, DumpError> {
-    let in_chain = |writer: &mut Writer| {
-        writer.text(kernel::RULE_TABLE, table.name.as_str());
-        writer.text(kernel::RULE_CHAIN, chain);
-    };
     let is_spec = spec::CHAINS.contains(&chain);
     let is_block = block::all().any(|protection| block::chain_name(protection) == chain);
     let is_ours = is_spec || guard::CHAINS.contains(&chain);
     let mut rules = 0;
     let mut blocked = None;
-    connection.dump(kernel::GETRULE, &nfgenmsg(table.family), in_chain, |message| {
-        let rule = FoundRule::of(&message);
+    dump_rules(connection, table, chain, |rule| {
         reach.see(chain, &rule);
         if is_block && rules == 0 || is_spec && rule.comment() == Some(spec::LOCKDOWN) {
             blocked = blocked.or(rule.packets().next());
@@ -154,6 +146,7 @@ fn read_rules(
             *counters.accepted.entry(mac).or_default() += packets;
         }
         rules += 1;
+        ControlFlow::Continue(())
     })?;
     reach.rules.insert(chain.to_owned(), rules);
     Ok(blocked)
@@ -171,32 +164,16 @@ fn recorded(name: &'static str, fields: &'static [Field]) -> Set<'static> {
 }
 
 fn read_offenders(table: &Table, state: &TableState, counters: &mut Counters) -> Result<(), DumpError> {
-    let timeouts = timeouts(table)?;
     for protection in block::all() {
         for (set, fields) in block::records(protection) {
-            if state.sets.get(*set).is_some_and(|found| found.is(&recorded(set, fields))) {
-                let timeout = timeouts.get(*set).copied().unwrap_or_default();
+            if let Some(found) = state.sets.get(*set).filter(|found| found.is(&recorded(set, fields))) {
+                let timeout = found.timeout.unwrap_or_default();
                 let offenders = by_key(table, set, |element| offender(protection.as_str(), fields, element, timeout))?;
                 counters.offenders.extend(offenders.into_values());
             }
         }
     }
     Ok(())
-}
-
-/// The milliseconds for which the elements of each set stay.
-fn timeouts(table: &Table) -> Result<BTreeMap<String, u64>, DumpError> {
-    let mut connection = Connection::open(mnl::Bus::Netfilter)?;
-    let mut timeouts = BTreeMap::new();
-    let in_table = |writer: &mut Writer| writer.text(kernel::SET_TABLE, table.name.as_str());
-    connection.dump(kernel::GETSET, &nfgenmsg(table.family), in_table, |message| {
-        let set = message.attributes(kernel::NFGENMSG);
-        if let (Some(name), Some(timeout)) = (set.text(kernel::SET_NAME), found::long_number(&set, kernel::SET_TIMEOUT))
-        {
-            timeouts.insert(name.to_owned(), timeout);
-        }
-    })?;
-    Ok(timeouts)
 }
 
 fn offender(

@@ -1,14 +1,15 @@
 //! Rules and elements as the kernel dumps them.
 
 use super::expr::{self, Expr};
-use super::kernel;
+use super::{kernel, nfgenmsg};
 use crate::net::{Mac, Shown};
-use crate::netlink::{Attributes, Message};
-use crate::plan::ruleset::{Comment, Entry, Field, Header, Key, Operator, Rule};
+use crate::netlink::{Attributes, Connection, DumpError, Message, Writer};
+use crate::plan::ruleset::{Comment, Entry, Field, Header, Key, Operator, Rule, Table};
 use crate::sink::nft_text::ElementText;
-use rustc_hash::FxHasher;
+use rustc_hash::{FxHashSet, FxHasher};
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::ControlFlow;
 
 /// A rule that the kernel holds.
 pub struct FoundRule<'a> {
@@ -80,6 +81,29 @@ impl<'a> FoundRule<'a> {
     pub fn hash_of(planned: &Rule) -> u64 {
         hash(expr::lower(&planned.statements).into_iter(), planned.comment.as_ref().map(Comment::as_str))
     }
+}
+
+/// Shows all rules of a chain to `see`, once each, until it breaks off: the kernel shows some twice, and does not say so,
+/// where somebody else's transaction that is still being made adds rules in front of them. After a break the rest is still
+/// to be received: close the connection.
+///
+/// # Errors
+/// [`DumpError`].
+pub(super) fn dump_rules(
+    connection: &mut Connection,
+    table: &Table,
+    chain: &str,
+    mut see: impl FnMut(FoundRule) -> ControlFlow<()>,
+) -> Result<(), DumpError> {
+    let mut seen = FxHashSet::default();
+    let in_chain = |writer: &mut Writer| {
+        writer.text(kernel::RULE_TABLE, table.name.as_str());
+        writer.text(kernel::RULE_CHAIN, chain);
+    };
+    connection.dump_while(kernel::GETRULE, &nfgenmsg(table.family), in_chain, |message| {
+        let rule = FoundRule::of(&message);
+        if seen.insert(rule.handle) { see(rule) } else { ControlFlow::Continue(()) }
+    })
 }
 
 fn hash<'a>(expressions: impl Iterator<Item = Expr<'a>>, comment: Option<&str>) -> u64 {

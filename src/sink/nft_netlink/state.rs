@@ -1,5 +1,6 @@
 //! What the kernel holds in a table: its chains and the types of its sets, without rules and elements.
 
+use super::found::long_number;
 use super::set_type::SetType;
 use super::{encode, kernel, nfgenmsg};
 use crate::netlink::{Attributes, Connection, DumpError, Writer};
@@ -39,6 +40,8 @@ pub struct SetState {
     pub flags: u32,
     /// Number of elements, if the kernel says it: 6.18 does, 6.1 does not.
     pub count: Option<usize>,
+    /// Milliseconds for which its elements stay.
+    pub timeout: Option<u64>,
 }
 
 impl SetState {
@@ -131,7 +134,8 @@ impl TableState {
                 let [key_type, key_length, flags] =
                     [kernel::SET_KEY_TYPE, kernel::SET_KEY_LEN, kernel::SET_FLAGS].map(number);
                 let count = set.number(kernel::SET_COUNT).and_then(|count| usize::try_from(count).ok());
-                state.sets.insert(name.to_owned(), SetState { key_type, key_length, flags, count });
+                let timeout = long_number(&set, kernel::SET_TIMEOUT);
+                state.sets.insert(name.to_owned(), SetState { key_type, key_length, flags, count, timeout });
             }
         })?;
         Ok(state)
