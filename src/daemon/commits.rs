@@ -5,25 +5,20 @@
 //! somebody else's. If it names nothing of ours, the policy is verified for its generation, too, and nothing has to be
 //! read. Whatever is not sure (a gap, a lost message) is.
 
+use super::group::{Came, Group, Kind};
 use crate::error::{Error, Result, in_words};
 use crate::netlink::{Message, Messages};
 use crate::plan::ruleset::Ruleset;
 use crate::sink::nft_netlink::expr::Expr;
 use crate::sink::nft_netlink::found::FoundRule;
 use crate::sink::nft_netlink::{kernel, nfgenmsg};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::Errno;
-use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::net::netlink::NETFILTER;
 use std::collections::HashSet;
 use std::fmt;
 
-/// NFNLGRP_NFTABLES, as a bit.
-const GROUP: u32 = 1 << (7 - 1);
-/// Bytes of events that may wait while we work. What is more gets lost, which costs a comparison.
-const QUEUE: usize = 4 << 20;
-/// Longer than any event.
-const LONGEST: usize = 1 << 16;
+/// NFNLGRP_NFTABLES, as a bit. Events that get lost cost a comparison; none is longer.
+const GROUP: Kind = Kind { family: Some(NETFILTER), groups: 1 << (7 - 1), queue: 4 << 20, longest: 1 << 16 };
 
 const DELTABLE: u16 = kernel::SUBSYSTEM | 2;
 const DELSET: u16 = kernel::SUBSYSTEM | 0xb;
@@ -184,11 +179,8 @@ impl Follower {
     }
 }
 
-/// The socket.
-pub struct Commits {
-    socket: OwnedFd,
-    buffer: Vec<u8>,
-}
+/// The listener.
+pub struct Commits(Group);
 
 /// What the socket brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,19 +199,10 @@ impl Commits {
     /// # Errors
     /// No permission, or no nf_tables.
     pub fn listen() -> Result<Self> {
-        let socket = Self::open().map_err(|error| {
+        Group::listen(&GROUP).map(Self).map_err(|error| {
             let message = format!("cannot listen to changes of the kernel's ruleset: {}", in_words(&error.into()));
             Error::new(message).remedy("run as root, or with CAP_NET_ADMIN")
-        })?;
-        Ok(Self { socket, buffer: vec![0; LONGEST] })
-    }
-
-    fn open() -> Result<OwnedFd, Errno> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(NETFILTER))?;
-        let _ = sockopt::set_socket_recv_buffer_size_force(&socket, QUEUE);
-        rustix::net::bind(&socket, &SocketAddrNetlink::new(0, GROUP))?;
-        Ok(socket)
+        })
     }
 
     /// Takes in all that has come.
@@ -228,35 +211,30 @@ impl Commits {
     /// The socket failed.
     pub fn drain(&mut self, follower: &mut Follower) -> Result<Seen> {
         let mut seen = Seen::Nothing;
-        loop {
-            match rustix::net::recv(&self.socket, self.buffer.as_mut_slice(), RecvFlags::TRUNC) {
-                Ok((read, length)) => {
-                    let datagram = self.buffer.get(..read).unwrap_or_default();
-                    if length > read {
-                        follower.lose();
-                    }
-                    if follower.see(datagram) && seen == Seen::Nothing {
-                        seen = Seen::Change;
-                    }
-                }
-                Err(Errno::WOULDBLOCK) => return Ok(seen),
-                Err(Errno::INTR) => {}
-                Err(Errno::NOBUFS) => {
+        let ended = self.0.drain(|came| match came {
+            Came::Datagram(datagram, is_cut) => {
+                if is_cut {
                     follower.lose();
-                    seen = Seen::Loss;
                 }
-                Err(error) => {
-                    let message = format!("no more news of the kernel's ruleset: {}", in_words(&error.into()));
-                    return Err(Error::new(message).remedy("start again"));
+                if follower.see(datagram) && seen == Seen::Nothing {
+                    seen = Seen::Change;
                 }
             }
-        }
+            Came::Loss => {
+                follower.lose();
+                seen = Seen::Loss;
+            }
+        });
+        ended.map(|()| seen).map_err(|error| {
+            let message = format!("no more news of the kernel's ruleset: {}", in_words(&error.into()));
+            Error::new(message).remedy("start again")
+        })
     }
 }
 
 impl AsFd for Commits {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.0.as_fd()
     }
 }
 

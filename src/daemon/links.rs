@@ -3,32 +3,21 @@
 //! An uplink that nobody named may join a bridge at any time, at boot usually after we have loaded the policy. Only that
 //! something changed is taken from the messages: who asks reads all ports anew.
 
+use super::group::{Came, Group, Kind};
 use crate::error::{Error, Result, in_words};
 use crate::netlink::Messages;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::Errno;
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt};
+use crate::source::rtnetlink::{IFINFOMSG, IFLA_MASTER, RTM_NEWLINK};
+use rustix::fd::{AsFd, BorrowedFd};
 
-/// RTNLGRP_LINK, as a bit.
-const GROUP: u32 = 1;
-/// Bytes of messages that may wait while we work. A lost one counts as a change.
-const QUEUE: usize = 1 << 20;
-/// Longer than any message's part that is looked at: the kernel writes an interface's master before what can be long.
-const LONGEST: usize = 1 << 14;
+/// RTNLGRP_LINK, as a bit. Messages are read as far as is looked at: the kernel writes an interface's master before what can
+/// be long. A lost one counts as a change.
+const GROUP: Kind = Kind { family: None, groups: 1, queue: 1 << 20, longest: 1 << 14 };
 
-const RTM_NEWLINK: u16 = 16;
 /// Also sent, with the family of bridges, when a port leaves its bridge.
 const RTM_DELLINK: u16 = 17;
-/// struct ifinfomsg.
-const IFINFOMSG: usize = 16;
-const IFLA_MASTER: u16 = 10;
 
-/// The socket.
-pub struct Links {
-    socket: OwnedFd,
-    buffer: Vec<u8>,
-}
+/// The listener.
+pub struct Links(Group);
 
 impl Links {
     /// Joins the group, which needs no privilege. Do so before ports are read for the first time.
@@ -36,19 +25,9 @@ impl Links {
     /// # Errors
     /// No sockets can be had.
     pub fn listen() -> Result<Self> {
-        let socket = Self::open().map_err(|error| {
+        Group::listen(&GROUP).map(Self).map_err(|error| {
             Error::new(format!("cannot listen to changes of network interfaces: {}", in_words(&error.into())))
-        })?;
-        Ok(Self { socket, buffer: vec![0; LONGEST] })
-    }
-
-    fn open() -> Result<OwnedFd, Errno> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        // NETLINK_ROUTE is 0, which is what no protocol means.
-        let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-        let _ = sockopt::set_socket_recv_buffer_size_force(&socket, QUEUE);
-        rustix::net::bind(&socket, &SocketAddrNetlink::new(0, GROUP))?;
-        Ok(socket)
+        })
     }
 
     /// Takes in all that has come; whether the ports of bridges may have changed.
@@ -57,20 +36,16 @@ impl Links {
     /// The socket failed.
     pub fn changed(&mut self) -> Result<bool> {
         let mut changed = false;
-        loop {
-            match rustix::net::recv(&self.socket, self.buffer.as_mut_slice(), RecvFlags::TRUNC) {
-                Ok((read, length)) => {
-                    changed |= length > read || concerns_ports(self.buffer.get(..read).unwrap_or_default());
-                }
-                Err(Errno::WOULDBLOCK) => return Ok(changed),
-                Err(Errno::INTR) => {}
-                Err(Errno::NOBUFS) => changed = true,
-                Err(error) => {
-                    let message = format!("no more news of network interfaces: {}", in_words(&error.into()));
-                    return Err(Error::new(message).remedy("start again"));
-                }
-            }
-        }
+        let ended = self.0.drain(|came| {
+            changed |= match came {
+                Came::Datagram(datagram, is_cut) => is_cut || concerns_ports(datagram),
+                Came::Loss => true,
+            };
+        });
+        ended.map(|()| changed).map_err(|error| {
+            let message = format!("no more news of network interfaces: {}", in_words(&error.into()));
+            Error::new(message).remedy("start again")
+        })
     }
 }
 
@@ -85,7 +60,7 @@ fn concerns_ports(datagram: &[u8]) -> bool {
 
 impl AsFd for Links {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.0.as_fd()
     }
 }
 

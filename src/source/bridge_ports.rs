@@ -1,6 +1,6 @@
 //! The ports of this host's bridges, read through rtnetlink (linux/if_link.h).
 
-use super::rtnetlink::{IFINFOMSG, IFLA_IFNAME, RTM_GETLINK, again, host_number, in_words};
+use super::rtnetlink::{IFINFOMSG, IFLA_IFNAME, IFLA_MASTER, RTM_GETLINK, RTM_NEWLINK, again, host_number, in_words};
 use crate::error::{Error, Result};
 use crate::netlink::{Connection, Message};
 use crate::plan::groups::Bridge;
@@ -52,8 +52,6 @@ struct Link {
 /// By index.
 type Links = BTreeMap<u32, Link>;
 
-const RTM_NEWLINK: u16 = 16;
-const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;

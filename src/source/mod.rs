@@ -2,4 +2,4 @@
 
 pub mod bridge_ports;
 pub mod host_iface;
-mod rtnetlink;
+pub(crate) mod rtnetlink;

@@ -1,11 +1,13 @@
-//! What reading links and addresses has in common (linux/rtnetlink.h, linux/if_link.h).
+//! What reading links and addresses, and listening to changes of them, has in common (linux/rtnetlink.h, linux/if_link.h).
 
 use crate::netlink::DumpError;
 
+pub(crate) const RTM_NEWLINK: u16 = 16;
 pub(super) const RTM_GETLINK: u16 = 18;
 pub(super) const IFLA_IFNAME: u16 = 3;
+pub(crate) const IFLA_MASTER: u16 = 10;
 /// struct ifinfomsg.
-pub(super) const IFINFOMSG: usize = 16;
+pub(crate) const IFINFOMSG: usize = 16;
 
 /// Repeats a dump that was overtaken by changes, a few times.
 pub(super) fn again<T>(mut dump: impl FnMut() -> Result<T, DumpError>) -> Result<T, DumpError> {
