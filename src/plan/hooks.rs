@@ -65,7 +65,7 @@ pub fn chains(guard: Guard, bridges: &Bridges, trusted_ports: &[IfName], chains:
         let mut rules = Vec::new();
         for port in trusted_ports {
             let from_port = Match::equal(Field::InputPort, Value::Interface(*port));
-            rules.push(rule([Statement::Match(from_port), Statement::Verdict(Verdict::Accept)]));
+            rules.push(Rule::of([Statement::Match(from_port), Statement::Verdict(Verdict::Accept)]));
         }
         let places: Vec<Option<Match>> = match bridges {
             Bridges::All => vec![None],
@@ -75,14 +75,10 @@ pub fn chains(guard: Guard, bridges: &Bridges, trusted_ports: &[IfName], chains:
         };
         for place in places {
             for protection in &protections {
-                rules.push(rule(place.map(Statement::Match).into_iter().chain(protection.jump())));
+                rules.push(Rule::of(place.map(Statement::Match).into_iter().chain(protection.jump())));
             }
         }
         Chain { name, meant_for: None, hook: Some(hook), rules }
     };
     ours.map(base_chain).collect()
-}
-
-fn rule(statements: impl IntoIterator<Item = Statement>) -> Rule<'static> {
-    Rule { statements: statements.into_iter().collect(), comment: None, remark: None }
 }

@@ -5,7 +5,7 @@
 //! sets.
 
 use super::ruleset::{
-    Bytes, Chain, Comment, Datatype, Element, Elements, Field, Header, Keyed, Match, Rule, Set, Statement, Value, parts,
+    Bytes, Chain, Datatype, Element, Elements, Field, Header, Keyed, Match, Rule, Set, Statement, Value, parts,
 };
 use crate::net::{IfName, Mac};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -64,9 +64,8 @@ fn one<'a>(
     let counter = keyed.counted.then_some(Statement::Counter);
     let before = rule.statements.iter().take(place).copied();
     let after = rule.statements.iter().skip(place + 1).copied();
-    let statements = before.chain(matches.into_iter().map(Statement::Match)).chain(counter).chain(after).collect();
-    let comment: Option<Comment> = element.comment.clone();
-    Rule { statements, comment, remark: None }
+    let statements = before.chain(matches.into_iter().map(Statement::Match)).chain(counter).chain(after);
+    Rule { comment: element.comment.clone(), ..Rule::of(statements) }
 }
 
 /// ARP by bits: the comparison of the ether type, which nft puts in front of its names, would be joined with that of the

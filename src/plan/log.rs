@@ -22,9 +22,8 @@ pub fn add(chains: &mut [Chain]) {
         let Some(prefix) = prefix(chain.name) else { continue };
         let is_drop = |rule: &Rule| rule.statements.contains(&Statement::Verdict(Verdict::Drop));
         let place = chain.rules.iter().position(is_drop).unwrap_or(chain.rules.len());
-        let statements =
-            Box::new([Statement::Limit { per_second: PER_SECOND, burst: BURST }, Statement::Log { prefix }]);
-        chain.rules.insert(place, Rule { statements, comment: None, remark: None });
+        let limit = Statement::Limit { per_second: PER_SECOND, burst: BURST };
+        chain.rules.insert(place, Rule::of([limit, Statement::Log { prefix }]));
     }
 }
 

@@ -4,7 +4,7 @@
 //! claimed where the packet has one, in a set that the kernel bounds in size and time. Last the frame is dropped, recorded
 //! or not: a flood from many addresses costs its own record, never an open door.
 
-use super::rules::{always, chain, rule};
+use super::rules::{always, chain};
 use super::{Guard, Protection};
 use crate::plan::claims;
 use crate::plan::ruleset::{Chain, Comment, Field, Recorded, Rule, Statement, Verdict};
@@ -26,7 +26,7 @@ pub fn of(protection: Protection) -> Verdict {
 }
 
 /// The name of a protection's chain.
-pub fn chain_name(protection: Protection) -> &'static str {
+pub const fn chain_name(protection: Protection) -> &'static str {
     match protection {
         Protection::Arp => "instances_block_arp",
         Protection::Nd => "instances_block_nd",
@@ -80,9 +80,9 @@ pub(super) fn chains(guard: Guard) -> Vec<Chain<'static>> {
 }
 
 fn rules(protection: Protection) -> Vec<Rule<'static>> {
-    let count = Rule { comment: Some(Comment::word(protection.as_str())), ..rule([Statement::Counter]) };
+    let count = Rule { comment: Some(Comment::word(protection.as_str())), ..Rule::of([Statement::Counter]) };
     let record = |(set, fields): &(&'static str, &'static [Field])| {
-        rule([Statement::Record { fields, set }, Statement::Verdict(Verdict::Drop)])
+        Rule::of([Statement::Record { fields, set }, Statement::Verdict(Verdict::Drop)])
     };
     let records = records(protection).iter().map(record);
     [count].into_iter().chain(records).chain([always(Verdict::Drop)]).collect()

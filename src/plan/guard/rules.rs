@@ -10,22 +10,17 @@ pub(super) fn chain(name: &'static str, rules: Vec<Rule<'static>>) -> Chain<'sta
 /// A rule for what matches all of these.
 pub(super) fn when(matches: &[Match], verdict: Verdict) -> Rule<'static> {
     let matches = matches.iter().copied().map(Statement::Match);
-    rule(matches.chain([Statement::Verdict(verdict)]))
+    Rule::of(matches.chain([Statement::Verdict(verdict)]))
 }
 
 /// A rule for what is in a set.
 pub(super) fn look_up(fields: &'static [Field], set: &'static str, verdict: Verdict) -> Rule<'static> {
-    rule([Statement::Lookup { fields, set }, Statement::Verdict(verdict)])
+    Rule::of([Statement::Lookup { fields, set }, Statement::Verdict(verdict)])
 }
 
 /// A rule for everything.
 pub(super) fn always(verdict: Verdict) -> Rule<'static> {
-    rule([Statement::Verdict(verdict)])
-}
-
-/// A rule of these statements.
-pub(super) fn rule(statements: impl IntoIterator<Item = Statement>) -> Rule<'static> {
-    Rule { statements: statements.into_iter().collect(), comment: None, remark: None }
+    Rule::of([Statement::Verdict(verdict)])
 }
 
 /// On in that chain.

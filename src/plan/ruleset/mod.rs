@@ -200,6 +200,13 @@ pub struct Rule<'a> {
     pub remark: Option<&'static str>,
 }
 
+impl Rule<'_> {
+    /// A rule of these statements, without comment and remark.
+    pub(crate) fn of(statements: impl IntoIterator<Item = Statement>) -> Self {
+        Self { statements: statements.into_iter().collect(), comment: None, remark: None }
+    }
+}
+
 /// One statement of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statement {

@@ -40,17 +40,16 @@ fn allow(claim: Option<Match>, mac: Mac, comment: Option<Comment<'_>>) -> Rule<'
     let sender = Match::equal(Field::EtherSource, Value::Mac(mac));
     let rightful =
         [Statement::Counter, Statement::Match(sender), Statement::Counter, Statement::Verdict(Verdict::Return)];
-    Rule { statements: claim.map(Statement::Match).into_iter().chain(rightful).collect(), comment, remark: None }
+    Rule { comment, ..Rule::of(claim.map(Statement::Match).into_iter().chain(rightful)) }
 }
 
 /// The last rule of a protection: what no rule let through is dropped.
 fn lockdown() -> Rule<'static> {
-    let statements = Box::new([Statement::Counter, Statement::Verdict(Verdict::Drop)]);
-    Rule { statements, comment: Some(Comment::word(LOCKDOWN)), remark: None }
+    let statements = [Statement::Counter, Statement::Verdict(Verdict::Drop)];
+    Rule { comment: Some(Comment::word(LOCKDOWN)), ..Rule::of(statements) }
 }
 
 /// A rule that lets pass what is in a set; the element counts.
 fn look_up(fields: &'static [Field], set: &'static str) -> Rule<'static> {
-    let statements = Box::new([Statement::Lookup { fields, set }, Statement::Verdict(Verdict::Return)]);
-    Rule { statements, comment: None, remark: None }
+    Rule::of([Statement::Lookup { fields, set }, Statement::Verdict(Verdict::Return)])
 }
