@@ -233,19 +233,19 @@ fn check(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Result
             let _ = writeln!(news, "{PROGRAM}: {note}");
         }
     }
-    let ruleset = policy::ruleset(&registry, &request.wishes);
-    let for_files = policy::ruleset(&registry, &request.for_files);
+    let for_files = request.emit.then(|| policy::ruleset(&registry, &request.for_files));
     let lines: Print =
         Box::new(|out| hosts::lines(&registry, &request.domains).try_for_each(|line| writeln!(out, "{line}")));
     let mut files = vec![(request.hosts.clone(), lines)];
-    if request.emit {
-        files.extend(nftables_files(request, &for_files));
+    if let Some(for_files) = &for_files {
+        files.extend(nftables_files(request, for_files));
     }
     let mut differs = false;
     for (path, print) in files {
         differs |= file_differs(&path, &print, out)?;
     }
     if request.apply {
+        let ruleset = policy::ruleset(&registry, &request.wishes);
         let checked = apply::check(&ruleset)?;
         for (table, differences) in ruleset.tables.iter().zip(checked.differences) {
             if !differences.is_empty() {
