@@ -4,6 +4,8 @@
 
 use super::ruleset::{Elements, Key, Ruleset, Set, Table};
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::iter;
+use std::ops::Range;
 
 /// What has to change in one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,20 +100,40 @@ impl SetDelta {
 /// What leads from the rules that a chain has to the `planned` number of rules. Each that it has is known by its handle and,
 /// if it is equal to a planned one, the index of that; no two by the same.
 pub fn rules(planned: usize, found: &[(u64, Option<usize>)]) -> ChainDelta {
-    let wanted: Vec<_> = (0..planned).map(Some).collect();
-    let there: Vec<_> = found.iter().map(|(_, index)| *index).collect();
-    let handle = |index: usize| found.get(index).map(|(handle, _)| *handle);
+    let handles = |range: Range<usize>| found.get(range).unwrap_or_default().iter().map(|(handle, _)| *handle);
     let mut edits = Vec::new();
-    for operation in similar::capture_diff_slices(similar::Algorithm::Myers, &there, &wanted) {
-        let (old, new) = (operation.old_range(), operation.new_range());
-        if operation.tag() == similar::DiffTag::Equal {
-            continue;
-        }
-        let before = handle(old.end);
-        edits.extend(old.filter_map(handle).map(|handle| RuleEdit::Delete { handle }));
-        edits.extend(new.map(|rule| RuleEdit::Insert { rule, before }));
+    let (mut there, mut wanted) = (0, 0);
+    for (place, rule) in longest_in_order(found).into_iter().chain([(found.len(), planned)]) {
+        edits.extend(handles(there..place).map(|handle| RuleEdit::Delete { handle }));
+        let before = handles(place..found.len()).next();
+        edits.extend((wanted..rule).map(|rule| RuleEdit::Insert { rule, before }));
+        (there, wanted) = (place + 1, rule + 1);
     }
     if edits.is_empty() { ChainDelta::Same } else { ChainDelta::Edited(edits) }
+}
+
+/// Most of the rules that can stay where they are, as places among the found and planned indices: a longest increasing
+/// subsequence, in time that grows with the number of rules and its logarithm, however much differs.
+fn longest_in_order(found: &[(u64, Option<usize>)]) -> Vec<(usize, usize)> {
+    // Of the subsequences of each length that which ends lowest: place and index of its end.
+    let mut ends: Vec<(usize, usize)> = Vec::new();
+    // What comes before each place in the longest subsequence that ends there.
+    let mut before = vec![None; found.len()];
+    let known = found.iter().enumerate().filter_map(|(place, (_, index))| Some((place, (*index)?)));
+    for (place, index) in known {
+        let length = ends.partition_point(|(_, end)| *end < index);
+        if let (Some(link), Some(last)) = (before.get_mut(place), length.checked_sub(1)) {
+            *link = ends.get(last).copied();
+        }
+        match ends.get_mut(length) {
+            Some(end) => *end = (place, index),
+            None => ends.push((place, index)),
+        }
+    }
+    let mut longest: Vec<_> =
+        iter::successors(ends.last().copied(), |(place, _)| before.get(*place).copied().flatten()).collect();
+    longest.reverse();
+    longest
 }
 
 /// What leads from one ruleset that is held to another, a delta for each table, if only elements of sets have to change.
@@ -169,9 +191,11 @@ fn elements(held: &Set, planned: &Set) -> SetDelta {
     let is_held = |index: &usize| {
         new.entry(*index).is_some_and(|entry| old_middle.get(&entry.key).is_some_and(|held| *held == entry))
     };
-    let add: Vec<_> = come.filter(|index| !is_held(index)).collect();
-    // An address of two instances is still there when one of them has lost it; another comment makes another element.
-    let kept: FxHashSet<Key> = (0..new.len()).filter_map(|index| new.entry(index)).map(|entry| entry.key).collect();
+    let add: Vec<_> = come.clone().filter(|index| !is_held(index)).collect();
+    // An address of two instances is still there when one of them has lost it; keys of several fields come once.
+    let again = if matches!(new, Elements::Keyed(_)) { come } else { 0..new.len() };
+    let kept: FxHashSet<Key> = again.filter_map(|index| new.entry(index)).map(|entry| entry.key).collect();
+    // Another comment makes another element.
     let changed: FxHashSet<Key> = add.iter().filter_map(|index| new.entry(*index)).map(|entry| entry.key).collect();
     let goes = |key: &Key| !kept.contains(key) || changed.contains(key);
     let remove = old_middle.into_values().filter(|entry| goes(&entry.key)).map(|entry| (entry.key, entry.last));
