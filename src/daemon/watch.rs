@@ -1,7 +1,7 @@
 //! `instances-process --watch`: stays, and keeps kernel and files as the registry wants them.
 //!
-//! One thread, one poll(2) over inotify, nf_tables' events, those of links and signals. All that has come is taken in before anything is
-//! done, so a burst costs one attempt; a single event is acted upon at once.
+//! One thread, one poll(2) over inotify, nf_tables' events, those of links and signals. All that has come is taken in before
+//! anything is done, so a burst costs one attempt; a single event is acted upon at once.
 
 use super::commits::{Commits, Follower, Seen};
 use super::folder::Folder;

@@ -16,8 +16,7 @@ impl IfName {
 
     /// The name that is padded so, as nftables keeps it.
     pub fn of_padded(padded: &[u8]) -> Option<Self> {
-        let name = padded.split(|byte| *byte == 0).next()?;
-        str::from_utf8(name).ok()?.parse().ok()
+        str::from_utf8(until_nul(padded)).ok()?.parse().ok()
     }
 
     /// The name padded with NUL, as nftables compares it.
@@ -27,9 +26,13 @@ impl IfName {
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        let text = self.padded.split(|&byte| byte == 0).next().unwrap_or_default();
-        str::from_utf8(text).unwrap_or_default()
+        str::from_utf8(until_nul(&self.padded)).unwrap_or_default()
     }
+}
+
+/// What stands in front of the padding. The kernel's own names may be none that we would take.
+pub(crate) fn until_nul(padded: &[u8]) -> &[u8] {
+    padded.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// The text cannot be an interface's name.

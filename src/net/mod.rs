@@ -8,6 +8,7 @@ mod name;
 pub mod text;
 
 pub use addr::{V6Class, link_local_of, parse_net};
+pub(crate) use ifname::until_nul;
 pub use ifname::{IfName, InvalidIfName};
 pub use mac::{InvalidMac, Mac};
 pub use name::{InvalidName, Name};

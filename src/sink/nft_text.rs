@@ -1,6 +1,7 @@
 //! Prints the ruleset in nft's language, in the format of the original's files: bare chains and bare sets, to be
 //! included inside a table.
 
+use crate::net::{Shown, until_nul};
 use crate::plan::ruleset::{
     Bytes, Chain, Datatype, Elements, Entry, EtherType, Field, Hook, HookPoint, Keyed, Match, Operator, Rule, Set,
     Statement, Value, Verdict, parts,
@@ -177,8 +178,7 @@ fn write_part(f: &mut fmt::Formatter<'_>, field: Field, part: &[u8]) -> fmt::Res
             write!(f, "{byte:02x}")
         }),
         (Datatype::Interface, part) => {
-            let name = part.split(|byte| *byte == 0).next().unwrap_or_default();
-            write!(f, "\"{}\"", crate::net::Shown(&String::from_utf8_lossy(name)))
+            write!(f, "\"{}\"", Shown(&String::from_utf8_lossy(until_nul(part))))
         }
         (_, part) => write!(f, "{:?}", Bytes::from(part)),
     }

@@ -14,7 +14,7 @@ use super::set_type::SetType;
 use super::socket::Socket;
 use super::state::{SetState, TableState};
 use crate::error::Result;
-use crate::net::Mac;
+use crate::net::{Mac, until_nul};
 use crate::netlink::{Connection, DumpError};
 use crate::plan::guard::{self, block};
 use crate::plan::ruleset::{Elements, Family, Field, Identifier, Key, Recorded, Set, Table, parts};
@@ -188,8 +188,7 @@ fn offender(
         match field {
             Field::EtherSource => {}
             Field::InputPort => {
-                let name = part.split(|byte| *byte == 0).next().unwrap_or_default();
-                port = String::from_utf8_lossy(name).into_owned();
+                port = String::from_utf8_lossy(until_nul(part)).into_owned();
             }
             _ => address = address_of(part),
         }
