@@ -9,6 +9,20 @@ use std::process::{Command, Output};
 pub const WEB: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
 pub const DB: [u8; 6] = [0x02, 0, 0, 0, 0, 2];
 
+/// A rule for each address, in the original's two chains.
+pub const SPEC_RULES: [&str; 4] = ["--guard", "spec", "--layout", "rules"];
+pub const SPEC: [&str; 2] = ["--guard", "spec"];
+
+/// `--hook *` with further arguments.
+pub fn hooked<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["--hook", "*"], arguments].concat()
+}
+
+/// The listing of a chain of ours.
+pub fn chain(name: &str) -> String {
+    run("nft", &["list", "chain", "bridge", "instances", name])
+}
+
 /// A folder with a registry of two instances, web (10.0.0.1, fd00::1) and db (10.0.0.2, fd00::2).
 pub struct Host {
     pub folder: tempfile::TempDir,
