@@ -1,13 +1,15 @@
-//! The vocabulary: [`Mac`], [`Name`], [`IfName`] and the classes of addresses. A value of these types is legal by
+//! The vocabulary: [`Mac`], [`Name`], [`DomainName`], [`IfName`] and the classes of addresses. A value of these types is legal by
 //! construction, so nothing past the edge checks a string again.
 
 mod addr;
+mod domain;
 mod ifname;
 mod mac;
 mod name;
 pub mod text;
 
 pub use addr::{V6Class, link_local_of, parse_net};
+pub use domain::{DomainName, InvalidDomainName};
 pub(crate) use ifname::until_nul;
 pub use ifname::{IfName, InvalidIfName};
 pub use mac::{InvalidMac, Mac};

@@ -5,6 +5,8 @@
 //! rules, [`log`] has drops logged, [`hooks`] puts the protections in force, [`uplinks`] says where that would be a mistake,
 //! [`groups`] what no rule sees, [`hosts`] is the hosts file. [`policy`] puts them together, [`diff`] says what has to change
 //! where a policy is held already.
+//!
+//! [`responder`] answers guests' packets from what is bound to their taps.
 
 pub mod address_sets;
 pub mod claims;
@@ -16,6 +18,7 @@ pub mod hosts;
 pub mod layout;
 pub mod log;
 pub mod policy;
+pub mod responder;
 pub mod ruleset;
 pub mod spec;
 pub mod uplinks;
