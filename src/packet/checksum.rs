@@ -1,11 +1,24 @@
-/// The Internet checksum of a packet whose checksum field is zero (RFC 1071).
+/// The Internet checksum of a packet whose checksum field is zero (RFC 1071). Over one whose field is filled in, it is zero
+/// if the packet is as it was sent.
 pub fn internet_checksum(bytes: &[u8]) -> u16 {
-    let word = |pair: &[u8]| match pair {
-        [high, low] => u64::from(u16::from_be_bytes([*high, *low])),
-        [high] => u64::from(*high) << 8,
-        _ => 0,
-    };
-    let mut sum: u64 = bytes.chunks(2).map(word).sum();
+    folded(ones_sum(bytes))
+}
+
+/// The same over octets in two parts, the first of an even length: a pseudo header, and what it stands before.
+pub(super) fn internet_checksum_of_both(first: &[u8], second: &[u8]) -> u16 {
+    folded(ones_sum(first) + ones_sum(second))
+}
+
+/// Sums words of 32 bits, twice those of RFC 1071: modulo 0xffff it is the same (its section 2, C).
+fn ones_sum(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let sum: u64 = words.iter().map(|word| u64::from(u32::from_be_bytes(*word))).sum();
+    let mut last = [0; 4];
+    super::put(&mut last, 0, rest);
+    sum + u64::from(u32::from_be_bytes(last))
+}
+
+fn folded(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
@@ -22,5 +35,15 @@ mod tests {
         assert_eq!(internet_checksum(&[1]), !0x0100);
         assert_eq!(internet_checksum(&[]), 0xffff);
         assert_eq!(internet_checksum(&vec![0xff; 131_072]), 0);
+        assert_eq!(internet_checksum(&[0, 1, 2, 3, 4, 5, 6]), !(0x0001 + 0x0203 + 0x0405 + 0x0600));
+    }
+
+    #[test]
+    fn two_parts_are_as_one() {
+        let bytes: Vec<u8> = (0..=255).rev().collect();
+        for (first, whole) in [(0, 0), (2, 9), (10, 256), (12, 255), (36, 256)] {
+            let (left, right) = bytes[..whole].split_at(first);
+            assert_eq!(internet_checksum_of_both(left, right), internet_checksum(&bytes[..whole]));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! IPv4 packets with options, and their fragments (RFC 791).
 
-use super::{Segment, internet_checksum, length16, pad, pieces, put};
+use super::{Malformed, Segment, internet_checksum, length16, pad, pieces, put};
 use std::net::Ipv4Addr;
 
 /// An IPv4 header. Lengths and the checksum are made to fit.
@@ -67,6 +67,49 @@ impl Ipv4 {
     }
 }
 
+/// A packet that came in, whole and with a header that is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received<'a> {
+    /// From whom, it says.
+    pub source: Ipv4Addr,
+    /// To whom.
+    pub destination: Ipv4Addr,
+    /// Hops that are left.
+    pub ttl: u8,
+    /// What the payload is.
+    pub protocol: u8,
+    /// What comes behind the header and its options, as far as the packet's length goes.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Received<'a> {
+    /// Reads a packet from its IP header on. Fragments are refused, and what is behind the packet's length is left out
+    /// (it is what filled an Ethernet frame up).
+    pub fn parse(packet: &'a [u8]) -> Result<Self, Malformed> {
+        let fixed = packet.first_chunk::<20>().ok_or(Malformed("IPv4: header cut off"))?;
+        let &[first, _, l0, l1, _, _, f0, f1, ttl, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = fixed;
+        if first >> 4 != 4 {
+            return Err(Malformed("IPv4: another version"));
+        }
+        let packet = packet.get(..usize::from(u16::from_be_bytes([l0, l1])));
+        let packet = packet.ok_or(Malformed("IPv4: packet cut off"))?;
+        let length = usize::from(first & 0xf) * 4;
+        let (header, payload) = packet.split_at_checked(length).ok_or(Malformed("IPv4: header longer than packet"))?;
+        if length < 20 {
+            return Err(Malformed("IPv4: header too short"));
+        }
+        if internet_checksum(header) != 0 {
+            return Err(Malformed("IPv4: wrong header checksum"));
+        }
+        // More fragments follow, or it is not the first.
+        if u16::from_be_bytes([f0, f1]) & 0x3fff != 0 {
+            return Err(Malformed("IPv4: fragment"));
+        }
+        let (source, destination) = (Ipv4Addr::new(s0, s1, s2, s3), Ipv4Addr::new(d0, d1, d2, d3));
+        Ok(Self { source, destination, ttl, protocol, payload })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Udp;
@@ -94,5 +137,44 @@ mod tests {
         assert_eq!(fragments.iter().map(|fragment| at(fragment)).collect::<Vec<_>>(), [0x2000, 0x2001, 5]);
         let joined: Vec<u8> = fragments.iter().flat_map(|fragment| fragment[20..].to_vec()).collect();
         assert_eq!(joined, whole[20..]);
+    }
+
+    #[test]
+    fn what_was_built_is_read_and_padding_is_left_out() {
+        for options in [vec![], ROUTER_ALERT.to_vec(), vec![1; 40]] {
+            let mut packet = Ipv4 { options, ttl: 9, dont_fragment: true, ..HEADER }.packet(&Segment::raw(7, *b"data"));
+            packet.extend([0; 30]);
+            let (source, destination) = (HEADER.source, HEADER.destination);
+            let expected = Received { source, destination, ttl: 9, protocol: 7, payload: b"data" };
+            assert_eq!(Received::parse(&packet), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let whole = HEADER.packet(&Segment::raw(7, *b"data"));
+        let changed = |at: usize, value: u8| {
+            let mut packet = whole.clone();
+            packet[at] = value;
+            packet[10..12].copy_from_slice(&[0, 0]);
+            let sum = internet_checksum(&packet[..20]);
+            packet[10..12].copy_from_slice(&sum.to_be_bytes());
+            packet
+        };
+        let mut sum = whole.clone();
+        sum[8] = 1;
+        for (packet, reason) in [
+            (whole[..19].to_vec(), "IPv4: header cut off"),
+            (whole[..23].to_vec(), "IPv4: packet cut off"),
+            (changed(0, 0x65), "IPv4: another version"),
+            (changed(0, 0x44), "IPv4: header too short"),
+            (changed(0, 0x47), "IPv4: header longer than packet"),
+            (changed(3, 19), "IPv4: header longer than packet"),
+            (changed(6, 0x20), "IPv4: fragment"),
+            (changed(7, 1), "IPv4: fragment"),
+            (sum, "IPv4: wrong header checksum"),
+        ] {
+            assert_eq!(Received::parse(&packet), Err(Malformed(reason)));
+        }
     }
 }

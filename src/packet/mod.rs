@@ -1,4 +1,5 @@
-//! Frames, byte by byte: what guests send, honest ones and others. Pure: no I/O, no clock, no randomness.
+//! Frames, byte by byte: what guests send, honest ones and others, and what they are answered. Pure: no I/O, no clock, no
+//! randomness.
 //!
 //! Every layer is a plain struct whose fields may say anything, lies included; lengths and checksums are made to fit
 //! it. [`Ethernet`] with any stack of [`Tag`]s carries [`Arp`], [`Ipv4`] or [`Ipv6`], and the latter two carry a
@@ -30,12 +31,26 @@ pub mod mld;
 pub mod nd;
 mod segment;
 
+use std::fmt;
+
 pub use arp::Arp;
 pub use checksum::internet_checksum;
 pub use ethernet::{Ethernet, Tag, ether_type};
 pub use ipv4::Ipv4;
 pub use ipv6::{Extension, Ipv6};
-pub use segment::{Checksum, Segment, Udp, protocol};
+pub use segment::{Checksum, Datagram, Segment, Udp, protocol};
+
+/// Octets that are not what they should be: what is wrong, in a few words without anything from the packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed(pub &'static str);
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
 
 /// A length as a 16-bit field has it; what does not fit becomes the greatest one.
 fn length16(length: usize) -> [u8; 2] {

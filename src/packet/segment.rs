@@ -1,4 +1,5 @@
-use super::{internet_checksum, length16, put};
+use super::checksum::internet_checksum_of_both;
+use super::{Malformed, internet_checksum, length16, put};
 
 /// What IP carries: a protocol's header and data. Its checksum covers the addresses of the IP header (RFC 9293, section
 /// 3.1; RFC 8200, section 8.1), hence whoever carries it fills it in.
@@ -106,6 +107,52 @@ impl Udp {
     }
 }
 
+/// A UDP datagram that came in, whole and with a checksum that is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// Source port.
+    pub source: u16,
+    /// Destination port.
+    pub destination: u16,
+    /// Data.
+    pub data: &'a [u8],
+}
+
+impl<'a> Datagram<'a> {
+    /// Reads what `source` sent to `destination`, the addresses of the IP header. Over IPv4 the checksum may be zero: none
+    /// (RFC 768); over IPv6 it may not (RFC 8200, section 8.1). What is behind the datagram's length is left out.
+    ///
+    /// The kernel completes checksums that were left to hardware before it hands a packet over, unless asked not to
+    /// (NFQUEUE's `NFQA_CFG_F_GSO`).
+    pub fn parse<const N: usize>(
+        segment: &'a [u8],
+        source: &[u8; N],
+        destination: &[u8; N],
+    ) -> Result<Self, Malformed> {
+        let header = segment.first_chunk::<8>().ok_or(Malformed("UDP: header cut off"))?;
+        let &[s0, s1, d0, d1, l0, l1, c0, c1] = header;
+        let datagram = segment.get(..usize::from(u16::from_be_bytes([l0, l1])));
+        let datagram = datagram.ok_or(Malformed("UDP: datagram cut off"))?;
+        let data = datagram.get(8..).ok_or(Malformed("UDP: length too small"))?;
+        match ([c0, c1], N) {
+            ([0, 0], 4) => {}
+            ([0, 0], _) => return Err(Malformed("UDP: no checksum")),
+            _ => {
+                // Two addresses of 16 octets at most, protocol and length.
+                let mut pseudo = [0; 36];
+                put(&mut pseudo, 0, source);
+                put(&mut pseudo, N, destination);
+                put(&mut pseudo, 32, &[0, protocol::UDP, l0, l1]);
+                if internet_checksum_of_both(&pseudo, datagram) != 0 {
+                    return Err(Malformed("UDP: wrong checksum"));
+                }
+            }
+        }
+        let (source, destination) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
+        Ok(Self { source, destination, data })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,5 +188,41 @@ mod tests {
         let segment = Segment::icmpv6(128, 0, &[1, 2, 3, 4, 5]);
         assert!(verifies(&segment, &[0xfd; 16], &[0xfe; 16]));
         assert_ne!(segment.filled_in(&[0; 16], &[1; 16]), segment.filled_in(&[0; 16], &[2; 16]));
+    }
+
+    #[test]
+    fn what_was_sent_is_read_over_both_families() {
+        for length in [0, 1, 2, 9, 300] {
+            let udp = Udp::new(68, 67, vec![0x5a; length]);
+            let read = Datagram { source: 68, destination: 67, data: &udp.data };
+            let v4 = udp.segment().filled_in(&[1, 2, 3, 4], &[9; 4]);
+            assert_eq!(Datagram::parse(&v4, &[1, 2, 3, 4], &[9; 4]), Ok(read));
+            let mut v6 = udp.segment().filled_in(&[0xfd; 16], &[0xfe; 16]);
+            v6.extend([1; 5]);
+            assert_eq!(Datagram::parse(&v6, &[0xfd; 16], &[0xfe; 16]), Ok(read));
+        }
+    }
+
+    #[test]
+    fn lengths_and_checksums_must_be_right() {
+        let (from, to) = ([1, 2, 3, 4], [5, 6, 7, 8]);
+        let whole = Udp::new(68, 67, *b"data").segment().filled_in(&from, &to);
+        let changed = |at: usize, value: u8| {
+            let mut segment = whole.clone();
+            segment[at] = value;
+            segment
+        };
+        for (segment, reason) in [
+            (whole[..7].to_vec(), "UDP: header cut off"),
+            (changed(5, 13), "UDP: datagram cut off"),
+            (changed(5, 7), "UDP: length too small"),
+            (changed(5, 11), "UDP: wrong checksum"),
+            (changed(11, 0), "UDP: wrong checksum"),
+        ] {
+            assert_eq!(Datagram::parse(&segment, &from, &to), Err(Malformed(reason)));
+        }
+        let none = Udp::new(68, 67, *b"data").segment().bytes;
+        assert!(Datagram::parse(&none, &from, &to).is_ok());
+        assert_eq!(Datagram::parse(&none, &[0; 16], &[1; 16]), Err(Malformed("UDP: no checksum")));
     }
 }
