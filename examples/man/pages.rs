@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
-use instances::cli::{process, update};
+use instances::cli::{nfdhcpd, process, update};
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(crate) struct Page {
 }
 
 /// The pages there are, all in section 8.
-pub(crate) fn pages() -> [Page; 2] {
+pub(crate) fn pages() -> [Page; 3] {
     [
         Page {
             // Positional arguments only: OPTIONS would be the wrong heading.
@@ -51,6 +51,16 @@ pub(crate) fn pages() -> [Page; 2] {
             ],
             see_also: "instances-update(8), nft(8), dnsmasq(8), systemd.path(5)",
         },
+        Page {
+            command: nfdhcpd::Arguments::command(),
+            prose: &[
+                "Packet filter rules bring the DHCP, DHCPv6, router and neighbour solicitations of virtual machines \
+                here, by NFQUEUE. Each is answered on the tap that it came from, as that tap's binding file says; \
+                what comes from other taps is let pass. Router advertisements are sent from time to time, too.",
+                "Configuration and binding files are those of nfdhcpd.",
+            ],
+            see_also: "instances-process(8), iptables(8), nft(8)",
+        },
     ]
 }
 
@@ -63,7 +73,8 @@ pub(crate) fn write_all(folder: &Path) -> io::Result<()> {
         let file = format!("{}.8", page.command.get_name());
         fs::write(man.join(file), page.render()?)?;
     }
-    for mut command in [typed_by_hand(&update::command()), process::Arguments::command()] {
+    for mut command in [typed_by_hand(&update::command()), process::Arguments::command(), nfdhcpd::Arguments::command()]
+    {
         let name = command.get_name().to_owned();
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             clap_complete::generate_to(shell, &mut command, &name, &completions)?;

@@ -1,5 +1,7 @@
 //! Command lines: one module per program, each lowered once into typed values; and what all main functions have in common.
 
+#[cfg(feature = "nfdhcpd")]
+pub mod nfdhcpd;
 pub mod process;
 pub mod update;
 

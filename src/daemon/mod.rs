@@ -7,6 +7,8 @@ pub mod folder;
 mod group;
 pub mod links;
 mod metrics;
+#[cfg(feature = "nfdhcpd")]
+pub mod nfdhcpd;
 pub mod policy;
 pub mod schedule;
 pub mod supervisor;

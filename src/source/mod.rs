@@ -2,4 +2,8 @@
 
 pub mod bridge_ports;
 pub mod host_iface;
+#[cfg(feature = "nfdhcpd")]
+pub mod nfdhcpd_conf;
 pub(crate) mod rtnetlink;
+#[cfg(feature = "nfdhcpd")]
+pub mod served;
