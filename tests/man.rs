@@ -80,7 +80,7 @@ fn what_follows_the_options_in_the_help_is_on_the_page() {
 
 #[test]
 fn terms_are_set_apart_and_examples_are_not_filled() {
-    let [update, process] =
+    let [update, process, _] =
         pages::pages().map(|page| String::from_utf8(page.render().expect("render")).expect("UTF-8"));
     assert!(update.contains(".TP\n\\fB\\-\\-rename MAC NAME\\fR\nname an instance"), "{update}");
     assert!(
@@ -100,6 +100,9 @@ fn completions_know_every_option() {
         ("instances-process.bash", "--trusted-port"),
         ("_instances-process", "--trusted-port"),
         ("instances-process.fish", "trusted-port"),
+        ("instances-nfdhcpd.bash", "--server-ip"),
+        ("_instances-nfdhcpd", "--server-ip"),
+        ("instances-nfdhcpd.fish", "server-ip"),
     ];
     for (file, option) in files {
         let text = fs::read_to_string(folder.path().join("completions").join(file)).expect(file);
