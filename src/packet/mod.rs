@@ -30,6 +30,7 @@ pub mod ipv6;
 pub mod mld;
 pub mod nd;
 mod segment;
+pub mod udp4;
 
 use std::fmt;
 
@@ -63,7 +64,7 @@ fn length8(length: usize) -> u8 {
 }
 
 /// Writes over what is at `offset`, as far as there is something.
-fn put(bytes: &mut [u8], offset: usize, value: &[u8]) {
+pub(crate) fn put(bytes: &mut [u8], offset: usize, value: &[u8]) {
     for (byte, new) in bytes.iter_mut().skip(offset).zip(value) {
         *byte = *new;
     }

@@ -1,6 +1,16 @@
-//! DHCP for IPv4 (RFC 2131, options: RFC 2132).
+//! DHCP for IPv4 (RFC 2131, options: RFC 2132, RFC 3396).
+//!
+//! [`Received`] reads where the octets lie, [`Dhcp4`] owns what it says and may say anything. Contents of options that
+//! have a form of their own: [`content`].
 
-use super::{Segment, Udp, length8};
+pub mod content;
+mod options;
+mod received;
+
+pub use options::{Numbers, Options, number, option_length, put_option};
+pub use received::Received;
+
+use super::{Malformed, Segment, Udp};
 use crate::net::Mac;
 use std::net::Ipv4Addr;
 
@@ -8,6 +18,15 @@ use std::net::Ipv4Addr;
 pub const SERVER: u16 = 67;
 /// The client's UDP port.
 pub const CLIENT: u16 = 68;
+
+/// The flag that asks for answers by broadcast.
+pub const BROADCAST: u16 = 0x8000;
+/// Octets before the magic cookie.
+pub const FIXED: usize = 236;
+/// What options begin with.
+pub const COOKIE: [u8; 4] = [0x63, 0x82, 0x53, 0x63];
+/// Octets of a message at least (BOOTP, RFC 951), since some clients and servers demand them.
+pub const SHORTEST: usize = 300;
 
 /// Message types (option 53).
 pub mod kind {
@@ -34,21 +53,29 @@ pub mod kind {
 pub struct Dhcp4 {
     /// 1 from clients, 2 from servers.
     pub op: u8,
-    /// What joins question and answer.
+    /// Relays that it came by.
+    pub hops: u8,
+    /// `xid`: what joins question and answer.
     pub transaction: u32,
-    /// 0x8000: answer by broadcast.
+    /// `secs`: since the client began.
+    pub seconds: u16,
+    /// [`BROADCAST`]: answer by broadcast.
     pub flags: u16,
-    /// The client's address, if it has one.
+    /// `ciaddr`: the client's address, if it has one.
     pub client: Ipv4Addr,
-    /// The address which a server gives.
+    /// `yiaddr`: the address which a server gives.
     pub yours: Ipv4Addr,
-    /// The next server.
+    /// `siaddr`: the next server.
     pub next_server: Ipv4Addr,
-    /// The relay agent; servers answer to it.
+    /// `giaddr`: the relay agent; servers answer to it.
     pub relay: Ipv4Addr,
-    /// The client's hardware address (`chaddr`).
+    /// `chaddr`: the client's hardware address.
     pub hardware: Mac,
-    /// Options: number and content, without the end.
+    /// `sname`: the server's name, or options.
+    pub server_name: [u8; 64],
+    /// `file`: the boot file's name, or options.
+    pub file: [u8; 128],
+    /// Options: number and content, without the end. What is longer than 255 octets goes in pieces.
     pub options: Vec<(u8, Vec<u8>)>,
 }
 
@@ -56,31 +83,44 @@ impl Dhcp4 {
     /// A client's message of this [`kind`].
     pub fn from_client(kind: u8, hardware: Mac) -> Self {
         let none = Ipv4Addr::UNSPECIFIED;
-        let options = vec![(53, vec![kind])];
         Self {
             op: 1,
+            hops: 0,
             transaction: 1,
-            flags: 0x8000,
+            seconds: 0,
+            flags: BROADCAST,
             client: none,
             yours: none,
             next_server: none,
             relay: none,
             hardware,
-            options,
+            server_name: [0; 64],
+            file: [0; 128],
+            options: vec![(number::KIND, vec![kind])],
         }
     }
 
     /// A server's message of this [`kind`]: `yours` for `hardware`, says `server`.
     pub fn from_server(kind: u8, server: Ipv4Addr, yours: Ipv4Addr, hardware: Mac) -> Self {
         let lease = vec![
-            (53, vec![kind]),
-            (54, server.octets().to_vec()),
-            (51, 3600_u32.to_be_bytes().to_vec()),
-            (1, vec![255, 255, 255, 0]),
-            (3, server.octets().to_vec()),
-            (6, server.octets().to_vec()),
+            (number::KIND, vec![kind]),
+            (number::SERVER, server.octets().to_vec()),
+            (number::LIFETIME, 3600_u32.to_be_bytes().to_vec()),
+            (number::MASK, vec![255, 255, 255, 0]),
+            (number::ROUTER, server.octets().to_vec()),
+            (number::NAMESERVERS, server.octets().to_vec()),
         ];
         Self { op: 2, yours, next_server: server, options: lease, ..Self::from_client(kind, hardware) }
+    }
+
+    /// What came in, with options joined that were sent in pieces or in other fields.
+    pub fn parse(message: &[u8]) -> Result<Self, Malformed> {
+        Received::parse(message).map(|message| Self::from(&message))
+    }
+
+    /// The first option of this number.
+    pub fn option(&self, number: u8) -> Option<&[u8]> {
+        self.options.iter().find(|(n, _)| *n == number).map(|(_, content)| &content[..])
     }
 
     /// With one more option.
@@ -90,25 +130,26 @@ impl Dhcp4 {
         self
     }
 
-    /// The message, filled up to the 300 octets of BOOTP (RFC 951), since some servers demand them.
+    /// The message, filled up to [`SHORTEST`].
     pub fn bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![self.op, 1, 6, 0];
+        let mut bytes = vec![self.op, 1, 6, self.hops];
         bytes.extend(self.transaction.to_be_bytes());
-        bytes.extend([0, 0]);
+        bytes.extend(self.seconds.to_be_bytes());
         bytes.extend(self.flags.to_be_bytes());
         for address in [self.client, self.yours, self.next_server, self.relay] {
             bytes.extend(address.octets());
         }
         bytes.extend(self.hardware.0);
-        // The rest of chaddr, sname, file.
-        bytes.resize(236, 0);
-        bytes.extend([0x63, 0x82, 0x53, 0x63]);
+        // The rest of chaddr.
+        bytes.extend([0; 10]);
+        bytes.extend(self.server_name);
+        bytes.extend(self.file);
+        bytes.extend(COOKIE);
         for (number, content) in &self.options {
-            bytes.extend([*number, length8(content.len())]);
-            bytes.extend(content);
+            put_option(&mut bytes, *number, content);
         }
-        bytes.push(255);
-        let shortest = bytes.len().max(300);
+        bytes.push(number::END);
+        let shortest = bytes.len().max(SHORTEST);
         bytes.resize(shortest, 0);
         bytes
     }
@@ -120,6 +161,26 @@ impl Dhcp4 {
             _ => Udp::new(SERVER, CLIENT, self.bytes()),
         }
         .segment()
+    }
+}
+
+impl From<&Received<'_>> for Dhcp4 {
+    fn from(message: &Received<'_>) -> Self {
+        Self {
+            op: message.op,
+            hops: message.hops,
+            transaction: message.transaction,
+            seconds: message.seconds,
+            flags: message.flags,
+            client: message.client,
+            yours: message.yours,
+            next_server: message.next_server,
+            relay: message.relay,
+            hardware: message.hardware,
+            server_name: message.server_name(),
+            file: message.file(),
+            options: message.options.all(),
+        }
     }
 }
 

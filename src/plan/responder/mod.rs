@@ -2,9 +2,12 @@
 //! packet pass, each with its reason. No I/O, no clock, no randomness.
 
 pub mod binding;
+pub mod declined;
+pub mod dhcp4;
 pub mod settings;
 
 pub use binding::Binding;
+pub use declined::Declined;
 pub use settings::Settings;
 
 use crate::net::Mac;
