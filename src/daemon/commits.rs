@@ -5,8 +5,8 @@
 //! somebody else's. If it names nothing of ours, the policy is verified for its generation, too, and nothing has to be
 //! read. Whatever is not sure (a gap, a lost message) is.
 
-use super::group::{Came, Group, Kind};
 use crate::error::{Error, Result, in_words};
+use crate::netlink::group::{Came, Group, Kind};
 use crate::netlink::{Message, Messages};
 use crate::plan::ruleset::Ruleset;
 use crate::sink::nft_netlink::expr::Expr;

@@ -1,47 +1,25 @@
-//! The folder of the registry, watched by inotify(7): files in it are replaced by rename, so they cannot be watched
-//! themselves; and it may be removed and made again, so its nearest ancestor is watched while it is not there.
+//! The folder of the registry, watched: files in it are replaced by rename, so they cannot be watched themselves.
 
-use crate::error::{Error, Result, in_words};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
-use rustix::io::Errno;
+use crate::error::Result;
+use crate::source::folder_watch::{FolderWatch, Told};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::inotify::{ReadFlags, WatchFlags};
 use std::ffi::OsString;
-use std::fs;
-use std::mem::MaybeUninit;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
-/// Device and inode.
-type Identity = (u64, u64);
+use std::path::Path;
 
 /// The folder, and which files in it count.
 pub struct Folder {
-    inotify: OwnedFd,
-    path: PathBuf,
+    watch: FolderWatch,
     registry: OsString,
     flag: OsString,
-    watched: Option<(i32, Identity)>,
-    ancestor: Option<(i32, PathBuf)>,
 }
 
 /// Written by whoever does not replace it, replaced, gone, given other rights. Not created: it is empty then.
-const IN_FOLDER: WatchFlags = WatchFlags::CLOSE_WRITE
+const EVENTS: WatchFlags = WatchFlags::CLOSE_WRITE
     .union(WatchFlags::MOVED_TO)
     .union(WatchFlags::MOVED_FROM)
     .union(WatchFlags::DELETE)
-    .union(WatchFlags::ATTRIB)
-    .union(WatchFlags::DELETE_SELF)
-    .union(WatchFlags::MOVE_SELF)
-    .union(WatchFlags::ONLYDIR);
-const IN_ANCESTOR: WatchFlags = WatchFlags::CREATE
-    .union(WatchFlags::MOVED_TO)
-    .union(WatchFlags::ATTRIB)
-    .union(WatchFlags::DELETE_SELF)
-    .union(WatchFlags::MOVE_SELF)
-    .union(WatchFlags::ONLYDIR);
-/// The watch itself is of no use any more.
-const LOST: ReadFlags = ReadFlags::DELETE_SELF.union(ReadFlags::MOVE_SELF).union(ReadFlags::IGNORED);
+    .union(WatchFlags::ATTRIB);
 /// Our taking it down is no reason to wake up.
 const FLAG_RAISED: ReadFlags = ReadFlags::CLOSE_WRITE.union(ReadFlags::MOVED_TO).union(ReadFlags::ATTRIB);
 
@@ -55,13 +33,8 @@ impl Folder {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)
-            .map_err(|error| unwatched(path, error, "raise fs.inotify.max_user_instances"))?;
         let name = |path: &Path| path.file_name().map(ToOwned::to_owned).unwrap_or_default();
-        let (registry, flag) = (name(registry), name(flag));
-        let mut folder = Self { inotify, path: path.to_owned(), registry, flag, watched: None, ancestor: None };
-        folder.establish()?;
-        Ok(folder)
+        Ok(Self { watch: FolderWatch::new(path, EVENTS)?, registry: name(registry), flag: name(flag) })
     }
 
     /// Takes in what happened; whether the registry may have changed.
@@ -69,32 +42,12 @@ impl Folder {
     /// # Errors
     /// The folder can be watched no more.
     pub fn changed(&mut self) -> Result<bool> {
-        let (mut changed, mut lost) = (false, false);
-        let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut reader = Reader::new(&self.inotify, &mut buffer);
-        loop {
-            let event = match reader.next() {
-                Ok(event) => event,
-                Err(Errno::INTR) => continue,
-                Err(Errno::WOULDBLOCK) => break,
-                Err(error) => return Err(unwatched(&self.path, error, "start again")),
-            };
-            let (what, watch) = (event.events(), event.wd());
-            if what.contains(ReadFlags::QUEUE_OVERFLOW) {
-                changed = true;
-            } else if self.watched.is_some_and(|(folder, _)| folder == watch) {
-                let name = event.file_name().map(std::ffi::CStr::to_bytes);
-                changed |= name == Some(self.registry.as_bytes());
-                changed |= name == Some(self.flag.as_bytes()) && what.intersects(FLAG_RAISED);
-                lost |= what.intersects(LOST);
-            } else {
-                lost |= self.ancestor.as_ref().is_some_and(|(ancestor, _)| *ancestor == watch);
-            }
-        }
-        if lost {
-            self.establish()?;
-        }
-        Ok(changed || lost)
+        let mut changed = false;
+        let told = self.watch.take(|what, name| {
+            changed |= name == self.registry;
+            changed |= name == self.flag && what.intersects(FLAG_RAISED);
+        })?;
+        Ok(changed || told == Told::NotAll)
     }
 
     /// Whether what is watched is what is at the path by now, and puts that right. A folder further up may have been
@@ -103,63 +56,12 @@ impl Folder {
     /// # Errors
     /// The folder can be watched no more.
     pub fn is_still_there(&mut self) -> Result<bool> {
-        if self.watched.map(|(_, identity)| identity) == identity(&self.path) {
-            return Ok(true);
-        }
-        self.establish()?;
-        Ok(false)
-    }
-
-    fn establish(&mut self) -> Result<()> {
-        self.forget();
-        loop {
-            match inotify::add_watch(&self.inotify, &self.path, IN_FOLDER) {
-                Ok(watch) => {
-                    // Before the identity is asked for the folder may have been exchanged again; that shows later.
-                    self.watched = Some((watch, identity(&self.path).unwrap_or_default()));
-                    if let Some((ancestor, _)) = self.ancestor.take() {
-                        let _ = inotify::remove_watch(&self.inotify, ancestor);
-                    }
-                    return Ok(());
-                }
-                Err(Errno::NOSPC) => {
-                    return Err(unwatched(&self.path, Errno::NOSPC, "raise fs.inotify.max_user_watches"));
-                }
-                Err(_) => {}
-            }
-            // In between the folder may be made, or more of what is above it: until nothing new is found.
-            let absolute = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
-            let Some(above) = absolute.ancestors().skip(1).find(|above| above.is_dir()) else { return Ok(()) };
-            if self.ancestor.as_ref().is_some_and(|(_, watched)| watched == above) {
-                return Ok(());
-            }
-            let watch = inotify::add_watch(&self.inotify, above, IN_ANCESTOR)
-                .map_err(|error| unwatched(above, error, "raise fs.inotify.max_user_watches"))?;
-            if let Some((before, _)) = self.ancestor.replace((watch, above.to_owned())) {
-                let _ = inotify::remove_watch(&self.inotify, before);
-            }
-        }
-    }
-
-    fn forget(&mut self) {
-        let watches = self.watched.take().map(|(watch, _)| watch).into_iter();
-        for watch in watches.chain(self.ancestor.take().map(|(watch, _)| watch)) {
-            // It may be gone already.
-            let _ = inotify::remove_watch(&self.inotify, watch);
-        }
+        self.watch.is_still_there()
     }
 }
 
 impl AsFd for Folder {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inotify.as_fd()
+        self.watch.as_fd()
     }
-}
-
-fn identity(path: &Path) -> Option<Identity> {
-    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-fn unwatched(path: &Path, error: Errno, remedy: &str) -> Error {
-    Error::new(format!("cannot watch {}: {}", path.display(), in_words(&error.into()))).remedy(remedy)
 }

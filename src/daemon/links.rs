@@ -3,9 +3,9 @@
 //! An uplink that nobody named may join a bridge at any time, at boot usually after we have loaded the policy. Only that
 //! something changed is taken from the messages: who asks reads all ports anew.
 
-use super::group::{Came, Group, Kind};
 use crate::error::{Error, Result, in_words};
 use crate::netlink::Messages;
+use crate::netlink::group::{Came, Group, Kind};
 use crate::source::rtnetlink::{IFINFOMSG, IFLA_MASTER, RTM_NEWLINK};
 use rustix::fd::{AsFd, BorrowedFd};
 

@@ -1,10 +1,9 @@
 //! What stays running. [`watch`] is the loop of `instances-process --watch`; what it does next is decided by
 //! [`schedule`], a value without clock or I/O, from what [`folder`] (inotify), [`commits`] (nf_tables' events), [`links`]
-//! (ports of bridges), both by way of [`group`], and signals bring. [`policy`] is one attempt: read, plan, load, write. [`supervisor`] is told about it.
+//! (ports of bridges), both by way of [`crate::netlink::group`], and signals bring. [`policy`] is one attempt: read, plan, load, write. [`supervisor`] is told about it.
 
 pub mod commits;
 pub mod folder;
-mod group;
 pub mod links;
 mod metrics;
 #[cfg(feature = "nfdhcpd")]

@@ -3,6 +3,7 @@
 
 mod attributes;
 mod connection;
+pub mod group;
 
 pub use attributes::{Attributes, Message, Messages, TooLong, Writer};
 pub use connection::{Connection, DumpError};

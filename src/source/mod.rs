@@ -1,7 +1,12 @@
 //! Where observations come from. dnsmasq's own come in by the command line ([`crate::cli::update`]).
 
+#[cfg(feature = "nfdhcpd")]
+pub mod bindings;
 pub mod bridge_ports;
+pub mod folder_watch;
 pub mod host_iface;
+#[cfg(feature = "nfdhcpd")]
+pub mod links;
 #[cfg(feature = "nfdhcpd")]
 pub mod nfdhcpd_conf;
 pub(crate) mod rtnetlink;

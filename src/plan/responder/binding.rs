@@ -19,7 +19,7 @@ pub struct Binding {
     pub subnet: Option<Ipv4Net>,
     /// GATEWAY: the instance's IPv4 router.
     pub gateway: Option<Ipv4Addr>,
-    /// IP6, otherwise EUI64: the address for stateful DHCPv6.
+    /// IP6: the address for stateful DHCPv6; without it, in mode `dhcpv6`, [`Self::eui64`] is.
     pub ip6: Option<Ipv6Addr>,
     /// EUI64: the address that the instance gets by autoconfiguration.
     pub eui64: Option<Ipv6Addr>,

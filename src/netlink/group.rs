@@ -6,25 +6,25 @@ use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SocketFlags, SocketType, sockopt};
 
 /// A socket that listens, and what it reads into.
-pub(super) struct Group {
+pub struct Group {
     socket: OwnedFd,
     buffer: Vec<u8>,
 }
 
 /// What a group is listened to with.
-pub(super) struct Kind {
+pub struct Kind {
     /// The netlink family; `None`: NETLINK_ROUTE, which is 0.
-    pub(super) family: Option<Protocol>,
+    pub family: Option<Protocol>,
     /// The groups, a bit each.
-    pub(super) groups: u32,
+    pub groups: u32,
     /// Bytes of messages that may wait while we work. What is more gets lost.
-    pub(super) queue: usize,
+    pub queue: usize,
     /// Bytes of a datagram that are read.
-    pub(super) longest: usize,
+    pub longest: usize,
 }
 
 /// One thing that came.
-pub(super) enum Came<'a> {
+pub enum Came<'a> {
     /// A datagram, and whether it was longer than what was read of it.
     Datagram(&'a [u8], bool),
     /// Some were lost.
@@ -36,7 +36,7 @@ impl Group {
     ///
     /// # Errors
     /// No sockets can be had, or no permission.
-    pub(super) fn listen(kind: &Kind) -> Result<Self, Errno> {
+    pub fn listen(kind: &Kind) -> Result<Self, Errno> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, kind.family)?;
         let _ = sockopt::set_socket_recv_buffer_size_force(&socket, kind.queue);
@@ -48,7 +48,7 @@ impl Group {
     ///
     /// # Errors
     /// The socket failed.
-    pub(super) fn drain(&mut self, mut see: impl FnMut(Came)) -> Result<(), Errno> {
+    pub fn drain(&mut self, mut see: impl FnMut(Came)) -> Result<(), Errno> {
         loop {
             match rustix::net::recv(&self.socket, self.buffer.as_mut_slice(), RecvFlags::TRUNC) {
                 Ok((read, length)) => {
