@@ -4,6 +4,7 @@
 mod attributes;
 mod connection;
 pub mod group;
+pub mod nfqueue;
 
 pub use attributes::{Attributes, Message, Messages, TooLong, Writer};
 pub use connection::{Connection, DumpError};

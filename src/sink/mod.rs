@@ -3,3 +3,5 @@
 pub mod atomic_file;
 pub mod nft_netlink;
 pub mod nft_text;
+#[cfg(feature = "nfdhcpd")]
+pub mod packet_socket;

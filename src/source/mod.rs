@@ -9,6 +9,8 @@ pub mod host_iface;
 pub mod links;
 #[cfg(feature = "nfdhcpd")]
 pub mod nfdhcpd_conf;
+#[cfg(feature = "nfdhcpd")]
+pub mod nfqueue;
 pub(crate) mod rtnetlink;
 #[cfg(feature = "nfdhcpd")]
 pub mod served;
