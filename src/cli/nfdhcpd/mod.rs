@@ -264,12 +264,17 @@ impl Arguments {
         let queues = queues(&options)?;
         let settings = settings(&options, &path, task, &mut notices)?;
         let by_place = if place == Place::Foreground { LogTo::Stderr } else { LogTo::File };
+        // In the background it is in another folder.
+        let absolute = |path: Option<PathBuf>, default: &str| {
+            let path = path.unwrap_or_else(|| default.into());
+            std::path::absolute(&path).unwrap_or(path)
+        };
         let config = Config {
             queues,
             settings,
-            datapath: options.datapath.unwrap_or_else(|| "/var/lib/nfdhcpd".into()),
-            pidfile: options.pidfile.unwrap_or_else(|| "/var/run/nfdhcpd/nfdhcpd.pid".into()),
-            logdir: options.logdir.unwrap_or_else(|| "/var/log/nfdhcpd".into()),
+            datapath: absolute(options.datapath, "/var/lib/nfdhcpd"),
+            pidfile: absolute(options.pidfile, "/var/run/nfdhcpd/nfdhcpd.pid"),
+            logdir: absolute(options.logdir, "/var/log/nfdhcpd"),
             log: options.log.unwrap_or(by_place),
             user: options.user.unwrap_or_else(|| "nobody".to_owned()),
             debug: self.debug,
