@@ -163,10 +163,8 @@ proptest! {
     fn any_lines_give_a_binding_or_a_line_that_is_there(
         lines in vec((prop::sample::select(KEYS.to_vec()), "[0-9a-f:./, =\"via]{0,20}"), 0..12), required in any::<bool>()
     ) {
-        let mut text = String::from(if required { REQUIRED } else { "" });
-        for (key, value) in &lines {
-            text.push_str(&format!("{key}={value}\n"));
-        }
+        let lines: Vec<_> = lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+        let text = [if required { REQUIRED } else { "" }, &lines.concat()].concat();
         let problems = match parse(text.as_bytes()) {
             Ok(parsed) => parsed.warnings,
             Err(problem) => vec![problem],
