@@ -434,6 +434,27 @@ fn ten_thousand_bindings_load_fast_and_small_and_a_change_costs_one_file() {
     assert!(changed < loaded / 50, "a change took {changed:?}, all {loaded:?}");
 }
 
+#[test]
+fn more_files_than_inotify_tells_of_are_read_and_each_is_found() {
+    const FILES: usize = 30_000;
+    let (mut lab, _) = Lab::new(&[]);
+    fs::write(lab.file("tap0"), text(1400)).unwrap();
+    // As hard links they cost the file system little.
+    // 100,000 take as long as one expects, and the tests have no time for that.
+    for index in 1..FILES {
+        fs::hard_link(lab.file(&format!("tap{}", index / 1000 * 1000)), lab.file(&format!("tap{index}")))
+            .or_else(|_| fs::write(lab.file(&format!("tap{index}")), text(1400)))
+            .unwrap();
+    }
+    // More than inotify keeps: all is read.
+    let news = lab.news();
+    assert_eq!(short(&news), ["+10", "+11"]);
+    assert_eq!(lab.store.all().len(), FILES);
+    happened(&lab.store.link_changed(LinkEvent::Is(200_099, port("tap29999", 1))), &["+200099"]);
+    lab.write("tap29999", 1401);
+    assert!(short(&lab.news()).contains(&"*200099".to_owned()));
+}
+
 /// Waits until the kernel has told what makes `done` true.
 fn until(kernel: &mut KernelLinks, store: &mut Store, mut done: impl FnMut(&Store) -> bool) -> News {
     let mut news = News::default();
