@@ -13,6 +13,7 @@ use super::{Client, Decision, Reason};
 use crate::net::Mac;
 use crate::packet::dhcp4::{Received, SERVER, kind, number};
 use crate::packet::{Datagram, ipv4, protocol};
+use std::borrow::Cow;
 use std::net::Ipv4Addr;
 use std::time::Instant;
 
@@ -195,7 +196,7 @@ impl Exchange<'_> {
     }
 
     /// The option's content, joined.
-    fn asked(&self, number: u8) -> Option<std::borrow::Cow<'_, [u8]>> {
+    fn asked(&self, number: u8) -> Option<Cow<'_, [u8]>> {
         self.message.options.get(number)
     }
 
@@ -212,8 +213,9 @@ impl Exchange<'_> {
         !self.message.relay.is_unspecified()
     }
 
-    /// What a relay added, which goes back to it (RFC 3046, section 2.2).
-    fn relay_information(&self) -> Option<std::borrow::Cow<'_, [u8]>> {
-        if self.relayed() { self.asked(number::RELAY) } else { None }
+    /// What a relay added, which goes back to it (RFC 3046, section 2.2). It has one option for that; more than fits into
+    /// one would leave no room for an answer.
+    fn relay_information(&self) -> Option<Cow<'_, [u8]>> {
+        if self.relayed() { self.asked(number::RELAY).filter(|content| content.len() <= 255) } else { None }
     }
 }
