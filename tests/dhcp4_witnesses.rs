@@ -184,7 +184,9 @@ proptest! {
         }
         if let Ok(routes) = content::routes(&octets) {
             let mut again = Vec::new();
-            routes.iter().for_each(|(net, router)| content::put_route(&mut again, *net, *router));
+            for (net, router) in &routes {
+                content::put_route(&mut again, *net, *router);
+            }
             prop_assert_eq!(again, octets);
         }
     }

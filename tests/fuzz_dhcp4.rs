@@ -58,6 +58,12 @@ fn repair(packet: &mut Vec<u8>) {
     packet[22..24].copy_from_slice(&[0, 67]);
     packet[24..26].copy_from_slice(&(length - 20).to_be_bytes());
     packet[26..28].copy_from_slice(&[0, 0]);
+    // Of four, three have the fields and the cookie that all else stands behind.
+    if !sum.is_multiple_of(4) && packet.len() >= 268 {
+        packet[28..31].copy_from_slice(&[1, 1, 6]);
+        packet[56..62].copy_from_slice(&GUEST.0);
+        packet[264..268].copy_from_slice(&[0x63, 0x82, 0x53, 0x63]);
+    }
 }
 
 /// The bindings and settings that are tried with each packet.
@@ -117,10 +123,13 @@ fn no_packet_makes_it_fail_and_every_reply_is_right() {
     let configurations = configurations();
     let now = Instant::now();
     let mut declined = Declined::default();
+    let mut turn = 0;
     let outcomes = fuzz::fuzz(&seeds(), repair, |packet| {
         check_reading(packet);
         let mut outcome = "";
-        for (binding, settings) in configurations.iter().rev() {
+        // The outcome is the first one's; one of the others takes turns.
+        turn = turn % (configurations.len() - 1) + 1;
+        for (binding, settings) in [&configurations[turn], &configurations[0]] {
             let client = Client { binding, responder: RESPONDER };
             outcome = match answer(packet, GUEST, &client, settings, &mut declined, now) {
                 Decision::Reply { frame, what } => {
