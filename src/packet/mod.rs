@@ -23,12 +23,14 @@ pub mod arp;
 mod checksum;
 pub mod dhcp4;
 pub mod dhcp6;
+mod domain;
 pub mod ethernet;
 pub mod igmp;
 pub mod ipv4;
 pub mod ipv6;
 pub mod mld;
 pub mod nd;
+mod reader;
 mod segment;
 pub mod udp4;
 
@@ -39,6 +41,7 @@ pub use checksum::internet_checksum;
 pub use ethernet::{Ethernet, Tag, ether_type};
 pub use ipv4::Ipv4;
 pub use ipv6::{Extension, Ipv6};
+pub(crate) use reader::Reader;
 pub use segment::{Checksum, Datagram, Segment, Udp, protocol};
 
 /// Octets that are not what they should be: what is wrong, in a few words without anything from the packet.

@@ -14,7 +14,12 @@ fn advertise(to: &Who, source: Ipv6Addr, lifetime: u16, options: &[NdOption]) ->
 }
 
 fn prefix() -> NdOption {
-    NdOption::PrefixInformation { prefix: EVIL_PREFIX.parse().unwrap(), length: 64, flags: 0xc0, lifetime: 3600 }
+    NdOption::PrefixInformation {
+        prefix: EVIL_PREFIX.parse().unwrap(),
+        length: 64,
+        flags: 0xc0,
+        lifetimes: (3600, 3600),
+    }
 }
 
 /// An ICMP message of this type, from the attacker's own address.
@@ -36,7 +41,7 @@ pub fn cases() -> Vec<Case> {
             advertise(to, ATTACKER.lla, 1800, &[])
         }),
         Case::attack("a default router of high preference", "RFC 4191", AdvertisedRoute, |to| {
-            let message = Nd::RouterAdvertisement { lifetime: 1800, flags: 0x08 };
+            let message = Nd::RouterAdvertisement { hop_limit: 64, flags: 0x08, lifetime: 1800, timers: (0, 0) };
             ipv6_to(to, &Ipv6::neighbor_discovery(ATTACKER.lla, ALL_NODES), &message.segment(&[]))
         }),
         Case::attack("a default router, told to one machine", "RFC 6104", AdvertisedRoute, |to| {
@@ -58,7 +63,8 @@ pub fn cases() -> Vec<Case> {
             advertise(to, ATTACKER.lla, 0, &[NdOption::RecursiveDns(600, vec![ATTACKER.v6])])
         }),
         Case::ignored("a route", "RFC 4191", |to| {
-            let route = NdOption::RouteInformation(EVIL_PREFIX.parse().unwrap(), 64, 600);
+            let prefix = EVIL_PREFIX.parse().unwrap();
+            let route = NdOption::RouteInformation { prefix, length: 64, preference: 0, lifetime: 600 };
             advertise(to, ATTACKER.lla, 0, &[route])
         }),
         Case::ignored("the router is none, in its name", "RFC 3756, 4.2.2", |to| advertise(to, ROUTER.lla, 0, &[])),

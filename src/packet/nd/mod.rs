@@ -1,7 +1,11 @@
 //! Neighbour discovery (RFC 4861): five ICMPv6 messages with any options in any order.
 
+mod received;
+
+pub use received::{Received, parse, receive};
+
 use super::{Segment, length8, pad};
-use crate::net::Mac;
+use crate::net::{DomainName, Mac};
 use std::net::Ipv6Addr;
 
 /// A message.
@@ -11,10 +15,14 @@ pub enum Nd {
     RouterSolicitation,
     /// I am one. (section 4.2)
     RouterAdvertisement {
+        /// The hop limit that hosts are to send with; 0: not said.
+        hop_limit: u8,
+        /// M, O, H, preference (RFC 4191), P as they stand in the sixth octet: [`flag`].
+        flags: u8,
         /// Seconds for which it is a default router; 0: it is none.
         lifetime: u16,
-        /// M, O, H, preference (RFC 4191), P as they stand in the sixth octet.
-        flags: u8,
+        /// Milliseconds for which a neighbour counts as reachable, and between two solicitations; 0: not said.
+        timers: (u32, u32),
     },
     /// Who has that address? (section 4.3)
     NeighborSolicitation {
@@ -41,6 +49,22 @@ pub enum Nd {
     },
 }
 
+/// Flags of router advertisements and of the prefixes in them.
+pub mod flag {
+    /// M: addresses are to be had by DHCPv6 (RFC 4861, section 4.2).
+    pub const MANAGED: u8 = 0x80;
+    /// O: other configuration is to be had by DHCPv6.
+    pub const OTHER: u8 = 0x40;
+    /// The router is preferred to others (RFC 4191, section 2.1).
+    pub const PREFERENCE_HIGH: u8 = 0x08;
+    /// L: the prefix is on the link (RFC 4861, section 4.6.2).
+    pub const ON_LINK: u8 = 0x80;
+    /// A: the prefix is for autoconfiguration.
+    pub const AUTONOMOUS: u8 = 0x40;
+    /// R: the prefix is the router's whole address (RFC 6275, section 7.2).
+    pub const ROUTER_ADDRESS: u8 = 0x20;
+}
+
 /// An option (section 4.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NdOption {
@@ -54,10 +78,10 @@ pub enum NdOption {
         prefix: Ipv6Addr,
         /// Its bits.
         length: u8,
-        /// 0x80 on the link, 0x40 for autoconfiguration.
+        /// [`flag::ON_LINK`] and others.
         flags: u8,
-        /// Seconds for which it is valid, and preferred.
-        lifetime: u32,
+        /// Seconds for which it is preferred, and valid; all ones: for ever.
+        lifetimes: (u32, u32),
     },
     /// The packet which caused a redirect (4).
     RedirectedHeader(Vec<u8>),
@@ -65,10 +89,21 @@ pub enum NdOption {
     Mtu(u32),
     /// What tells one's own looped-back solicitation from another's (14; RFC 3971, RFC 7527).
     Nonce([u8; 6]),
-    /// A route by this router (24; RFC 4191): prefix of at most 64 bits, its length, seconds.
-    RouteInformation(Ipv6Addr, u8, u32),
+    /// A route by this router (24; RFC 4191).
+    RouteInformation {
+        /// Whereto.
+        prefix: Ipv6Addr,
+        /// The prefix's bits.
+        length: u8,
+        /// The preference as it stands in the fourth octet: 0, 0x08 high, 0x18 low.
+        preference: u8,
+        /// Seconds for which it holds.
+        lifetime: u32,
+    },
     /// Name servers, and for how many seconds (25; RFC 8106).
     RecursiveDns(u32, Vec<Ipv6Addr>),
+    /// Domains to search, and for how many seconds (31; RFC 8106).
+    SearchList(u32, Vec<DomainName>),
     /// Anything: type, what is said to be the length in units of 8 octets, and what follows.
     Raw(u8, u8, Vec<u8>),
 }
@@ -76,7 +111,7 @@ pub enum NdOption {
 impl Nd {
     /// A router advertisement with this lifetime in seconds.
     pub const fn router_advertisement(lifetime: u16) -> Self {
-        Self::RouterAdvertisement { lifetime, flags: 0 }
+        Self::RouterAdvertisement { hop_limit: 64, flags: 0, lifetime, timers: (0, 0) }
     }
 
     /// A solicitation.
@@ -115,9 +150,9 @@ impl Nd {
     fn body(&self) -> Vec<u8> {
         match self {
             Self::RouterSolicitation => vec![0; 4],
-            Self::RouterAdvertisement { lifetime, flags } => {
-                // Hop limit 64; reachable and retransmission times are left to the hosts.
-                [&[64, *flags][..], &lifetime.to_be_bytes(), &[0; 8]].concat()
+            Self::RouterAdvertisement { hop_limit, flags, lifetime, timers: (reachable, retransmission) } => {
+                let timers = [reachable.to_be_bytes(), retransmission.to_be_bytes()].concat();
+                [&[*hop_limit, *flags][..], &lifetime.to_be_bytes(), &timers].concat()
             }
             Self::NeighborSolicitation { target } => [&[0; 4][..], &target.octets()].concat(),
             Self::NeighborAdvertisement { target, router, solicited, replace } => {
@@ -135,21 +170,28 @@ impl NdOption {
         match self {
             Self::SourceLinkLayer(mac) => option(1, &mac.0),
             Self::TargetLinkLayer(mac) => option(2, &mac.0),
-            Self::PrefixInformation { prefix, length, flags, lifetime } => {
-                let lifetime = lifetime.to_be_bytes();
-                option(3, &[&[*length, *flags][..], &lifetime, &lifetime, &[0; 4], &prefix.octets()].concat())
+            Self::PrefixInformation { prefix, length, flags, lifetimes: (preferred, valid) } => {
+                let lifetimes = [valid.to_be_bytes(), preferred.to_be_bytes(), [0; 4]].concat();
+                option(3, &[&[*length, *flags][..], &lifetimes, &prefix.octets()].concat())
             }
             Self::RedirectedHeader(packet) => option(4, &[&[0; 6][..], packet].concat()),
             Self::Mtu(octets) => option(5, &[&[0; 2][..], &octets.to_be_bytes()].concat()),
             Self::Nonce(nonce) => option(14, nonce),
-            Self::RouteInformation(prefix, length, lifetime) => {
-                let prefix: Vec<u8> = prefix.octets().into_iter().take(8).collect();
-                option(24, &[&[*length, 0][..], &lifetime.to_be_bytes(), &prefix].concat())
+            Self::RouteInformation { prefix, length, preference, lifetime } => {
+                // Octets behind the prefix are left out by eights.
+                let octets = usize::from(length.div_ceil(64)) * 8;
+                let prefix: Vec<u8> = prefix.octets().into_iter().take(octets).collect();
+                option(24, &[&[*length, *preference][..], &lifetime.to_be_bytes(), &prefix].concat())
             }
             Self::RecursiveDns(lifetime, servers) => {
                 let mut body = [&[0; 2][..], &lifetime.to_be_bytes()].concat();
                 body.extend(servers.iter().flat_map(Ipv6Addr::octets));
                 option(25, &body)
+            }
+            Self::SearchList(lifetime, domains) => {
+                let mut body = [&[0; 2][..], &lifetime.to_be_bytes()].concat();
+                body.extend(domains.iter().flat_map(DomainName::wire));
+                option(31, &body)
             }
             Self::Raw(kind, length, content) => [&[*kind, *length], &content[..]].concat(),
         }
@@ -194,15 +236,18 @@ mod tests {
         ] {
             assert_eq!(message.segment(&[]).bytes.len(), length, "{message:?}");
         }
-        let prefix = NdOption::PrefixInformation { prefix: target, length: 64, flags: 0xc0, lifetime: 60 };
+        let prefix = NdOption::PrefixInformation { prefix: target, length: 64, flags: 0xc0, lifetimes: (60, 60) };
         for (option, units) in [
             (NdOption::SourceLinkLayer(MAC), 1),
             (NdOption::Nonce([1; 6]), 1),
             (prefix, 4),
             (NdOption::Mtu(1500), 1),
             (NdOption::RedirectedHeader(vec![0; 40]), 6),
-            (NdOption::RouteInformation(target, 64, 60), 2),
+            (NdOption::RouteInformation { prefix: target, length: 0, preference: 0, lifetime: 60 }, 1),
+            (NdOption::RouteInformation { prefix: target, length: 64, preference: 0, lifetime: 60 }, 2),
+            (NdOption::RouteInformation { prefix: target, length: 65, preference: 0, lifetime: 60 }, 3),
             (NdOption::RecursiveDns(60, vec![target]), 3),
+            (NdOption::SearchList(60, vec!["example.com".parse().unwrap()]), 3),
         ] {
             let bytes = option.bytes();
             assert_eq!((bytes[1], bytes.len()), (units, usize::from(units) * 8), "{option:?}");
@@ -215,6 +260,33 @@ mod tests {
         let target = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
         let expected = [&[136, 0, 0, 0, 0x60, 0, 0, 0][..], &target, &[2, 1, 2, 0, 0, 0, 0, 1]].concat();
         assert_eq!(segment.bytes, expected);
+    }
+
+    #[test]
+    fn a_router_advertisement_octet_by_octet() {
+        let message =
+            Nd::RouterAdvertisement { hop_limit: 9, flags: 0xc8, lifetime: 0x1234, timers: (0x0102_0304, 0x0506_0708) };
+        let prefix = "2001:db8:1:2:3:4:5:6".parse().unwrap();
+        let options = [
+            NdOption::PrefixInformation { prefix, length: 64, flags: 0xe0, lifetimes: (0x0a0b_0c0d, 0x0e0f_1011) },
+            NdOption::Mtu(1400),
+            NdOption::RouteInformation { prefix, length: 48, preference: 8, lifetime: 7 },
+            NdOption::RecursiveDns(5, vec![prefix]),
+            NdOption::SearchList(6, vec!["a.bc".parse().unwrap()]),
+        ];
+        let octets = [0x20, 1, 0x0d, 0xb8, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6];
+        let expected = [
+            &[134, 0, 0, 0, 9, 0xc8, 0x12, 0x34, 1, 2, 3, 4, 5, 6, 7, 8][..],
+            &[3, 4, 64, 0xe0, 0x0e, 0x0f, 0x10, 0x11, 0x0a, 0x0b, 0x0c, 0x0d, 0, 0, 0, 0],
+            &octets,
+            &[5, 1, 0, 0, 0, 0, 0x05, 0x78],
+            &[24, 2, 48, 8, 0, 0, 0, 7],
+            &octets[..8],
+            &[25, 3, 0, 0, 0, 0, 0, 5],
+            &octets,
+            &[31, 2, 0, 0, 0, 0, 0, 6, 1, b'a', 2, b'b', b'c', 0, 0, 0],
+        ];
+        assert_eq!(message.segment(&options).bytes, expected.concat());
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! IPv6 packets with any chain of extension headers, and their fragments (RFC 8200).
 
+mod received;
+
+pub use received::{Received, parse};
+
 use super::{Segment, length8, length16, pad, pieces, put};
 use std::net::Ipv6Addr;
 
@@ -112,6 +116,8 @@ pub struct Ipv6 {
     pub source: Ipv6Addr,
     /// To whom; the last one if there is a routing header.
     pub destination: Ipv6Addr,
+    /// Differentiated services and congestion (RFC 2474, RFC 3168).
+    pub traffic_class: u8,
     /// Hops that are left.
     pub hop_limit: u8,
     /// Extension headers in order.
@@ -121,7 +127,7 @@ pub struct Ipv6 {
 impl Ipv6 {
     /// A header as most packets have it.
     pub const fn new(source: Ipv6Addr, destination: Ipv6Addr) -> Self {
-        Self { source, destination, hop_limit: 64, extensions: Vec::new() }
+        Self { source, destination, traffic_class: 0, hop_limit: 64, extensions: Vec::new() }
     }
 
     /// A header as neighbour discovery demands it: hop limit 255 (RFC 4861, sections 6.1, 7.1, 8.1).
@@ -171,7 +177,7 @@ impl Ipv6 {
     /// A packet with these extension headers (not its own), then `payload`, which begins with a header of this number.
     pub fn carrying(&self, extensions: &[Extension], number: u8, payload: &[u8]) -> Vec<u8> {
         let (first, rest) = chained(extensions, number, payload);
-        let mut packet = vec![0x60, 0, 0, 0];
+        let mut packet = vec![0x60 | self.traffic_class >> 4, self.traffic_class << 4, 0, 0];
         packet.extend(length16(rest.len()));
         packet.extend([first, self.hop_limit]);
         packet.extend(self.source.octets());
