@@ -125,6 +125,7 @@ fn nd() -> impl Strategy<Value = Claim> {
     let to = select(vec![VICTIM.v6, VICTIM.v6, VICTIM.lla, ALL_NODES, solicited_node(VICTIM.v6)]);
     let hop_limit = prop_oneof![19 => Just(255), 1 => any::<u8>()];
     let ip = (source, to, hop_limit, extensions).prop_map(|(source, destination, hop_limit, extensions)| Ipv6 {
+        traffic_class: 0,
         source,
         destination,
         hop_limit,

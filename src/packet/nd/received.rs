@@ -188,10 +188,10 @@ fn search_list(mut reader: Reader) -> Result<Vec<DomainName>, Malformed> {
     while reader.rest().first().is_some_and(|octet| *octet != 0) {
         names.push(domain::name(&mut reader)?);
     }
-    match reader.rest().iter().all(|octet| *octet == 0) {
-        true => Ok(names),
-        false => Err(Malformed("ND: names behind the last one")),
+    if reader.rest().iter().any(|octet| *octet != 0) {
+        return Err(Malformed("ND: names behind the last one"));
     }
+    Ok(names)
 }
 
 #[cfg(test)]

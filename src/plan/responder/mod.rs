@@ -4,6 +4,10 @@
 pub mod binding;
 pub mod declined;
 pub mod dhcp4;
+pub mod dhcp6;
+mod link;
+pub mod neighbor;
+pub mod router;
 pub mod settings;
 
 pub use binding::Binding;

@@ -1,0 +1,109 @@
+//! Neighbour advertisements (RFC 4861, section 7.2): for whom an instance looks, and whether it finds us in their place.
+//!
+//! Never for the instance's own addresses: it would find them taken (RFC 4862, section 5.4). For itself and its router, and
+//! for what is bound to other taps, since on a routed tap nobody else can answer (as proxies do, section 7.2.8). Without
+//! source link-layer option there is an answer as well, to the frame's source; the original hung.
+
+use super::link::{ALL_NODES, frame, ours};
+use super::{Client, Decision, Settings};
+use crate::net::{Mac, link_local_of};
+use crate::packet::ipv6::{self, Ipv6};
+use crate::packet::nd::{self, Nd, NdOption};
+use std::net::Ipv6Addr;
+
+/// In whose place an advertisement is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// The responder itself.
+    Responder,
+    /// GATEWAY6.
+    Gateway,
+    /// An instance behind another tap; with `proxy_all` anybody.
+    Neighbor,
+}
+
+/// What becomes of a neighbour solicitation: `packet` from the IPv6 header on, `source` of the frame; `bound_elsewhere`
+/// says whether an address belongs to another tap.
+pub fn answer(
+    packet: &[u8],
+    source: Mac,
+    client: &Client,
+    settings: &Settings,
+    bound_elsewhere: &dyn Fn(Ipv6Addr) -> bool,
+) -> Decision {
+    let Some(ipv6) = &settings.ipv6 else { return Decision::Pass("IPv6 is off") };
+    let packet = match ipv6::parse(packet) {
+        Ok(packet) => packet,
+        Err(malformed) => return Decision::Silence(malformed.0),
+    };
+    let target = match nd::receive(&packet) {
+        Ok(nd::Received { message: Nd::NeighborSolicitation { target }, .. }) => target,
+        Ok(_) => return Decision::Pass("no neighbour solicitation"),
+        Err(malformed) => return Decision::Silence(malformed.0),
+    };
+    if let Err(reason) = ours(source, client) {
+        return Decision::Silence(reason);
+    }
+    // The original answered for all of SUBNET6.
+    let for_all = ipv6.proxy_all || settings.compat;
+    let owner = match owner(target, client, settings.compat, &|target| for_all || bound_elsewhere(target)) {
+        Ok(owner) => owner,
+        Err(reason) => return Decision::Silence(reason),
+    };
+    match packet.source {
+        // Duplicate address detection. An instance which takes another one's address is stopped by filters; and during
+        // a migration an address is bound twice.
+        Ipv6Addr::UNSPECIFIED if owner == Owner::Neighbor => Decision::Silence("a new address of its own"),
+        Ipv6Addr::UNSPECIFIED => {
+            // To all, and not solicited (section 7.2.4).
+            let to = (ALL_NODES, nd::multicast_mac(ALL_NODES));
+            advertised(target, owner, client, settings.compat, false, to)
+        }
+        solicitor => advertised(target, owner, client, settings.compat, true, (solicitor, source)),
+    }
+}
+
+/// Whose address the target is, as far as we answer for it.
+fn owner(
+    target: Ipv6Addr,
+    client: &Client,
+    compat: bool,
+    neighbor: &dyn Fn(Ipv6Addr) -> bool,
+) -> Result<Owner, &'static str> {
+    let binding = client.binding;
+    let own = [binding.ip6, binding.eui64, Some(link_local_of(binding.mac))];
+    if own.contains(&Some(target)) {
+        return Err("an address of its own");
+    }
+    if target == link_local_of(client.responder) {
+        return Ok(Owner::Responder);
+    }
+    if binding.gateway6 == Some(target) {
+        return if binding.private && !compat { Err("PRIVATE: no router") } else { Ok(Owner::Gateway) };
+    }
+    if !binding.subnet6.is_some_and(|subnet| subnet.contains(&target)) {
+        return Err("a target outside of SUBNET6");
+    }
+    if neighbor(target) { Ok(Owner::Neighbor) } else { Err("nobody has that address") }
+}
+
+fn advertised(
+    target: Ipv6Addr,
+    owner: Owner,
+    client: &Client,
+    compat: bool,
+    solicited: bool,
+    (destination, mac): (Ipv6Addr, Mac),
+) -> Decision {
+    let message = Nd::NeighborAdvertisement {
+        target,
+        // To the original everybody was a router.
+        router: compat || owner != Owner::Neighbor && !client.binding.private,
+        solicited,
+        // Who answers for others gives way to them (section 7.2.8).
+        replace: !compat && owner == Owner::Responder,
+    };
+    let header = Ipv6::neighbor_discovery(link_local_of(client.responder), destination);
+    let segment = message.segment(&[NdOption::TargetLinkLayer(client.responder)]);
+    Decision::Reply { frame: frame(client, mac, &header, &segment), what: "neighbour advertisement" }
+}
