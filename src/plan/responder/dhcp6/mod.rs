@@ -56,7 +56,7 @@ pub fn answer(packet: &[u8], source: Mac, client: &Client, settings: &Settings, 
         Err(malformed) => return Decision::Silence(malformed.0),
     };
     let data = match packet.udp() {
-        Ok((_, dhcp6::SERVER, data)) => data,
+        Ok(datagram) if datagram.destination == dhcp6::SERVER => datagram.data,
         Ok(_) => return Decision::Pass("no DHCPv6"),
         Err(malformed) => return Decision::Silence(malformed.0),
     };
@@ -102,7 +102,7 @@ fn relay_port(relayed: &Dhcp6, packet: &ipv6::Received) -> u16 {
         Dhcp6::Direct(_) => false,
     };
     match packet.udp() {
-        Ok((source, _, _)) if says_so => source,
+        Ok(datagram) if says_so => datagram.source,
         _ => dhcp6::SERVER,
     }
 }
