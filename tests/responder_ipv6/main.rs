@@ -3,7 +3,9 @@
 // A test fails by panicking.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod dhcp6;
 mod neighbor;
 mod recorded;
+mod round_trips;
 mod router;
 mod setting;

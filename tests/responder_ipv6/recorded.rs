@@ -7,8 +7,9 @@ use super::setting::{
 use instances::packet::dhcp6::{Dhcp6, Dhcp6Option, Message, kind};
 use instances::packet::nd::{Nd, NdOption, solicited_node};
 use instances::plan::responder::dhcp6::Moment;
-use instances::plan::responder::{Decision, dhcp6, neighbor, router};
+use instances::plan::responder::{Decision, Declined, dhcp6, neighbor, router};
 use std::net::Ipv6Addr;
+use std::time::Instant;
 
 const RECORDED: &str = include_str!("../nfdhcpd/recorded/golden_routed.txt");
 const MINE: NdOption = NdOption::SourceLinkLayer(GUEST);
@@ -54,8 +55,15 @@ fn solicited(source: Ipv6Addr, target: Ipv6Addr, options: &[NdOption]) -> Decisi
 
 fn asked(message: Message) -> Decision {
     // The clock of the recording.
-    let moment = Moment { duid_time: 0x6b00_6af0, ..Moment::default() };
-    dhcp6::answer(&dhcp6_packet(&Dhcp6::Direct(message)), GUEST, &client(&binding()), &compat(), moment)
+    let moment = Moment { now: Instant::now(), duid_time: 0x6b00_6af0 };
+    dhcp6::answer(
+        &dhcp6_packet(&Dhcp6::Direct(message)),
+        GUEST,
+        &client(&binding()),
+        &compat(),
+        &mut Declined::default(),
+        moment,
+    )
 }
 
 #[test]

@@ -130,12 +130,10 @@ impl Answer {
         nd::receive(&self.ip()).unwrap()
     }
 
-    #[allow(dead_code)]
     pub fn dhcp6(&self) -> Dhcp6 {
         dhcp6::parse(self.ip().udp().unwrap().data).unwrap()
     }
 
-    #[allow(dead_code)]
     pub fn dhcp6_message(&self) -> Message {
         match self.dhcp6() {
             Dhcp6::Direct(message) => message,

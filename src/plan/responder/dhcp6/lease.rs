@@ -176,7 +176,7 @@ impl Server<'_> {
 
     /// What there is for associations of this number: not an address that was declined.
     fn lease(&self, number: u16) -> Option<Lease> {
-        self.held(number).filter(|_| number != number::ADDRESSES || !self.moment.declined)
+        self.held(number).filter(|_| number != number::ADDRESSES || !self.is_declined)
     }
 
     /// What the binding has for associations of this number; there are no temporary addresses.

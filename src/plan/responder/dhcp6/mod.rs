@@ -9,12 +9,13 @@ mod lease;
 
 use super::link::{frame, ours};
 use super::settings::{Ipv6 as Settings6, Mode};
-use super::{Client, Decision, Reason, Settings};
+use super::{Client, Decision, Declined, Reason, Settings};
 use crate::net::{Mac, link_local_of};
 use crate::packet::dhcp6::{self, Dhcp6, Dhcp6Option, Duid, Message, kind, number, status};
 use crate::packet::ipv6::{self, Ipv6};
 use crate::packet::protocol;
 use std::net::Ipv6Addr;
+use std::time::Instant;
 
 /// All relay agents and servers on the link, and all servers of the site (RFC 8415, section 7.1).
 const SERVERS: [Ipv6Addr; 2] = [Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2), Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3)];
@@ -26,17 +27,17 @@ const TRAFFIC_CLASS: u8 = 0xc0;
 const ETHERNET: usize = 14;
 
 /// What an answer depends on besides binding and settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
-    /// [`leased_address`] was declined by the instance not long ago (an answer named [`DECLINED`]): it is not offered.
-    pub declined: bool,
+    /// Now.
+    pub now: Instant,
     /// What stands as time in the server's DUID with `compat`. The original put the clock there, in seconds since 1970
     /// where 2000 should be, so that it was a new server each second; better is what stays: 0, say.
     pub duid_time: u32,
 }
 
 /// [`Decision::Reply`]'s name for an answer to an instance that found its address taken.
-pub const DECLINED: &str = "reply to decline";
+const DECLINED: &str = "reply to decline";
 
 /// The address that this binding's instance can lease.
 pub fn leased_address(client: &Client, settings: &Settings) -> Option<Ipv6Addr> {
@@ -47,8 +48,16 @@ pub fn leased_address(client: &Client, settings: &Settings) -> Option<Ipv6Addr> 
     }
 }
 
-/// What becomes of a DHCPv6 message: `packet` from the IPv6 header on, `source` of the frame.
-pub fn answer(packet: &[u8], source: Mac, client: &Client, settings: &Settings, moment: Moment) -> Decision {
+/// What becomes of a DHCPv6 message: `packet` from the IPv6 header on, `source` of the frame. What is declined goes to
+/// `declined`.
+pub fn answer(
+    packet: &[u8],
+    source: Mac,
+    client: &Client,
+    settings: &Settings,
+    declined: &mut Declined,
+    moment: Moment,
+) -> Decision {
     let Some(ipv6) = &settings.ipv6 else { return Decision::Pass("IPv6 is off") };
     let packet = match ipv6::parse(packet) {
         Ok(packet) if packet.protocol != protocol::UDP => return Decision::Pass("no DHCPv6"),
@@ -71,7 +80,9 @@ pub fn answer(packet: &[u8], source: Mac, client: &Client, settings: &Settings, 
     if let Err(reason) = ours(source, client) {
         return Decision::Silence(reason);
     }
-    let server = Server { client, settings, ipv6, moment };
+    let address = leased_address(client, settings);
+    let is_declined = address.is_some_and(|address| declined.contains(client.binding.mac, address, moment.now));
+    let server = Server { client, settings, ipv6, is_declined, duid_time: moment.duid_time };
     let answered = dhcp6::parse(data).map_err(|malformed| malformed.0).and_then(|asked| match asked {
         Dhcp6::Direct(message) => {
             let (answer, what) = server.direct(&message, is_multicast)?;
@@ -83,6 +94,10 @@ pub fn answer(packet: &[u8], source: Mac, client: &Client, settings: &Settings, 
     });
     match answered {
         Ok((answer, what, port)) => {
+            if let (DECLINED, Some(address)) = (what, address) {
+                // If there is no room for it, it will be offered again.
+                declined.insert(client.binding.mac, address, moment.now);
+            }
             let header = Ipv6 { traffic_class: TRAFFIC_CLASS, ..Ipv6::new(own_address, packet.source) };
             let frame = frame(client, source, &header, &answer.segment(dhcp6::SERVER, port));
             // We make no fragments.
@@ -113,7 +128,9 @@ struct Server<'a> {
     client: &'a Client<'a>,
     settings: &'a Settings,
     ipv6: &'a Settings6,
-    moment: Moment,
+    /// Its address is not offered.
+    is_declined: bool,
+    duid_time: u32,
 }
 
 /// A message and its name, or why there is none.
@@ -207,7 +224,7 @@ impl Server<'_> {
     /// Who we are: the same as long as the interface's MAC is.
     fn duid(&self) -> Duid {
         if self.settings.compat {
-            Duid::link_layer_and_time(self.client.responder, self.moment.duid_time)
+            Duid::link_layer_and_time(self.client.responder, self.duid_time)
         } else {
             Duid::link_layer(self.client.responder)
         }
