@@ -5,6 +5,7 @@
 
 mod dhcp6;
 mod neighbor;
+mod other_codecs;
 mod recorded;
 mod round_trips;
 mod router;

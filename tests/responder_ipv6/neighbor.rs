@@ -3,6 +3,7 @@ use super::setting::{
 };
 use instances::packet::ipv6::Ipv6;
 use instances::packet::nd::{Nd, NdOption, multicast_mac, solicited_node};
+use instances::packet::{Segment, Udp};
 use instances::plan::responder::binding::Binding;
 use instances::plan::responder::{Decision, Settings, neighbor};
 use std::net::Ipv6Addr;
@@ -144,6 +145,11 @@ fn what_is_not_to_be_answered_is_not() {
     assert_eq!(decide(&packet, GUEST), Decision::Silence("NS: from nobody, not to a solicited-node group"));
     let other = nd_packet(guest(), host(), &Nd::RouterSolicitation, &[]);
     assert_eq!(decide(&other, GUEST), Decision::Pass("no neighbour solicitation"));
+    // Rules may hand over more than they should: an echo request, DHCPv6.
+    for segment in [Segment::icmpv6(128, 0, &[0; 4]), Udp::new(546, 547, []).segment()] {
+        let packet = Ipv6::new(guest(), host()).packet(&segment);
+        assert_eq!(decide(&packet, GUEST), Decision::Pass("no neighbour solicitation"));
+    }
     let off = Settings { ipv6: None, ..settings() };
     let decision = neighbor::answer(&packet, GUEST, &client(&binding()), &off, &|_| true);
     assert_eq!(decision, Decision::Pass("IPv6 is off"));

@@ -92,7 +92,7 @@ fn duid() -> impl Strategy<Value = Duid> {
 }
 
 /// Each at most once, in any order.
-fn dhcp6_options() -> impl Strategy<Value = Vec<Dhcp6Option>> {
+pub fn dhcp6_options() -> impl Strategy<Value = Vec<Dhcp6Option>> {
     let once = (
         duid().prop_map(Dhcp6Option::Client),
         duid().prop_map(Dhcp6Option::Server),

@@ -4,6 +4,7 @@ use super::setting::{
 };
 use instances::packet::ipv6::{Extension, Ipv6};
 use instances::packet::nd::{Nd, NdOption, multicast_mac};
+use instances::packet::{Segment, Udp};
 use instances::plan::responder::binding::{Binding, Options};
 use instances::plan::responder::settings::Mode;
 use instances::plan::responder::{Decision, Settings, router};
@@ -190,6 +191,11 @@ fn what_is_not_to_be_answered_is_not() {
     assert_eq!(decide(&packet[..47], GUEST), Decision::Silence("IPv6: cut short"));
     let other = nd_packet(guest(), host(), &Nd::solicitation(host()), &[]);
     assert_eq!(decide(&other, GUEST), Decision::Pass("no router solicitation"));
+    // Rules may hand over more than they should: an echo request, DHCPv6.
+    for segment in [Segment::icmpv6(128, 0, &[0; 4]), Udp::new(546, 547, []).segment()] {
+        let packet = Ipv6::new(guest(), host()).packet(&segment);
+        assert_eq!(decide(&packet, GUEST), Decision::Pass("no router solicitation"));
+    }
     let spoof = Binding { mac_spoof: true, ..binding() };
     let answer = Answer::of(&router::answer(&packet, STRANGER, &client(&spoof), &settings()));
     assert_eq!(answer.to, STRANGER);

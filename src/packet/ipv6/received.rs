@@ -33,6 +33,11 @@ impl<'a> Received<'a> {
         Datagram::parse(self.payload, &self.source.octets(), &self.destination.octets())
     }
 
+    /// Whether it carries an ICMPv6 message of this type, whatever else is wrong with it.
+    pub fn is_icmpv6(&self, kind: u8) -> bool {
+        self.protocol == protocol::ICMPV6 && self.payload.first() == Some(&kind)
+    }
+
     /// Whether the checksum in what it carries fits that and the addresses (RFC 8200, section 8.1).
     pub(in crate::packet) fn verifies(&self) -> bool {
         let mut pseudo = [0; 40];

@@ -8,6 +8,11 @@ use super::{Segment, length8, pad};
 use crate::net::{DomainName, Mac};
 use std::net::Ipv6Addr;
 
+/// The ICMPv6 type of [`Nd::RouterSolicitation`].
+pub const ROUTER_SOLICITATION: u8 = 133;
+/// The ICMPv6 type of [`Nd::NeighborSolicitation`].
+pub const NEIGHBOR_SOLICITATION: u8 = 135;
+
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Nd {
@@ -132,9 +137,9 @@ impl Nd {
     /// The message's ICMPv6 type.
     pub const fn kind(&self) -> u8 {
         match self {
-            Self::RouterSolicitation => 133,
+            Self::RouterSolicitation => ROUTER_SOLICITATION,
             Self::RouterAdvertisement { .. } => 134,
-            Self::NeighborSolicitation { .. } => 135,
+            Self::NeighborSolicitation { .. } => NEIGHBOR_SOLICITATION,
             Self::NeighborAdvertisement { .. } => 136,
             Self::Redirect { .. } => 137,
         }

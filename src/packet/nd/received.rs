@@ -2,7 +2,7 @@
 
 use super::{Nd, NdOption};
 use crate::net::{DomainName, Mac};
-use crate::packet::{Malformed, Reader, domain, ipv6, protocol};
+use crate::packet::{Malformed, Reader, domain, ipv6, protocol, put};
 use std::net::Ipv6Addr;
 
 /// A message and its options in order.
@@ -168,17 +168,12 @@ fn bits(reader: &mut Reader) -> Result<u8, Malformed> {
     reader.u8().and_then(|bits| if bits <= 128 { Ok(bits) } else { Err(Malformed("ND: a prefix of over 128 bits")) })
 }
 
-/// A route (RFC 4191, section 2.3): as many octets of the prefix as its length needs, or more by eights.
+/// A route (RFC 4191, section 2.3): as many octets of the prefix as its length needs by eights; more say nothing.
 fn route(reader: &mut Reader) -> Result<NdOption, Malformed> {
     let (length, preference, lifetime) = (bits(reader)?, reader.u8()?, reader.u32()?);
-    let said = reader.rest();
-    if said.len() < usize::from(length.div_ceil(64)) * 8 {
-        return Err(Malformed("ND: an option of a wrong length"));
-    }
+    let said = reader.rest().get(..usize::from(length.div_ceil(64)) * 8);
     let mut octets = [0; 16];
-    for (octet, said) in octets.iter_mut().zip(said) {
-        *octet = *said;
-    }
+    put(&mut octets, 0, said.ok_or(Malformed("ND: an option of a wrong length"))?);
     Ok(NdOption::RouteInformation { prefix: Ipv6Addr::from(octets), length, preference, lifetime })
 }
 

@@ -33,6 +33,9 @@ pub fn answer(
 ) -> Decision {
     let Some(ipv6) = &settings.ipv6 else { return Decision::Pass("IPv6 is off") };
     let packet = match ipv6::parse(packet) {
+        Ok(packet) if !packet.is_icmpv6(nd::NEIGHBOR_SOLICITATION) => {
+            return Decision::Pass("no neighbour solicitation");
+        }
         Ok(packet) => packet,
         Err(malformed) => return Decision::Silence(malformed.0),
     };

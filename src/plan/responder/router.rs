@@ -30,6 +30,7 @@ const MOST_SEARCHED: usize = 512;
 pub fn answer(packet: &[u8], source: Mac, client: &Client, settings: &Settings) -> Decision {
     let Some(ipv6) = &settings.ipv6 else { return Decision::Pass("IPv6 is off") };
     let packet = match ipv6::parse(packet) {
+        Ok(packet) if !packet.is_icmpv6(nd::ROUTER_SOLICITATION) => return Decision::Pass("no router solicitation"),
         Ok(packet) => packet,
         Err(malformed) => return Decision::Silence(malformed.0),
     };
