@@ -9,18 +9,18 @@ mod fuzz;
 mod setting;
 
 use instances::net::Mac;
-use instances::packet::dhcp6::{self, Dhcp6};
+use instances::packet::dhcp6::{self, Association, Dhcp6, Dhcp6Option, Duid, Lease, kind};
 use instances::packet::nd::{self, Nd};
 use instances::packet::{internet_checksum, ipv6};
 use instances::plan::responder::binding::Binding;
 use instances::plan::responder::dhcp6::Moment;
 use instances::plan::responder::settings::Mode;
 use instances::plan::responder::{Decision, Declined, Settings, dhcp6 as responder_dhcp6, neighbor, router};
-use setting::{GUEST, HOST, client, guest, v6, with_mode};
+use setting::{GUEST, HOST, NOBODY, client, dhcp6_packet, guest, message, nd_packet, v6, with_mode};
 use std::time::Instant;
 
 const SCAPY: &str = include_str!("nfdhcpd/scapy/ipv6.txt");
-/// What was found, and packets of every kind of message.
+/// What was found.
 const FOUND: &str = include_str!("nfdhcpd/fuzz_ipv6.txt");
 
 fn binding() -> Binding {
@@ -113,8 +113,30 @@ fn judge(packet: &[u8], settings: &Settings) -> &'static str {
     labels.min().unwrap().1
 }
 
+/// One of each kind that a guest may send us: scapy's name another server.
+fn honest() -> Vec<Vec<u8>> {
+    let lease = |address| vec![Lease::new(address, 128)];
+    let address = Association { leases: lease(v6("2001:db8:a:b::5")), ..Association::new(7) };
+    let other = Association { leases: lease(v6("2001:db8:a:b::6")), ..Association::new(8) };
+    let associations = [Dhcp6Option::Addresses(address), Dhcp6Option::Addresses(other)];
+    let us = [Dhcp6Option::Server(Duid::link_layer(HOST))];
+    let direct = (1..=11).map(|kind| match kind {
+        kind::SOLICIT | kind::CONFIRM | kind::REBIND => message(kind, &associations),
+        kind::INFORMATION_REQUEST => message(kind, &us),
+        _ => message(kind, &[&us[..], &associations].concat()),
+    });
+    let direct: Vec<_> = direct.map(Dhcp6::Direct).collect();
+    let relayed = direct.iter().map(|message| message.clone().relayed(kind::RELAY_FORWARD, guest(), guest()));
+    let relayed: Vec<_> = relayed.collect();
+    let looked_for = ["2001:db8:a:b::1", "2001:db8:a:b::5", "fe80::fc00:ff:fe00:1"].map(v6);
+    let solicitations = looked_for.into_iter().flat_map(|target| {
+        [NOBODY, guest()].map(|source| nd_packet(source, nd::solicited_node(target), &Nd::solicitation(target), &[]))
+    });
+    direct.iter().chain(&relayed).map(dhcp6_packet).chain(solicitations).collect()
+}
+
 fn fuzzed(settings: &Settings) -> fuzz::Outcomes {
-    let seeds = [fuzz::seeds(SCAPY), fuzz::seeds(FOUND)].concat();
+    let seeds = [fuzz::seeds(SCAPY), fuzz::seeds(FOUND), honest()].concat();
     fuzz::fuzz(&seeds, repair, |packet| judge(packet, settings))
 }
 
@@ -125,6 +147,13 @@ fn whatever_comes_in_is_answered_rightly_or_not_at_all() {
         "router advertisement",
         "neighbour advertisement",
         "advertise",
+        "reply to request",
+        "reply to confirm",
+        "reply to renew",
+        "reply to rebind",
+        "reply to release",
+        "reply to decline",
+        "an address of its own",
         "reply to solicit",
         "reply to information-request",
         "ND: hop limit is not 255",
