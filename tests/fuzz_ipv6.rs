@@ -33,7 +33,7 @@ fn binding() -> Binding {
 }
 
 /// Lengths and checksums fit again, where there are any.
-fn repair(packet: &mut Vec<u8>) {
+fn repair(packet: &mut [u8]) {
     if packet.len() < 48 || packet.len() > 1500 {
         return;
     }
@@ -73,7 +73,7 @@ fn is_an_answer(frame: &[u8], binding: &Binding) {
     if let Ok(udp) = packet.udp() {
         match dhcp6::parse(udp.data).unwrap() {
             Dhcp6::Direct(message) => assert!(matches!(message.kind, 2 | 7)),
-            Dhcp6::Relayed { kind, .. } => assert_eq!(kind, dhcp6::kind::RELAY_REPLY),
+            Dhcp6::Relayed { kind, .. } => assert_eq!(kind, 13),
         }
         return;
     }
@@ -137,7 +137,7 @@ fn honest() -> Vec<Vec<u8>> {
 
 fn fuzzed(settings: &Settings) -> fuzz::Outcomes {
     let seeds = [fuzz::seeds(SCAPY), fuzz::seeds(FOUND), honest()].concat();
-    fuzz::fuzz(&seeds, repair, |packet| judge(packet, settings))
+    fuzz::fuzz(&seeds, |packet| repair(packet), |packet| judge(packet, settings))
 }
 
 #[test]

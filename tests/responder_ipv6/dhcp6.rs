@@ -81,8 +81,10 @@ fn essence(message: &Message) -> Vec<&Dhcp6Option> {
     message.options.iter().filter(is_other).collect()
 }
 
-/// Each association of an answer: its number, addresses with valid lifetimes, status.
-fn associations(message: &Message) -> Vec<(u32, Vec<(String, u32)>, Option<u16>)> {
+/// An association of an answer: its number, addresses with valid lifetimes, status.
+type Given = (u32, Vec<(String, u32)>, Option<u16>);
+
+fn associations(message: &Message) -> Vec<Given> {
     let of = |option: &&Dhcp6Option| match option {
         Dhcp6Option::Addresses(association)
         | Dhcp6Option::Temporary(association)
@@ -95,11 +97,11 @@ fn associations(message: &Message) -> Vec<(u32, Vec<(String, u32)>, Option<u16>)
     essence(message).iter().filter_map(of).collect()
 }
 
-fn granted(id: u32, what: &str) -> (u32, Vec<(String, u32)>, Option<u16>) {
+fn granted(id: u32, what: &str) -> Given {
     (id, vec![(what.to_owned(), 2000)], None)
 }
 
-fn failed(id: u32, code: u16) -> (u32, Vec<(String, u32)>, Option<u16>) {
+fn failed(id: u32, code: u16) -> Given {
     (id, vec![], Some(code))
 }
 
