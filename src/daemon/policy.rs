@@ -12,8 +12,9 @@ use super::schedule::{Outcome, Part, Work};
 use crate::cli::process::Request;
 use crate::error::{Error, Result, in_words};
 use crate::netlink::{Connection, DumpError};
+use crate::plan::diff::{self, TableDelta};
 use crate::plan::ruleset::{Elements, Ruleset};
-use crate::plan::{diff, policy};
+use crate::plan::{parts, policy};
 use crate::process::{conflicts, drop_flag, tell, untrusted_uplinks, write_files};
 use crate::registry::Registry;
 use crate::registry::lock::Lock;
@@ -159,17 +160,9 @@ impl<'a> Policy<'a> {
             return Err(Error::new(refusal).into());
         }
         // Nobody waits for the kernel, so the lock is given back at once.
-        let read = || {
-            Lock::acquire(&paths.lock()).and_then(|_lock| {
-                let flag = Version::at(&paths.flag());
-                store::read(&paths.registry()).map(|snapshot| (snapshot, flag))
-            })
-        };
-        // What is held is planned once more while the registry is read: to keep it would take as much memory as all else.
-        let accepted = self.accepted.as_ref().filter(|_| follower.held() == Some(generation) && !work.reload);
-        let (read, held) = std::thread::scope(|scope| {
-            let held = accepted.map(|it| scope.spawn(move || policy::ruleset(&it.registry, &request.wishes)));
-            (read(), held.and_then(|held| held.join().ok()))
+        let read = Lock::acquire(&paths.lock()).and_then(|_lock| {
+            let flag = Version::at(&paths.flag());
+            store::read(&paths.registry()).map(|snapshot| (snapshot, flag))
         });
         let (snapshot, flag) = match read {
             Ok(read) => read,
@@ -187,9 +180,13 @@ impl<'a> Policy<'a> {
             self.refuse_emptied()?;
         }
 
-        let ruleset = policy::ruleset(&registry, &request.wishes);
-        let applied = self.load(&ruleset, held.as_ref(), generation, work, follower)?;
-        drop(held);
+        let held = self.accepted.as_ref().filter(|_| follower.held() == Some(generation) && !work.reload);
+        let parts = held.and_then(|held| parts::of(&held.registry, &registry, &request.wishes));
+        let (ruleset, deltas) = match parts.as_ref().and_then(|parts| self.changes(parts)) {
+            Some((ruleset, deltas)) => (ruleset, Some(deltas)),
+            None => (policy::ruleset(&registry, &request.wishes), None),
+        };
+        let applied = self.load(&ruleset, deltas.as_deref(), generation, work, follower)?;
         progress.kernel = part(&applied);
         self.idle.clone_from(&applied.idle);
         // Protection first: the files are for names.
@@ -236,19 +233,24 @@ impl<'a> Policy<'a> {
         Err(Error::new(message).remedy(format!("if that is meant: touch {}", flag.display())))
     }
 
-    /// Makes the kernel hold this ruleset: by what differs from the one that it is known to hold, otherwise by a comparison.
+    /// What leads from the policy of what is held to that of what is planned, and the latter.
+    fn changes<'r>(&self, [held, planned]: &'r [Registry; 2]) -> Option<(Ruleset<'r>, Vec<TableDelta>)> {
+        let [held, planned] = [held, planned].map(|registry| policy::ruleset(registry, &self.request.wishes));
+        diff::between(&held, &planned).map(|deltas| (planned, deltas))
+    }
+
+    /// Makes the kernel hold this ruleset: by these deltas, if it is known what it holds, otherwise by a comparison.
     fn load(
         &self,
         ruleset: &Ruleset,
-        held: Option<&Ruleset>,
+        deltas: Option<&[TableDelta]>,
         generation: u32,
         work: Work,
         follower: &mut Follower,
     ) -> Result<Applied, Failure> {
-        let changes = held.and_then(|held| diff::between(held, ruleset));
-        let applied = match changes {
+        let applied = match deltas {
             Some(deltas) => {
-                let loaded = apply::apply_changes(ruleset, &deltas, generation)?;
+                let loaded = apply::apply_changes(ruleset, deltas, generation)?;
                 Applied { loaded, created: Vec::new(), idle: self.idle.clone() }
             }
             // In which generation it is held, the events of what is committed next will have us find out.

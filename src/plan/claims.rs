@@ -163,6 +163,17 @@ fn is_optional(set: &str) -> bool {
     [IP_NETS, IP6_NETS, ARP_NETS, IP_AT_PORT, IP6_AT_PORT, BOUND, BOUND_MAC, BOUND_PORT].contains(&set)
 }
 
+/// Which optional sets exist because of an instance, at least; a bit for each kind.
+pub(super) fn optional_sets(mac: Mac, instance: &Instance, guard: Guard) -> u8 {
+    let prefix = |net: &IpNet| net.prefix_len() < net.max_prefix_len();
+    let prefixes =
+        instance.allowed().iter().filter(|net| prefix(net)).map(|net| if net.addr().is_ipv4() { 1 } else { 2 });
+    // Also of instances without an address.
+    let port = instance.port().map(|_| 4);
+    let at_port = port.map(|_| addresses(mac, instance, guard).map(|address| if address.is_ipv4() { 8 } else { 16 }));
+    prefixes.chain(port).chain(at_port.into_iter().flatten()).fold(0, |all, kind| all | kind)
+}
+
 /// The sets of MACs and ports.
 fn macs(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'_>)> {
     let plain = |fields| Keyed { counted: false, elements: Vec::with_capacity(registry.len()), ..hash(fields) };

@@ -4,7 +4,7 @@
 //! the stricter protections, [`layout`] puts rules in the place of sets, [`address_sets`] are the sets for people's own
 //! rules, [`log`] has drops logged, [`hooks`] puts the protections in force, [`uplinks`] says where that would be a mistake,
 //! [`groups`] what no rule sees, [`hosts`] is the hosts file. [`policy`] puts them together, [`diff`] says what has to change
-//! where a policy is held already.
+//! where a policy is held already, and [`parts`] which instances it takes to know that.
 //!
 //! [`responder`] answers guests' packets from what is bound to their taps.
 
@@ -17,6 +17,7 @@ pub mod hooks;
 pub mod hosts;
 pub mod layout;
 pub mod log;
+pub mod parts;
 pub mod policy;
 pub mod responder;
 pub mod ruleset;
