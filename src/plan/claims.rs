@@ -163,15 +163,14 @@ fn is_optional(set: &str) -> bool {
     [IP_NETS, IP6_NETS, ARP_NETS, IP_AT_PORT, IP6_AT_PORT, BOUND, BOUND_MAC, BOUND_PORT].contains(&set)
 }
 
-/// Which optional sets exist because of an instance, at least; a bit for each kind.
+/// Which optional sets are needed because of an instance, as a bit for each kind of them.
 pub(super) fn optional_sets(mac: Mac, instance: &Instance, guard: Guard) -> u8 {
-    let prefix = |net: &IpNet| net.prefix_len() < net.max_prefix_len();
-    let prefixes =
-        instance.allowed().iter().filter(|net| prefix(net)).map(|net| if net.addr().is_ipv4() { 1 } else { 2 });
-    // Also of instances without an address.
-    let port = instance.port().map(|_| 4);
-    let at_port = port.map(|_| addresses(mac, instance, guard).map(|address| if address.is_ipv4() { 8 } else { 16 }));
-    prefixes.chain(port).chain(at_port.into_iter().flatten()).fold(0, |all, kind| all | kind)
+    let is_prefix = |net: &&IpNet| net.prefix_len() < net.max_prefix_len();
+    let nets = instance.allowed().iter().filter(is_prefix).map(|net| if net.addr().is_ipv4() { 1 } else { 2 });
+    // Each has an IPv6 address where ports are looked at, if only the one that comes of its MAC.
+    let at_port = instance.port().into_iter().flat_map(|_| addresses(mac, instance, guard));
+    let at_port = at_port.map(|address| if address.is_ipv4() { 4 } else { 8 });
+    nets.chain(at_port).fold(0, |needed, kind| needed | kind)
 }
 
 /// The sets of MACs and ports.
