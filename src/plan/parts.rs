@@ -24,11 +24,9 @@ pub fn of(old: &Registry, new: &Registry, wishes: &Wishes) -> Option<[Registry; 
     let both = [old, new];
     let of_changed = chosen.iter().flat_map(|mac| both.map(|registry| Some((*mac, registry.get(*mac)?)))).flatten();
     let touched: FxHashSet<Common> = of_changed.flat_map(|(mac, instance)| common(mac, instance, guard)).collect();
-    if !touched.is_empty() {
-        let shares = |mac, instance| common(mac, instance, guard).any(|it| touched.contains(&it));
-        // The others are the same in both.
-        chosen.extend(new.iter().filter(|(mac, instance)| shares(*mac, instance)).map(|(mac, _)| mac));
-    }
+    let shares = |(mac, instance): &(Mac, &Instance)| common(*mac, instance, guard).any(|it| touched.contains(&it));
+    // Who has not changed is the same in both.
+    chosen.extend(new.iter().filter(shares).map(|(mac, _)| mac));
     for registry in both {
         chosen.extend(examples(registry, guard));
     }
