@@ -33,7 +33,7 @@ impl Registry {
     }
 
     /// Those of its instances that are among `macs`.
-    pub fn only(&self, macs: &FxHashSet<Mac>) -> Self {
+    pub(crate) fn only(&self, macs: &FxHashSet<Mac>) -> Self {
         let chosen = self.instances.iter().filter(|(mac, _)| macs.contains(*mac));
         Self { instances: chosen.map(|(mac, instance)| (*mac, instance.clone())).collect() }
     }
@@ -132,7 +132,7 @@ impl Key {
 
 impl Instance {
     /// Whether both mean the same: the order of fields, and fields that are not ours, do not count.
-    pub fn means_the_same(&self, other: &Self) -> bool {
+    pub(crate) fn means_the_same(&self, other: &Self) -> bool {
         let Self { name, ipv4, ipv6_gua, ipv6_ula, ipv6_lla, allowed, port, fields: _ } = self;
         (name, ipv4, allowed, port) == (&other.name, &other.ipv4, &other.allowed, &other.port)
             && (ipv6_gua, ipv6_ula, ipv6_lla) == (&other.ipv6_gua, &other.ipv6_ula, &other.ipv6_lla)
