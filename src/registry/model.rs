@@ -118,7 +118,7 @@ impl Key {
         }
     }
 
-    fn of(address: IpAddr) -> Option<Self> {
+    pub(super) fn of(address: IpAddr) -> Option<Self> {
         match address {
             IpAddr::V4(_) => Some(Self::Ipv4),
             IpAddr::V6(address) => V6Class::of(address).map(|class| match class {
@@ -286,7 +286,7 @@ impl Instance {
         }
     }
 
-    fn clear(&mut self, key: Key) {
+    pub(super) fn clear(&mut self, key: Key) {
         match key {
             Key::Name => self.name = None,
             Key::Ipv4 => self.ipv4 = None,

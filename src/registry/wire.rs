@@ -104,6 +104,14 @@ pub fn to_text(registry: &Registry) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
+/// Spells one instance on one line.
+pub(super) fn to_line(instance: &Instance) -> String {
+    let mut text = String::new();
+    print_instance(&mut text, instance);
+    // No text of ours has blanks or line ends in it.
+    text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// How a registry came to stand in its file.
 #[derive(Debug)]
 pub struct Printed {

@@ -5,3 +5,4 @@ pub mod nft_netlink;
 pub mod nft_text;
 #[cfg(feature = "nfdhcpd")]
 pub mod packet_socket;
+pub mod queue_rules;

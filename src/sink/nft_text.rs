@@ -215,6 +215,9 @@ impl fmt::Display for Statements<'_> {
                     write!(f, "limit rate {per_second}/second burst {burst} packets")?;
                 }
                 Statement::Log { prefix } => write!(f, "log prefix \"{prefix}\" flags ether")?,
+                Statement::Queue { number, bypass } => {
+                    write!(f, "queue num {number}{}", if *bypass { " bypass" } else { "" })?;
+                }
                 Statement::Verdict(Verdict::Accept) => f.write_str("accept")?,
                 Statement::Verdict(Verdict::Drop) => f.write_str("drop")?,
                 Statement::Verdict(Verdict::Return) => f.write_str("return")?,
@@ -238,7 +241,7 @@ fn write_field(f: &mut fmt::Formatter<'_>, field: Field) -> fmt::Result {
         Field::Ip6Source => "ip6 saddr",
         Field::NetworkBits { offset, length } => return write!(f, "@nh,{offset},{length}"),
         Field::TransportBits { offset, length } => return write!(f, "@th,{offset},{length}"),
-        Field::Icmpv6Type => "icmpv6 type",
+        Field::Icmpv6Type | Field::RoutedIcmpv6Type => "icmpv6 type",
         Field::UdpTarget => "udp dport",
         Field::L4Protocol => "meta l4proto",
         Field::InputBridge => "meta ibrname",
@@ -273,6 +276,7 @@ fn write_match(f: &mut fmt::Formatter<'_>, matched: &Match) -> fmt::Result {
         Value::EtherType(ether_type @ EtherType::OldProviderVlan) => write!(f, "0x{:04x}", ether_type as u16),
         Value::Icmpv6(message) => f.write_str(message.as_str()),
         Value::Interface(name) => write!(f, "\"{name}\""),
+        Value::Interfaces(start) => write!(f, "\"{start}*\""),
         Value::Protocol(number) => write!(f, "{number}"),
         Value::Port(number) => write!(f, "{number}"),
         Value::Bits(bits) => write!(f, "{bits:?}"),

@@ -205,6 +205,11 @@ fn rule<'a>(ours: &Rule, chain: &'a nftnl::Chain<'a>) -> nftnl::Rule<'a> {
                 text: Some((sys::NFTNL_EXPR_LOG_PREFIX, c_string(prefix))),
                 ..Raw::default()
             }),
+            Statement::Queue { number, bypass } => {
+                let mut short_numbers = vec![(sys::NFTNL_EXPR_QUEUE_NUM, *number), (sys::NFTNL_EXPR_QUEUE_TOTAL, 1)];
+                short_numbers.extend(bypass.then_some((sys::NFTNL_EXPR_QUEUE_FLAGS, NFT_QUEUE_FLAG_BYPASS)));
+                rule.add_expr(&Raw { name: "queue", short_numbers, ..Raw::default() });
+            }
             Statement::Verdict(verdict) => rule.add_expr(&match verdict {
                 Verdict::Accept => nft_expr!(verdict accept),
                 Verdict::Drop => nft_expr!(verdict drop),
@@ -222,6 +227,8 @@ fn rule<'a>(ours: &Rule, chain: &'a nftnl::Chain<'a>) -> nftnl::Rule<'a> {
 
 /// linux/netfilter/nf_log.h.
 const NF_LOG_MACDECODE: u32 = 0x20;
+/// linux/netfilter/nf_tables.h.
+const NFT_QUEUE_FLAG_BYPASS: u16 = 1;
 const NFT_REG_1: u32 = 1;
 /// The quarters of the 16-byte registers, NFT_REG32_00 and on. Those that begin a register have its name.
 const QUARTERS: [u32; 16] = [NFT_REG_1, 9, 10, 11, 2, 13, 14, 15, 3, 17, 18, 19, 4, 21, 22, 23];
@@ -266,6 +273,7 @@ fn depends_on(field: Field) -> &'static [(&'static str, u32)] {
         Field::IpSource => &[("protocol", IP)],
         Field::Ip6Source => &[("protocol", IP6)],
         Field::Icmpv6Type => &[("ether type", IP6), ("l4proto", 58)],
+        Field::RoutedIcmpv6Type => &[("l4proto", 58)],
         Field::UdpTarget => &[("l4proto", 17)],
         Field::EtherTarget
         | Field::EtherSource
@@ -308,7 +316,7 @@ fn place(field: Field) -> Option<(i32, usize, usize)> {
         Field::Ip6Source => (NETWORK, 8, 16),
         Field::NetworkBits { offset, length } => (NETWORK, octets(offset), octets(length)),
         Field::TransportBits { offset, length } => (TRANSPORT, octets(offset), octets(length)),
-        Field::Icmpv6Type => (TRANSPORT, 0, 1),
+        Field::Icmpv6Type | Field::RoutedIcmpv6Type => (TRANSPORT, 0, 1),
         Field::UdpTarget => (TRANSPORT, 2, 2),
         Field::L4Protocol | Field::InputBridge | Field::InputPort => return None,
     })
@@ -381,6 +389,7 @@ fn bytes(value: &Value) -> Vec<u8> {
             padded.resize(libc::IFNAMSIZ, 0);
             padded
         }
+        Value::Interfaces(start) => start.as_str().as_bytes().to_vec(),
         Value::Protocol(number) => vec![number],
         Value::Port(port) => port.to_be_bytes().to_vec(),
         Value::Bits(bits) => bits.to_vec(),

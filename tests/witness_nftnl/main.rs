@@ -16,6 +16,7 @@ use instances::plan::guard::{Guard, Protection, block};
 use instances::plan::hooks::Bridges;
 use instances::plan::layout::Layout;
 use instances::plan::policy::{self, Hooking, Wishes};
+use instances::plan::responder::rules::{self, Traffic};
 use instances::plan::ruleset::{
     Bytes, Chain, Comment, Element, Elements, EtherType, Family, Field, Hook, HookPoint, Icmpv6, Key, Keyed, Match,
     Operator, Recorded, Rule, Ruleset, Set, Statement, Table, Value, Verdict,
@@ -368,6 +369,18 @@ fn a_prefix_is_a_netmask() {
     }
 }
 
+#[test]
+fn nftnl_encodes_the_responders_rules_as_we_do() {
+    let traffic =
+        [Traffic::Dhcp4, Traffic::RouterSolicitations, Traffic::NeighborSolicitations, Traffic::Dhcp6].into_iter();
+    let queues: Vec<_> = traffic.zip(42..).collect();
+    for bypass in [false, true] {
+        let taps = ["tap+", "vnet0"].map(|taps| taps.parse().unwrap()).to_vec();
+        let ruleset = rules::ruleset(&rules::Wishes { taps, queues: queues.clone(), bypass });
+        assert_same(&ruleset, &from_nothing(&ruleset));
+    }
+}
+
 fn any_match() -> impl Strategy<Value = Match> {
     let target = Field::NetworkBits { offset: 384, length: 128 };
     let sender = Field::NetworkBits { offset: 112, length: 32 };
@@ -401,9 +414,12 @@ fn any_match() -> impl Strategy<Value = Match> {
             Value::Ipv6(it)
         )),
         proptest::sample::select(messages.to_vec()).prop_map(|it| Match::equal(Field::Icmpv6Type, Value::Icmpv6(it))),
+        proptest::sample::select(messages.to_vec())
+            .prop_map(|it| Match::equal(Field::RoutedIcmpv6Type, Value::Icmpv6(it))),
         any::<u16>().prop_map(|port| Match::equal(Field::UdpTarget, Value::Port(port))),
         any::<u8>().prop_map(|number| Match::equal(Field::L4Protocol, Value::Protocol(number))),
         interface.prop_map(|(name, field)| Match::equal(field, Value::Interface(name.parse().unwrap()))),
+        "[a-z][a-z0-9]{0,13}".prop_map(|name| Match::equal(Field::InputPort, Value::Interfaces(name.parse().unwrap()))),
         any_bits(false),
         any_bits(true),
     ];
@@ -444,6 +460,7 @@ fn any_statement() -> impl Strategy<Value = Statement> {
         1 => any_key().prop_map(|fields| Statement::Record { fields, set: "another_set" }),
         1 => Just(Statement::Counter),
         1 => (1..u32::MAX, any::<u32>()).prop_map(|(per_second, burst)| Statement::Limit { per_second, burst }),
+        1 => any::<(u16, bool)>().prop_map(|(number, bypass)| Statement::Queue { number, bypass }),
         1 => Just(Statement::Log { prefix: "[what] was dropped: " }),
         1 => proptest::sample::select(VERDICTS).prop_map(Statement::Verdict),
     ]

@@ -19,6 +19,7 @@ fn length(bytes: &[u8]) -> u32 {
 pub(crate) struct Raw {
     pub(crate) name: &'static str,
     pub(crate) numbers: Vec<(u32, u32)>,
+    pub(crate) short_numbers: Vec<(u32, u16)>,
     pub(crate) long_numbers: Vec<(u32, u64)>,
     pub(crate) data: Vec<(u32, Vec<u8>)>,
     pub(crate) text: Option<(u32, CString)>,
@@ -35,6 +36,9 @@ impl Expression for Raw {
             let expression = NonNull::new(sys::nftnl_expr_alloc(name.as_ptr())).unwrap();
             for (attribute, number) in &self.numbers {
                 sys::nftnl_expr_set_u32(expression.as_ptr(), short(*attribute), *number);
+            }
+            for (attribute, number) in &self.short_numbers {
+                sys::nftnl_expr_set_u16(expression.as_ptr(), short(*attribute), *number);
             }
             for (attribute, number) in &self.long_numbers {
                 sys::nftnl_expr_set_u64(expression.as_ptr(), short(*attribute), *number);

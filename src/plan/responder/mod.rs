@@ -5,9 +5,11 @@ pub mod binding;
 pub mod declined;
 pub mod dhcp4;
 pub mod dhcp6;
+pub mod instance;
 mod link;
 pub mod neighbor;
 pub mod router;
+pub mod rules;
 pub mod settings;
 
 pub use binding::Binding;

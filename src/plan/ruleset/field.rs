@@ -34,8 +34,10 @@ pub enum Field {
         /// Number of bits.
         length: u16,
     },
-    /// `icmpv6 type`.
+    /// `icmpv6 type` of a frame on a bridge.
     Icmpv6Type,
+    /// `icmpv6 type` in a table of family `ip6`, where all is IPv6.
+    RoutedIcmpv6Type,
     /// `udp dport`.
     UdpTarget,
     /// `meta l4proto`: the protocol behind all IPv6 extension headers. Not there if these do not end within the packet.
@@ -87,7 +89,7 @@ impl Field {
             Self::Ip6Source => (Header::Network, 8, 16),
             Self::NetworkBits { offset, length } => (Header::Network, offset / 8, length.div_ceil(8)),
             Self::TransportBits { offset, length } => (Header::Transport, offset / 8, length.div_ceil(8)),
-            Self::Icmpv6Type => (Header::Transport, 0, 1),
+            Self::Icmpv6Type | Self::RoutedIcmpv6Type => (Header::Transport, 0, 1),
             Self::UdpTarget => (Header::Transport, 2, 2),
             Self::L4Protocol | Self::InputBridge | Self::InputPort => return None,
         })

@@ -172,13 +172,14 @@ impl Chain<'_> {
 /// Where a base chain of type filter is hooked, with policy accept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hook {
-    /// Which of the bridge family's hooks.
+    /// Which hook.
     pub point: HookPoint,
     /// Lower runs earlier.
     pub priority: i32,
 }
 
-/// The hooks of the bridge family that we use (NF_BR_*, linux/netfilter_bridge.h).
+/// The hooks that we use: of the bridge family (NF_BR_*, linux/netfilter_bridge.h), with the numbers that `ip` and `ip6` have
+/// for them, too (NF_INET_*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookPoint {
     /// Every frame that comes in by a port, before the bridge learns from where and decides where to.
@@ -240,6 +241,13 @@ pub enum Statement {
     Log {
         /// How the line begins: at most 127 bytes, without quotes.
         prefix: &'static str,
+    },
+    /// Hands it to the program that listens to this queue, which decides.
+    Queue {
+        /// The queue's number.
+        number: u16,
+        /// Where nobody listens, it goes on in the next chain; otherwise it is gone.
+        bypass: bool,
     },
     /// Decides.
     Verdict(Verdict),

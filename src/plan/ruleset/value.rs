@@ -61,6 +61,8 @@ pub enum Value {
     Icmpv6(Icmpv6),
     /// An interface.
     Interface(IfName),
+    /// All interfaces whose names begin so.
+    Interfaces(IfName),
     /// A protocol's number behind IP (IANA's assigned Internet protocol numbers).
     Protocol(u8),
     /// A UDP port.
@@ -79,6 +81,7 @@ impl Value {
             Self::EtherType(ether_type) => (*ether_type as u16).to_be_bytes()[..].into(),
             Self::Icmpv6(message) => [*message as u8][..].into(),
             Self::Interface(name) => name.padded()[..].into(),
+            Self::Interfaces(start) => start.as_str().as_bytes().into(),
             Self::Protocol(number) => [*number][..].into(),
             Self::Port(number) => number.to_be_bytes()[..].into(),
             Self::Bits(bits) => *bits,
@@ -162,6 +165,10 @@ pub enum Icmpv6 {
     ListenerReport = 131,
     /// Multicast listener done.
     ListenerDone = 132,
+    /// Router solicitation (RFC 4861, section 4.1).
+    RouterSolicitation = 133,
+    /// Neighbour solicitation (RFC 4861, section 4.3).
+    NeighborSolicitation = 135,
     /// Neighbour advertisement (RFC 4861, section 4.4).
     NeighborAdvertisement = 136,
     /// Multicast listener report, version 2.
@@ -181,6 +188,8 @@ impl Icmpv6 {
             Self::ListenerQuery => "mld-listener-query",
             Self::ListenerReport => "mld-listener-report",
             Self::ListenerDone => "mld-listener-done",
+            Self::RouterSolicitation => "nd-router-solicit",
+            Self::NeighborSolicitation => "nd-neighbor-solicit",
             Self::NeighborAdvertisement => "nd-neighbor-advert",
             Self::ListenerReport2 => "mld2-listener-report",
         }

@@ -159,6 +159,8 @@ impl<'t> Evaluator<'t> {
                 Statement::Record { fields, .. } => drop(sets::key(packet, fields)?),
                 // Rules of ours that are limited only log.
                 Statement::Counter | Statement::Limit { .. } | Statement::Log { .. } => {}
+                // The program behind it may drop it; it is none of the policies'.
+                Statement::Queue { .. } => return Some((ruleset::Verdict::Accept, found)),
                 Statement::Verdict(verdict) => return Some((*verdict, found)),
             }
         }

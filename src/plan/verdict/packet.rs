@@ -133,6 +133,7 @@ impl<'f> Packet<'f> {
             Field::IpSource => self.protocol == IP,
             Field::Ip6Source => self.protocol == IP6,
             Field::Icmpv6Type => ether_type == Some(IP6) && l4_protocol == Some(ICMPV6),
+            Field::RoutedIcmpv6Type => self.protocol == IP6 && l4_protocol == Some(ICMPV6),
             Field::UdpTarget => l4_protocol == Some(UDP),
             _ => true,
         }

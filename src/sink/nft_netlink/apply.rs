@@ -278,7 +278,7 @@ fn unreadable(table: &Table, error: &io::Error) -> Error {
     Error::new(format!("cannot read table {} {} from the kernel: {}", table.family, table.name, in_words(error)))
 }
 
-fn no_nf_tables(error: &io::Error) -> Error {
+pub(super) fn no_nf_tables(error: &io::Error) -> Error {
     if error.raw_os_error() == Some(libc::EPERM) {
         return no_permission(&in_words(error));
     }

@@ -68,9 +68,19 @@ pub fn build(ruleset: &Ruleset, generation: Option<u32>, deltas: &[TableDelta]) 
 /// None that could happen.
 pub(super) fn empty() -> Result<Vec<u8>, TooLong> {
     let mut writer = Writer::default();
-    writer.message(BATCH_BEGIN, REQUEST, FIRST, &BATCH_HEADER, |_| {});
-    writer.message(BATCH_END, REQUEST, FIRST + 1, &BATCH_HEADER, |_| {});
+    begin(&mut writer);
+    end(&mut writer, FIRST + 1);
     writer.finish()
+}
+
+/// The start of a batch that is valid in any generation.
+pub(super) fn begin(writer: &mut Writer) {
+    writer.message(BATCH_BEGIN, REQUEST, FIRST, &BATCH_HEADER, |_| {});
+}
+
+/// The end of a batch.
+pub(super) fn end(writer: &mut Writer, sequence: u32) {
+    writer.message(BATCH_END, REQUEST, sequence, &BATCH_HEADER, |_| {});
 }
 
 /// About as many bytes as a delta takes.

@@ -2,7 +2,7 @@
 
 use super::set_type::SetType;
 use super::{expr, kernel, nfgenmsg};
-use crate::netlink::{APPEND, CREATE, REQUEST, Writer};
+use crate::netlink::{ACK, APPEND, CREATE, REQUEST, Writer};
 use crate::plan::ruleset::{Chain, Comment, Elements, Entry, Family, HookPoint, Key, Keyed, Rule, Set, Table};
 
 /// Elements in one message: their list is an attribute, which holds at most 65,535 bytes.
@@ -49,6 +49,15 @@ pub fn table(writer: &mut Writer, sequence: u32, table: &Table, flags: Option<u3
         if let Some(flags) = flags {
             writer.number(kernel::TABLE_FLAGS, flags);
         }
+    });
+}
+
+/// The end of the table, unless something is left in it. The kernel refuses that then (EBUSY).
+pub fn delete_empty_table(writer: &mut Writer, sequence: u32, table: &Table) {
+    /// NLM_F_NONREC.
+    const NOT_RECURSIVE: u16 = 0x100;
+    message(writer, kernel::DELTABLE, ACK | NOT_RECURSIVE, sequence, table.family, |writer| {
+        writer.text(kernel::TABLE_NAME, table.name.as_str());
     });
 }
 

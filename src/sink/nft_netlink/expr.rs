@@ -50,6 +50,13 @@ pub enum Expr<'a> {
     },
     /// Write a line that begins so to the kernel's log.
     Log(&'a str),
+    /// Hand over to a queue.
+    Queue {
+        /// Its number.
+        number: u16,
+        /// NFT_QUEUE_FLAG_*.
+        flags: u16,
+    },
     /// End the rule.
     Verdict {
         /// NF_DROP, NF_ACCEPT, NFT_RETURN, NFT_JUMP, ...
@@ -107,6 +114,9 @@ pub fn lower(statements: &[Statement]) -> Vec<Expr<'_>> {
                 lowered.push(Expr::Limit { per_second: u64::from(*per_second), burst: *burst });
             }
             Statement::Log { prefix } => lowered.push(Expr::Log(prefix)),
+            Statement::Queue { number, bypass } => {
+                lowered.push(Expr::Queue { number: *number, flags: if *bypass { QUEUE_BYPASS } else { 0 } });
+            }
             Statement::Verdict(verdict) => {
                 let (code, chain) = match verdict {
                     Verdict::Drop => (NF_DROP, None),
@@ -171,6 +181,7 @@ fn dependencies<'a>(field: Field) -> [Option<(Expr<'a>, Bytes)>; 2] {
         Field::IpSource => [protocol(EtherType::Ip), None],
         Field::Ip6Source => [protocol(EtherType::Ip6), None],
         Field::Icmpv6Type => [ether_type(EtherType::Ip6), l4_protocol(ICMPV6)],
+        Field::RoutedIcmpv6Type => [l4_protocol(ICMPV6), None],
         Field::UdpTarget => [l4_protocol(UDP), None],
         _ => [None, None],
     }
@@ -186,6 +197,10 @@ const CMP_NEQ: u32 = 1;
 /// NFT_DYNSET_OP_UPDATE.
 const DYNSET_UPDATE: u32 = 1;
 const BITWISE_BOOL: u32 = 0;
+/// NFT_QUEUE_FLAG_BYPASS.
+const QUEUE_BYPASS: u16 = 1;
+/// Queues from the number on that packets are spread over.
+const ONE_QUEUE: u16 = 1;
 
 pub(super) const EXPR_NAME: u16 = 1;
 pub(super) const EXPR_DATA: u16 = 2;
@@ -202,6 +217,7 @@ impl Expr<'_> {
             Self::Counter => "counter",
             Self::Limit { .. } => "limit",
             Self::Log(_) => "log",
+            Self::Queue { .. } => "queue",
             Self::Verdict { .. } => "immediate",
             Self::Foreign(name) => name,
         }
@@ -265,6 +281,13 @@ impl Expr<'_> {
                     });
                 });
             }
+            Self::Queue { number, flags } => {
+                writer.attribute(1, &number.to_be_bytes());
+                writer.attribute(2, &ONE_QUEUE.to_be_bytes());
+                if *flags != 0 {
+                    writer.attribute(3, &flags.to_be_bytes());
+                }
+            }
             Self::Limit { per_second, burst } => log::write_limit(writer, *per_second, *burst),
             Self::Log(prefix) => log::write_log(writer, prefix),
             Self::Counter | Self::VerdictMap | Self::Foreign(_) => {}
@@ -318,6 +341,12 @@ fn read_one<'a>(name: &str, data: &Attributes<'a>) -> Option<Expr<'a>> {
         "counter" => Some(Expr::Counter),
         "limit" => log::read_limit(data),
         "log" => log::read_log(data),
+        "queue" => {
+            let short = |kind| data.get(kind)?.try_into().ok().map(u16::from_be_bytes);
+            // From a register, or spread over several, is not as we write it.
+            (short(2)? == ONE_QUEUE).then_some(())?;
+            Some(Expr::Queue { number: short(1)?, flags: short(3).unwrap_or_default() })
+        }
         "immediate" if data.number(1) == Some(REGISTER_VERDICT) => {
             let verdict = data.nested(2).nested(super::kernel::DATA_VERDICT);
             let code = verdict.number(super::kernel::VERDICT_CODE)?.cast_signed();
@@ -352,6 +381,7 @@ impl fmt::Debug for Expr<'_> {
             Self::Counter => f.write_str("[counter]"),
             Self::Limit { per_second, burst } => write!(f, "[limit {per_second}/second burst {burst}]"),
             Self::Log(prefix) => write!(f, "[log {}]", crate::net::Shown(prefix)),
+            Self::Queue { number, flags } => write!(f, "[queue {number} flags {flags}]"),
             Self::Verdict { code, chain } => match (*code, chain) {
                 (NF_DROP, None) => f.write_str("[drop]"),
                 (NF_ACCEPT, None) => f.write_str("[accept]"),

@@ -4,7 +4,7 @@
 //! types of sets; [`encode`] writes messages; [`batch`] puts them into one transaction; [`socket`] sends it and understands
 //! the answers; [`state`] and [`found`] are what the kernel holds, [`compare`] and [`elements`] compare it with the plan,
 //! [`reach`] follows its jumps, [`counters`] are what it counted, [`refusal`] is what its
-//! refusals mean; [`apply`] is all of it in order.
+//! refusals mean; [`probe`] asks what the kernel can do; [`apply`] is all of it in order.
 
 pub mod apply;
 pub mod batch;
@@ -15,6 +15,7 @@ pub mod encode;
 pub mod expr;
 pub mod found;
 mod log;
+pub mod probe;
 pub mod reach;
 pub mod refusal;
 pub mod set_type;
@@ -30,6 +31,7 @@ pub(crate) mod kernel {
 
     pub(crate) const NEWTABLE: u16 = SUBSYSTEM;
     pub(crate) const GETTABLE: u16 = SUBSYSTEM | 1;
+    pub(crate) const DELTABLE: u16 = SUBSYSTEM | 2;
     pub(crate) const NEWCHAIN: u16 = SUBSYSTEM | 3;
     pub(crate) const GETCHAIN: u16 = SUBSYSTEM | 4;
     pub(crate) const DELCHAIN: u16 = SUBSYSTEM | 5;
