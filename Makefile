@@ -54,7 +54,11 @@ install: ## what `make build man` made, to DESTDIR and PREFIX (/usr/local)
 	    install -m 644 target/generated/completions/$$name.fish $(share)/fish/vendor_completions.d || exit; done
 	for unit in packaging/systemd/*; do \
 	    sed 's,/usr/bin/instances,$(PREFIX)/bin/instances,' $$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit; done
-	install -d $(DESTDIR)/etc/default
+	install -d $(DESTDIR)/etc/default $(DESTDIR)/etc/nfdhcpd $(DESTDIR)/etc/logrotate.d
+	[ -e $(DESTDIR)/etc/nfdhcpd/nfdhcpd.conf ] || \
+	    install -m 644 packaging/nfdhcpd/nfdhcpd.conf $(DESTDIR)/etc/nfdhcpd/nfdhcpd.conf
+	[ -e $(DESTDIR)/etc/logrotate.d/instances-nfdhcpd ] || \
+	    install -m 644 packaging/logrotate/instances-nfdhcpd $(DESTDIR)/etc/logrotate.d
 	[ -e $(DESTDIR)/etc/default/instances ] || \
 	    install -m 644 packaging/default/instances $(DESTDIR)/etc/default/instances
 

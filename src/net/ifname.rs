@@ -14,6 +14,9 @@ impl IfName {
     /// IFNAMSIZ: bytes of a name with its final NUL.
     pub const SIZE: usize = 16;
 
+    /// `tap`: how the names of most taps begin.
+    pub(crate) const TAP: Self = Self { padded: *b"tap\0\0\0\0\0\0\0\0\0\0\0\0\0" };
+
     /// The name that is padded so, as nftables keeps it.
     pub fn of_padded(padded: &[u8]) -> Option<Self> {
         str::from_utf8(until_nul(padded)).ok()?.parse().ok()

@@ -235,9 +235,8 @@ impl Instance {
         for key in ADDRESSES {
             match written.address(key) {
                 Some(address) if self.address(key) != Some(address) => self.put(address),
-                Some(_) => {}
                 None if self.address(key).is_some() && self.address(key) == record.address(key) => self.clear(key),
-                None => {}
+                _ => {}
             }
         }
         let is_stale = |net: &IpNet| record.allowed().contains(net) && !written.allowed().contains(net);
@@ -276,17 +275,16 @@ impl Instance {
 
     /// Whether there is nothing in it that is not in the record.
     fn is_within(&self, record: &Self) -> bool {
-        fn from<T: PartialEq>(value: Option<T>, record: Option<T>) -> bool {
-            value.is_none() || value == record
-        }
         let is_known = |field: &Field| match field {
             Field::Known(_) => true,
             Field::Kept(kept) => is_record(field) || Key::named(&kept.0).is_some(),
         };
-        from(self.name(), record.name())
-            && ADDRESSES.into_iter().all(|key| from(self.address(key), record.address(key)))
+        self.name().is_none_or(|name| record.name() == Some(name))
+            && ADDRESSES
+                .into_iter()
+                .all(|key| self.address(key).is_none_or(|address| record.address(key) == Some(address)))
             && self.allowed().iter().all(|net| record.allowed().contains(net))
-            && from(self.port(), record.port())
+            && self.port().is_none_or(|port| record.port() == Some(port))
             && self.fields.iter().all(is_known)
     }
 }

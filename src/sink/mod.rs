@@ -5,4 +5,5 @@ pub mod nft_netlink;
 pub mod nft_text;
 #[cfg(feature = "nfdhcpd")]
 pub mod packet_socket;
+#[cfg(feature = "nfdhcpd")]
 pub mod queue_rules;

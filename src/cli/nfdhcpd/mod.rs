@@ -6,6 +6,7 @@ mod options;
 use super::Environment;
 use crate::error::{Error, Result, in_words};
 use crate::plan::responder::binding;
+use crate::plan::responder::rules::Taps;
 use crate::plan::responder::settings::{self, Mode, Settings};
 use crate::source::nfdhcpd_conf;
 use clap::{ArgGroup, Parser, ValueEnum};
@@ -58,6 +59,10 @@ pub struct Arguments {
     #[arg(long)]
     pub install_rules: bool,
 
+    /// With --install-rules: by which firewall [default: nft where the kernel has its queue, otherwise iptables]
+    #[arg(long, value_enum, value_name = "FIREWALL", requires = "install_rules")]
+    pub rules_by: Option<RulesBy>,
+
     /// Remove these rules; then leave
     #[arg(long)]
     pub remove_rules: bool,
@@ -65,14 +70,6 @@ pub struct Arguments {
     /// Change nothing: print the rules as commands or as a file
     #[arg(long, value_enum, value_name = "FOR")]
     pub print_rules: Option<RulesFor>,
-
-    /// With rules: the taps' names; a + at the end stands for any more characters
-    #[arg(long, value_name = "NAME", default_value = "tap+", value_parser = options::taps)]
-    pub taps: String,
-
-    /// Keep the instances of the registry with this base path (P in instances-process(8)) in step with the bindings, so that instances-process(8) guards the same taps
-    #[arg(long, value_name = "PATH")]
-    pub registry: Option<PathBuf>,
 
     #[command(flatten)]
     options: Options,
@@ -89,11 +86,20 @@ pub enum RulesFor {
     Ferm,
 }
 
+/// Which firewall rules are loaded into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RulesBy {
+    /// nf_tables, in tables of our own
+    Nft,
+    /// x_tables, table mangle, by running iptables and ip6tables
+    Iptables,
+}
+
 /// What is done with packet filter rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rules {
-    /// They are loaded.
-    Install,
+    /// They are loaded: this way, or the one that the kernel has.
+    Install(Option<RulesBy>),
     /// They are removed.
     Remove,
     /// They are printed.
@@ -172,10 +178,12 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// `rate_limit`: packets per second of one tap that are looked at; `None`: all.
     pub rate_limit: Option<u32>,
-    /// `--registry`: the base path of the registry that follows the bindings.
+    /// `registry`: the base path of the registry that follows the bindings.
     pub registry: Option<PathBuf>,
-    /// `--taps`: what the rules are about; a `+` at the end stands for any more characters.
-    pub taps: String,
+    /// `taps`: what the rules are about.
+    pub taps: Vec<Taps>,
+    /// `queue_bypass`: whether packets pass while nobody listens to their queue.
+    pub queue_bypass: bool,
 }
 
 /// The numbers of the NFQUEUEs.
@@ -255,7 +263,7 @@ impl Arguments {
         let task = match (self.check_config, self.dump, self.install_rules, self.remove_rules, self.print_rules) {
             (true, ..) => Task::CheckConfig,
             (_, true, ..) => Task::Dump { json: self.json },
-            (_, _, true, ..) => Task::Rules(Rules::Install),
+            (_, _, true, ..) => Task::Rules(Rules::Install(self.rules_by)),
             (_, _, _, true, _) => Task::Rules(Rules::Remove),
             (.., Some(rules_for)) => Task::Rules(Rules::Print(rules_for)),
             _ => Task::Serve(place),
@@ -280,8 +288,9 @@ impl Arguments {
             debug: self.debug,
             metrics_listen: options.metrics_listen,
             rate_limit: options.rate_limit.filter(|rate| *rate != 0),
-            registry: self.registry,
-            taps: self.taps,
+            registry: options.registry,
+            taps: options.taps.filter(|taps| !taps.is_empty()).unwrap_or_else(|| vec![Taps::ALL_TAPS]),
+            queue_bypass: options.queue_bypass.unwrap_or(false),
         };
         Ok(Request { task, config, notices })
     }

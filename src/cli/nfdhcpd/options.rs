@@ -3,6 +3,7 @@
 use super::{LogTo, nfdhcpd_conf};
 use crate::error::{Error, Result};
 use crate::net::{DomainName, Shown};
+use crate::plan::responder::rules::Taps;
 use crate::plan::responder::settings::Mode;
 use crate::source::served::{self, LONGEST_LIST, Read};
 use clap::Args;
@@ -46,6 +47,18 @@ pub(super) struct Options {
     /// [general] Packets per second that each tap may have answered; 0: as many as it likes [default: 0]
     #[arg(long, value_name = "NUMBER", value_parser = count, help_heading = GENERAL)]
     pub(super) rate_limit: Option<u32>,
+
+    /// [general] The taps that the rules are about: names, or how names begin and a + [default: tap+]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = taps, help_heading = GENERAL)]
+    pub(super) taps: Option<Vec<Taps>>,
+
+    /// [general] Rules let packets pass while nobody listens to their queue; otherwise they are dropped, and the instance asks again [default: no]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "yes", value_name = "yes|no", value_parser = switch, help_heading = GENERAL)]
+    pub(super) queue_bypass: Option<bool>,
+
+    /// [general] Keep the instances of the registry with this base path (P in instances-process(8)) in step with the bindings, so that instances-process(8) guards the same taps
+    #[arg(long, value_name = "PATH", value_parser = path, help_heading = GENERAL)]
+    pub(super) registry: Option<PathBuf>,
 
     /// [dhcp] Answer DHCP [default: yes]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "yes", value_name = "yes|no", value_parser = switch, help_heading = DHCP)]
@@ -203,6 +216,9 @@ impl Options {
             "compat" => one(&mut self.compat, entry, switch),
             "metrics_listen" => optional(&mut self.metrics_listen, entry, listen),
             "rate_limit" => one(&mut self.rate_limit, entry, count),
+            "taps" => list(&mut self.taps, entry, taps),
+            "queue_bypass" => one(&mut self.queue_bypass, entry, switch),
+            "registry" => optional(&mut self.registry, entry, path),
             _ => Ok(None),
         }
     }
@@ -338,9 +354,6 @@ fn listen(text: &str) -> Read<SocketAddr> {
     text.parse().map_err(|_| "ADDRESS:PORT, like 127.0.0.1:9547 or [::1]:9547".to_owned())
 }
 
-/// An interface's name, with `+` at its end for any more characters.
-pub(super) fn taps(text: &str) -> Read<String> {
-    let prefix = text.strip_suffix('+').unwrap_or(text);
-    let legal = prefix.is_empty() && text == "+" || prefix.parse::<crate::net::IfName>().is_ok();
-    if legal { Ok(text.to_owned()) } else { Err("the name of an interface, or its beginning and a +".to_owned()) }
+fn taps(text: &str) -> Read<Taps> {
+    text.parse()
 }

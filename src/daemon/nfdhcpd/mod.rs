@@ -5,6 +5,8 @@ pub mod dump;
 pub mod log;
 pub mod pid_file;
 pub mod privileges;
+pub mod registrar;
+mod rules;
 pub mod start;
 
 use crate::cli::nfdhcpd::{LogTo, PROGRAM, Place, Request, Task};
@@ -47,7 +49,7 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
             print(out, format_args!("{text}"))?;
             Ok(Exit::Done)
         }
-        Task::Rules(_) => Err(Error::new("there are no rules yet")),
+        Task::Rules(task) => rules::run(task, &request.config, out, err),
     }
 }
 

@@ -146,6 +146,9 @@ impl Redirect {
 }
 
 impl Taps {
+    /// `tap+`.
+    pub const ALL_TAPS: Self = Self { name: IfName::TAP, is_start: true };
+
     /// Longest start of a name: one octet is needed for what follows, and one for the NUL at the end.
     const LONGEST_START: usize = IfName::SIZE - 2;
 
@@ -190,8 +193,7 @@ impl FromStr for Taps {
 }
 
 fn wrong_taps() -> String {
-    "taps are an interface's name of letters, digits and _ . - @, or how their names begin with a + behind it (tap+)"
-        .to_owned()
+    "the name of an interface, of letters, digits and _ . - @, or how names begin and a + (tap+)".to_owned()
 }
 
 #[cfg(test)]
