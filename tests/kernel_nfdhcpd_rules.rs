@@ -286,3 +286,39 @@ fn a_bridge_that_iptables_does_not_see_is_warned_about() {
         );
     });
 }
+
+#[test]
+fn the_program_takes_taps_and_queues_from_its_configuration() {
+    in_new_netns(|| {
+        let Some(best) = ways().first().copied() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("nfdhcpd.conf");
+        fs::write(
+            &config,
+            "[general]\ntaps = vnet+, tap0\nqueue_bypass = yes\n[dhcp]\ndhcp_queue = 7\n[ipv6]\nenable_ipv6 = no\n",
+        )
+        .unwrap();
+        let program = |arguments: &[&str]| {
+            let arguments = [&["-c", config.to_str().unwrap()], arguments].concat();
+            let output = output(env!("CARGO_BIN_EXE_instances-nfdhcpd"), &arguments, "");
+            let text = |bytes| String::from_utf8(bytes).unwrap();
+            (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+        };
+        let said = |what: &str| (0, String::new(), format!("instances-nfdhcpd: {what}\n"));
+        assert_eq!(program(&["--install-rules"]), said(&format!("rules loaded ({best})")));
+        assert_eq!(program(&["--install-rules"]), said(&format!("rules there already ({best})")));
+        let (status, printed, news) = program(&["--print-rules", "iptables"]);
+        assert_eq!((status, news.as_str()), (0, ""));
+        let rules: Vec<_> = printed.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            rules[0],
+            "iptables -w -t mangle -A PREROUTING -i vnet+ -p udp -m udp --dport 67 -m comment --comment \
+             instances-nfdhcpd -j NFQUEUE --queue-num 7 --queue-bypass"
+        );
+        assert_eq!(rules.len(), 4);
+        assert_eq!(program(&["--remove-rules"]), said(&format!("rules removed ({best})")));
+        assert_eq!(program(&["--remove-rules"]), said("there are no rules of ours"));
+        let (status, _, refused) = program(&["--install-rules", "--taps", "tap+,+"]);
+        assert!(status == 2 && refused.contains("tap+"), "{refused}");
+    });
+}

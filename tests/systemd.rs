@@ -153,3 +153,35 @@ fn the_settings_that_are_shipped_are_valid_and_change_nothing() {
         assert_eq!(is_default, index == 0, "{options}");
     }
 }
+
+#[test]
+fn the_sample_configuration_is_understood_and_so_is_all_that_it_proposes() {
+    const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/nfdhcpd/nfdhcpd.conf");
+    let lower = |path: &str| {
+        let arguments = ["instances-nfdhcpd", "-c", path];
+        let parsed =
+            <instances::cli::nfdhcpd::Arguments as clap::Parser>::try_parse_from(arguments).expect("arguments");
+        parsed.lower().expect("the sample")
+    };
+    let request = lower(SAMPLE);
+    assert_eq!(request.notices, Vec::<String>::new());
+    // Proposals are `#key = value`; prose has a blank behind the #.
+    let text = fs::read_to_string(SAMPLE).expect("the sample is text");
+    let is_proposal = |rest: &&str| rest.starts_with(|first: char| first.is_ascii_lowercase());
+    let all = text.lines().map(|line| line.strip_prefix('#').filter(is_proposal).unwrap_or(line));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("all.conf");
+    fs::write(&path, all.collect::<Vec<_>>().join("\n")).expect("write");
+    let with_all = lower(path.to_str().expect("a path"));
+    assert_eq!(with_all.notices, Vec::<String>::new());
+    // What is proposed as default is one.
+    assert_eq!(with_all.config.queues, request.config.queues);
+    assert_eq!(with_all.config.datapath, request.config.datapath);
+    assert_eq!(with_all.config.taps, request.config.taps);
+    let lifetimes = |request: &instances::cli::nfdhcpd::Request| {
+        let settings = &request.config.settings;
+        let dhcp = settings.dhcp.as_ref().map(|dhcp| (dhcp.lease_lifetime, dhcp.lease_renewal));
+        (dhcp, settings.ipv6.clone())
+    };
+    assert_eq!(lifetimes(&with_all), lifetimes(&request));
+}
