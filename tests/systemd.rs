@@ -161,7 +161,7 @@ fn the_sample_configuration_is_understood_and_so_is_all_that_it_proposes() {
         let arguments = ["instances-nfdhcpd", "-c", path];
         let parsed =
             <instances::cli::nfdhcpd::Arguments as clap::Parser>::try_parse_from(arguments).expect("arguments");
-        parsed.lower().expect("the sample")
+        parsed.lower(&|_| None).expect("the sample")
     };
     let request = lower(SAMPLE);
     assert_eq!(request.notices, Vec::<String>::new());
