@@ -32,6 +32,10 @@
 //! [`explain`] asks the plan instead: [`plan::verdict`] evaluates the model for a captured frame, as the kernel would, and
 //! says which rule and which element decide.
 //!
+//! `instances-nfdhcpd` answers guests' packets from binding files: [`plan::responder`] decides, purely.
+//! [`plan::responder::rules`] are the rules that bring it packets, and [`registry::bound`] is the registry that follows
+//! bindings.
+//!
 //! Failures are one [`error::Error`] each, for a person, and [`exit::Exit`] lists every exit status.
 
 pub mod cli;
