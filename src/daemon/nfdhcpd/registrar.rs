@@ -1,9 +1,12 @@
 //! The registry that follows the bindings (`--registry`), in a thread of its own: there the lock is waited for, and files
 //! are synchronised, while packets are answered.
 
+use crate::plan::responder::instance;
 use crate::registry::Bound;
 use crate::registry::bound::{self, Followed};
 use crate::registry::paths::Paths;
+use crate::source::bindings::Store;
+use crate::source::bindings::store::Placed;
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -31,8 +34,16 @@ impl Registrar {
         Ok(Self { sender: Some(sender), thread: Some(thread) })
     }
 
-    /// The bindings are these now, all of them; never call it with those of a folder that could not be read. Does not wait.
-    pub fn follow(&self, bindings: Vec<Bound>) {
+    /// The bindings changed. Does not wait. Nothing happens while there is no folder: instances that are forgotten are cut
+    /// off by a strict guard, which is more than not to be served for a while.
+    pub fn follow(&self, store: &Store) {
+        if store.path().is_dir() {
+            self.follow_all(instances(store));
+        }
+    }
+
+    /// The instances are these now, all of them.
+    fn follow_all(&self, bindings: Vec<Bound>) {
         if let Some(sender) = &self.sender {
             // The thread only ends when we do.
             let _ = sender.send(bindings);
@@ -47,6 +58,15 @@ impl Drop for Registrar {
             let _ = thread.join();
         }
     }
+}
+
+/// The bindings as instances. Until a file's tap is there, it is taken for the one of its name.
+fn instances(store: &Store) -> Vec<Bound> {
+    let bound = |(bound, tap): Placed| {
+        let tap = tap.map(|(_, name)| name).or_else(|| bound.file.parse().ok())?;
+        Some(instance::of(tap, &bound.binding))
+    };
+    store.all().into_iter().filter_map(bound).collect()
 }
 
 fn serve(paths: &Paths, receiver: &Receiver<Vec<Bound>>, mut say: impl FnMut(&str)) {
@@ -85,6 +105,7 @@ fn serve(paths: &Paths, receiver: &Receiver<Vec<Bound>>, mut say: impl FnMut(&st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::links::Links;
     use std::fs;
     use std::time::Instant;
 
@@ -99,17 +120,43 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_bindings_is_followed_and_one_that_is_gone_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = folder.path().join("nfdhcpd");
+        fs::create_dir(&files).unwrap();
+        fs::write(files.join("tap7"), "MAC=02:00:00:00:00:07\nHOSTNAME=web.example.com\nIP=10.0.0.7\n").unwrap();
+        let paths = Paths::new(Some(folder.path().join("P").into()), None).unwrap();
+        let (mut store, _) = Store::open(&files, Links::default()).unwrap();
+        let follow = |store: &Store| {
+            let registrar = Registrar::start(paths.clone(), |_| {}).unwrap();
+            registrar.follow(store);
+            drop(registrar);
+            fs::read_to_string(paths.registry()).unwrap()
+        };
+        let registry = follow(&store);
+        for wanted in ["02:00:00:00:00:07", "\"web\"", "\"10.0.0.7\"", "\"tap7\""] {
+            assert!(registry.contains(wanted), "{wanted}: {registry}");
+        }
+        fs::rename(&files, folder.path().join("away")).unwrap();
+        store.read_all();
+        assert_eq!(follow(&store), registry);
+        fs::create_dir(&files).unwrap();
+        store.read_all();
+        assert_eq!(follow(&store), "{}\n");
+    }
+
+    #[test]
     fn what_was_said_last_is_in_the_registry_when_it_ends() {
         let folder = tempfile::tempdir().unwrap();
         let paths = Paths::new(Some(folder.path().join("P").into()), None).unwrap();
         let (sender, said) = mpsc::channel();
         let registrar = Registrar::start(paths.clone(), move |line| drop(sender.send(line.to_owned()))).unwrap();
         for last in 1..=20 {
-            registrar.follow((1..=last).map(bound).collect());
+            registrar.follow_all((1..=last).map(bound).collect());
         }
         let twice = Bound { tap: "tap99".parse().unwrap(), ..bound(1) };
-        registrar.follow(vec![bound(1), twice.clone()]);
-        registrar.follow(vec![bound(1), bound(3), twice]);
+        registrar.follow_all(vec![bound(1), twice.clone()]);
+        registrar.follow_all(vec![bound(1), bound(3), twice]);
         drop(registrar);
         let registry = fs::read_to_string(paths.registry()).unwrap();
         assert!(registry.contains("\"10.0.0.3\"") && !registry.contains("\"10.0.0.2\""), "{registry}");
@@ -123,12 +170,12 @@ mod tests {
         let paths = Paths::new(Some(folder.path().join("later/P").into()), None).unwrap();
         let (sender, said) = mpsc::channel();
         let registrar = Registrar::start(paths.clone(), move |line| drop(sender.send(line.to_owned()))).unwrap();
-        registrar.follow(vec![bound(1)]);
+        registrar.follow_all(vec![bound(1)]);
         let failed = said.recv_timeout(Duration::from_secs(60)).unwrap();
         assert!(failed.starts_with("registry: cannot") && failed.contains("later"), "{failed}");
         fs::create_dir(folder.path().join("later")).unwrap();
         let begun = Instant::now();
-        registrar.follow(vec![bound(2)]);
+        registrar.follow_all(vec![bound(2)]);
         assert_eq!(said.recv_timeout(Duration::from_secs(60)).unwrap(), "registry: follows 1 bindings");
         assert!(begun.elapsed() < RETRY, "news are not kept waiting");
         assert!(fs::read_to_string(paths.registry()).unwrap().contains("10.0.0.2"));
