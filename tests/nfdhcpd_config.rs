@@ -137,7 +137,8 @@ fn sample() -> Config {
         metrics_listen: None,
         rate_limit: None,
         registry: None,
-        taps: "tap+".to_owned(),
+        taps: vec!["tap+".parse().unwrap()],
+        queue_bypass: false,
     }
 }
 
@@ -360,7 +361,7 @@ fn wrong_command_lines_are_usage_errors() {
 fn tasks_about_rules_are_told_apart() {
     let lab = Lab::new("");
     for (argument, rules) in [
-        ("--install-rules", Rules::Install),
+        ("--install-rules", Rules::Install(None)),
         ("--remove-rules", Rules::Remove),
         ("--print-rules=ferm", Rules::Print(RulesFor::Ferm)),
         ("--print-rules=nft", Rules::Print(RulesFor::Nft)),
