@@ -1,21 +1,28 @@
 //! `instances-nfdhcpd`: what each of its tasks does.
 
+pub mod advertising;
 pub mod background;
+mod checks;
+pub mod desk;
 pub mod dump;
+pub mod kind;
 pub mod log;
+pub mod metrics;
 pub mod pid_file;
 pub mod privileges;
+pub mod rate;
 pub mod registrar;
 mod rules;
+pub mod serve;
 pub mod start;
 
-use crate::cli::nfdhcpd::{LogTo, PROGRAM, Place, Request, Task};
+use crate::cli::nfdhcpd::{Arguments, LogTo, PROGRAM, Place, Request, Task};
 use crate::cli::print;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::source::bindings::Store;
 use crate::source::links::KernelLinks;
-use nix::sys::signal::{SigSet, Signal};
+use clap::Parser as _;
 use start::Start;
 use std::io::Write;
 
@@ -53,6 +60,11 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
     }
 }
 
+/// The configuration as it is now, with the command line that we were started with.
+fn read_configuration() -> Result<Request> {
+    Arguments::try_parse().map_err(|error| Error::new(error.to_string()))?.lower(&|variable| std::env::var_os(variable))
+}
+
 /// Prints what is wrong, or that nothing is.
 fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
     let (store, news) = Store::open(&request.config.datapath, KernelLinks::read()?)?;
@@ -66,28 +78,16 @@ fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
     Ok(if well { Exit::Done } else { Exit::Failed })
 }
 
-/// Answers nothing yet.
+/// Answers packets: what needs root comes first, then we are it no more.
 fn serve(request: &Request, place: Place) -> Result<Exit> {
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1] {
-        signals.add(signal);
-    }
-    let failed = |error: nix::Error| Error::new(format!("cannot wait for signals: {error}"));
-    signals.thread_block().map_err(failed)?;
+    let signals = serve::signals()?;
     let start = Start::begin(request, place)?;
+    let opened = serve::Opened::open(&request.config)?;
     start.drop_privileges()?;
-    let (mut store, news) = Store::open(&request.config.datapath, KernelLinks::read()?)?;
-    news.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-    start.succeeded()?;
-    tracing::info!("{} bindings", store.all().len());
-    loop {
-        match signals.wait().map_err(failed)? {
-            Signal::SIGUSR1 => tracing::info!("clients:\n{}", dump::table(&store)),
-            Signal::SIGHUP => {
-                start.log.reopen();
-                store.read_all().notices.iter().for_each(|notice| tracing::warn!("{notice}"));
-            }
-            _ => return Ok(Exit::Done),
-        }
-    }
+    let hooks = serve::Hooks {
+        ready: &|| start.succeeded(),
+        reopen_log: &|| start.log.reopen(),
+        read_configuration: &read_configuration,
+    };
+    serve::run(&request.config, opened, signals, &hooks)
 }

@@ -114,6 +114,11 @@ impl Store {
         self.taps.keys().copied()
     }
 
+    /// How many bindings there are, and how many taps have one.
+    pub fn count(&self) -> (usize, usize) {
+        (self.files.len(), self.taps.len())
+    }
+
     /// All bindings, in the files' order, and the taps that have them.
     pub fn all(&self) -> Vec<Placed<'_>> {
         let mut taps: FxHashMap<&str, (u32, IfName)> = FxHashMap::default();

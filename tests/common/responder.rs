@@ -1,0 +1,288 @@
+//! A running `instances-nfdhcpd`, and guests behind taps, each in a network namespace of its own.
+#![allow(dead_code, reason = "each test crate uses its part")]
+
+use crate::netns::{output, run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long anything is waited for; whoever needs it has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something holds.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A guest behind a tap, for as long as this lives.
+pub struct Guest {
+    namespace: Child,
+}
+
+impl Guest {
+    /// Its interface is `eth0`, and down; the tap is up.
+    pub fn behind(tap: &str, mac: &str) -> Self {
+        // Ends with our end of its standard input.
+        let namespace = Command::new("unshare").args(["--net", "cat"]).stdin(Stdio::piped()).spawn().unwrap();
+        let here = fs::read_link("/proc/thread-self/ns/net").unwrap();
+        let there = format!("/proc/{}/ns/net", namespace.id());
+        until("a namespace", || fs::read_link(&there).is_ok_and(|there| there != here));
+        let process = namespace.id().to_string();
+        run("ip", &["link", "add", tap, "type", "veth", "peer", "name", "eth0", "netns", &process]);
+        run("ip", &["link", "set", tap, "up"]);
+        let guest = Self { namespace };
+        guest.run("ip", &["link", "set", "eth0", "address", mac]);
+        guest
+    }
+
+    /// Number of a process in its namespace.
+    pub fn process(&self) -> String {
+        self.namespace.id().to_string()
+    }
+
+    pub fn up(&self) {
+        self.run("ip", &["link", "set", "eth0", "up"]);
+    }
+
+    pub fn try_run(&self, program: &str, arguments: &[&str]) -> Output {
+        let process = self.process();
+        output("nsenter", &[&["--target", &process, "--net", program], arguments].concat(), "")
+    }
+
+    pub fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let process = self.process();
+        run("nsenter", &[&["--target", &process, "--net", program], arguments].concat())
+    }
+
+    /// The address that a DHCP client is given; it asks again for a while.
+    #[track_caller]
+    pub fn lease(&self) -> String {
+        let ended = self.try_run("udhcpc", &["-n", "-q", "-f", "-t", "10", "-i", "eth0", "-s", "/bin/true"]);
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        let lease = said.split("lease of ").nth(1).and_then(|behind| behind.split(' ').next());
+        lease.unwrap_or_else(|| panic!("no lease: {said}")).to_owned()
+    }
+
+    /// Whether one attempt gets a lease.
+    pub fn gets_lease(&self) -> bool {
+        let once = ["-n", "-q", "-f", "-t", "1", "-T", "1", "-i", "eth0", "-s", "/bin/true"];
+        self.try_run("udhcpc", &once).status.success()
+    }
+
+    /// Waits until its addresses, or with `route` its routes, contain a text, or do not.
+    #[track_caller]
+    pub fn has(&self, object: &str, text: &str, wanted: bool) {
+        let mut last = String::new();
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            last = self.run("ip", &["-6", object, "show", "dev", "eth0"]);
+            if last.contains(text) == wanted {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("never {wanted}: {text}; but {last}");
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.namespace.kill();
+        let _ = self.namespace.wait();
+    }
+}
+
+/// A folder with configuration and bindings.
+pub struct Host {
+    folder: TempDir,
+}
+
+pub const GENERAL: &str = "[dhcp]\nserver_ip = 192.0.2.1\nnameservers = 192.0.2.2, 192.0.2.3\ndomain = example.com\n\
+                           [ipv6]\nra_period = 3600\nnameservers = 2001:db8:100::1\n";
+
+impl Host {
+    pub fn new() -> Self {
+        let host = Self { folder: tempfile::tempdir().unwrap() };
+        // It becomes nobody.
+        fs::set_permissions(host.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(host.path("bindings")).unwrap();
+        host.configure("", GENERAL);
+        host
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn configure(&self, general: &str, rest: &str) {
+        let [pidfile, datapath] = ["pid", "bindings"].map(|name| self.path(name).display().to_string());
+        let text = format!("[general]\npidfile = {pidfile}\ndatapath = {datapath}\nuser = nobody\n{general}{rest}");
+        fs::write(self.path("conf"), text).unwrap();
+    }
+
+    /// The n-th guest's binding, as gnt-networking writes it.
+    pub fn bind(&self, tap: &str, indev: &str, number: u8) {
+        let text = format!(
+            "\nINDEV={indev}\nIP=192.0.2.{number}\nMAC={}\nHOSTNAME=vm{number}\nTAGS=\"\"\nGATEWAY=192.0.2.1\n\
+             SUBNET=192.0.2.0/24\nGATEWAY6=2001:db8:1::1\nSUBNET6=2001:db8:1::/64\nEUI64=2001:db8:1::ff:fe00:{number:x}\n",
+            mac(number)
+        );
+        fs::write(self.path("bindings").join(tap), text).unwrap();
+    }
+
+    pub fn unbind(&self, tap: &str) {
+        fs::remove_file(self.path("bindings").join(tap)).unwrap();
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_instances-nfdhcpd"));
+        command.env_clear().arg("-f").arg("-c").arg(self.path("conf"));
+        command
+    }
+
+    /// Starts it, and waits until it is ready.
+    #[track_caller]
+    pub fn start(&self) -> Responder {
+        let socket = self.path("notify");
+        let _ = fs::remove_file(&socket);
+        let supervisor = UnixDatagram::bind(&socket).unwrap();
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).unwrap();
+        supervisor.set_read_timeout(Some(PATIENCE)).unwrap();
+        let log = self.path("log");
+        let mut command = self.command();
+        command.arg("-d").env("NOTIFY_SOCKET", &socket).stderr(File::create(&log).unwrap());
+        let responder = Responder { child: command.spawn().unwrap(), log, supervisor };
+        responder.told("READY=1");
+        responder
+    }
+}
+
+/// The n-th guest's MAC.
+pub fn mac(number: u8) -> String {
+    format!("02:00:00:00:00:{number:02x}")
+}
+
+/// It is killed in the end.
+pub struct Responder {
+    child: Child,
+    log: PathBuf,
+    supervisor: UnixDatagram,
+}
+
+impl Responder {
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Waits until it says something.
+    #[track_caller]
+    pub fn says(&self, wanted: &str) {
+        let start = Instant::now();
+        while !self.said().contains(wanted) {
+            assert!(start.elapsed() < PATIENCE, "never said {wanted}, but {}", self.said());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until systemd is told something.
+    #[track_caller]
+    pub fn told(&self, wanted: &str) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = match self.supervisor.recv(&mut buffer) {
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => panic!("never told {wanted}: {error}; said: {}", self.said()),
+            };
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if text.contains(wanted) {
+                return text;
+            }
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    pub fn ended(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => return status,
+                None => assert!(start.elapsed() < PATIENCE, "it does not end: {}", self.said()),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let said = self.said();
+            eprintln!("{}", said.get(said.len().saturating_sub(4000)..).unwrap_or(&said));
+        }
+    }
+}
+
+/// What Prometheus is told at this address.
+pub fn metrics(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Queues for what taps send, each with further matches.
+pub fn queue_packets(program: &str, matches: &[&str]) {
+    let all: &[(&[&str], &str)] = if program == "iptables" {
+        &[(&["-p", "udp", "-m", "udp", "--dport", "67"], "42")]
+    } else {
+        &[
+            (&["-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", "133"], "43"),
+            (&["-p", "ipv6-icmp", "-m", "icmp6", "--icmpv6-type", "135"], "44"),
+            (&["-p", "udp", "-m", "udp", "--dport", "547"], "45"),
+        ]
+    };
+    for (what, queue) in all {
+        let begin = ["-w", "-t", "mangle", "-A", "PREROUTING"];
+        let rule = [&begin, matches, *what, &["-j", "NFQUEUE", "--queue-num", queue]].concat();
+        run(program, &rule);
+    }
+}
+
+/// The rules for routed taps, as the original's manual has them.
+pub fn routed() {
+    queue_packets("iptables", &["-i", "tap+"]);
+    queue_packets("ip6tables", &["-i", "tap+"]);
+}
+
+/// The rules for bridged ones.
+pub fn bridged() {
+    for family in ["", "6"] {
+        fs::write(format!("/proc/sys/net/bridge/bridge-nf-call-ip{family}tables"), "1").unwrap();
+    }
+    queue_packets("iptables", &["-m", "physdev", "--physdev-in", "tap+"]);
+    queue_packets("ip6tables", &["-m", "physdev", "--physdev-in", "tap+"]);
+}
