@@ -4,7 +4,7 @@
 //! sets, its `allowed` prefixes in interval sets, which exist only if there are prefixes.
 
 use super::guard::{Guard, Protection};
-use super::ruleset::{Comment, Element, Elements, Field, Identifier, Key, Keyed, Set, Value};
+use super::ruleset::{Bytes, Comment, Element, Elements, Field, Identifier, Key, Keyed, Set, Value};
 use crate::net::{IfName, Mac, V6Class};
 use crate::registry::{Instance, Registry};
 use ipnet::IpNet;
@@ -23,6 +23,10 @@ pub const IP6_NETS: &str = "instances_ip6_nets";
 pub const ARP: &str = "instances_arp";
 /// The same with prefixes.
 pub const ARP_NETS: &str = "instances_arp_nets";
+/// Target address of a neighbour advertisement, its link-layer option and Ethernet source.
+pub const NA: &str = "instances_na";
+/// The same with prefixes.
+pub const NA_NETS: &str = "instances_na_nets";
 /// IPv4 address, Ethernet source and port, of instances that have a port.
 pub const IP_AT_PORT: &str = "instances_ip_at_port";
 /// IPv6 address, Ethernet source and port, of instances that have a port.
@@ -43,13 +47,15 @@ pub const BOUND_MAC: &str = "instances_bound_mac";
 pub const BOUND_PORT: &str = "instances_bound_port";
 
 /// All of these sets.
-pub const SETS: [&str; 15] = [
+pub const SETS: [&str; 17] = [
     IP,
     IP_NETS,
     IP6,
     IP6_NETS,
     ARP,
     ARP_NETS,
+    NA,
+    NA_NETS,
     IP_AT_PORT,
     IP6_AT_PORT,
     LINK_LOCAL,
@@ -63,6 +69,8 @@ pub const SETS: [&str; 15] = [
 
 /// Target address of a neighbour message: behind 40 octets of IPv6 header and 8 octets of ICMPv6 (RFC 4861, section 4.3).
 pub const ND_TARGET: Field = Field::NetworkBits { offset: 48 * 8, length: 128 };
+/// The option behind it, of 8 octets.
+const ND_OPTION: Field = Field::NetworkBits { offset: 64 * 8, length: 64 };
 /// `chaddr` of a DHCP message: behind 8 octets of UDP header and 28 octets (RFC 2131, section 2).
 pub const DHCP_CHADDR: Field = Field::TransportBits { offset: (8 + 28) * 8, length: 48 };
 
@@ -75,6 +83,8 @@ pub const IP_KEY: &[Field] = &[Field::IpSource, Field::EtherSource];
 pub const IP6_KEY: &[Field] = &[ND_TARGET, Field::EtherSource];
 /// See [`ARP`].
 pub const ARP_KEY: &[Field] = &[Field::ArpSourceIp, Field::ArpSourceMac, Field::EtherSource];
+/// See [`NA`].
+pub const NA_KEY: &[Field] = &[ND_TARGET, ND_OPTION, Field::EtherSource];
 /// See [`IP_AT_PORT`].
 pub const IP_AT_PORT_KEY: &[Field] = &[Field::IpSource, Field::EtherSource, Field::InputPort];
 /// See [`IP6_AT_PORT`].
@@ -85,13 +95,15 @@ pub const OWN_MAC_KEY: &[Field] = &[DHCP_CHADDR, Field::EtherSource];
 pub const BOUND_KEY: &[Field] = &[Field::InputPort, Field::EtherSource];
 
 /// The sets whose elements count, with their keys.
-pub const COUNTED: [(&str, &[Field]); 8] = [
+pub const COUNTED: [(&str, &[Field]); 10] = [
     (IP, IP_KEY),
     (IP_NETS, IP_KEY),
     (IP6, IP6_KEY),
     (IP6_NETS, IP6_KEY),
     (ARP, ARP_KEY),
     (ARP_NETS, ARP_KEY),
+    (NA, NA_KEY),
+    (NA_NETS, NA_KEY),
     (IP_AT_PORT, IP_AT_PORT_KEY),
     (IP6_AT_PORT, IP6_AT_PORT_KEY),
 ];
@@ -112,6 +124,7 @@ fn of_addresses(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'
     let many = |fields, each: usize| Keyed { elements: Vec::with_capacity(each * registry.len()), ..hash(fields) };
     let (mut ip, mut ip_nets, mut ip6, mut ip6_nets) = (many(IP_KEY, 1), nets(IP_KEY), many(IP6_KEY, 3), nets(IP6_KEY));
     let (mut arp, mut arp_nets) = (hash(ARP_KEY), nets(ARP_KEY));
+    let (mut na, mut na_nets) = (hash(NA_KEY), nets(NA_KEY));
     let (mut ip_at_port, mut ip6_at_port) = (hash(IP_AT_PORT_KEY), hash(IP6_AT_PORT_KEY));
     let mut link_local = Keyed { counted: false, ..hash(&[IP6_SOURCE]) };
     // Each comes once, whoever has it.
@@ -120,6 +133,7 @@ fn of_addresses(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'
         let comment = instance.name().map(Comment::name);
         let comment = comment.as_ref();
         let ether = Value::Mac(mac);
+        let option = target_link_layer(mac);
         let port = if has(Protection::BoundMac) { instance.port().map(Value::Interface) } else { None };
         for address in addresses(mac, instance, guard) {
             let (value, by_mac, at_port) = match address {
@@ -132,6 +146,10 @@ fn of_addresses(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'
             }
             match address {
                 IpAddr::V4(_) if has(Protection::Arp) => arp.add(&[value, ether, ether], comment),
+                IpAddr::V6(_) if has(Protection::Nd) => na.add(&[value, option, ether], comment),
+                _ => {}
+            }
+            match address {
                 IpAddr::V6(address) if address.is_unicast_link_local() && seen.insert(address) => {
                     link_local.add(&[value], None);
                 }
@@ -144,13 +162,19 @@ fn of_addresses(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'
                     ip_nets.add_net(&[Value::Ipv4(net.addr()), ether], net.prefix_len(), comment);
                     arp_nets.add_net(&[Value::Ipv4(net.addr()), ether, ether], net.prefix_len(), comment);
                 }
-                IpNet::V6(net) => ip6_nets.add_net(&[Value::Ipv6(net.addr()), ether], net.prefix_len(), comment),
+                IpNet::V6(net) => {
+                    ip6_nets.add_net(&[Value::Ipv6(net.addr()), ether], net.prefix_len(), comment);
+                    na_nets.add_net(&[Value::Ipv6(net.addr()), option, ether], net.prefix_len(), comment);
+                }
             }
         }
     }
     let mut sets = vec![(IP, ip), (IP_NETS, ip_nets), (IP6, ip6), (IP6_NETS, ip6_nets)];
     if has(Protection::Arp) {
         sets.extend([(ARP, arp), (ARP_NETS, arp_nets)]);
+    }
+    if has(Protection::Nd) {
+        sets.extend([(NA, na), (NA_NETS, na_nets)]);
     }
     if has(Protection::Source) {
         sets.extend([(IP_AT_PORT, ip_at_port), (IP6_AT_PORT, ip6_at_port), (LINK_LOCAL, link_local)]);
@@ -160,7 +184,7 @@ fn of_addresses(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'
 
 /// Whether a set, and the rules that look it up, exist only if it has elements.
 fn is_optional(set: &str) -> bool {
-    [IP_NETS, IP6_NETS, ARP_NETS, IP_AT_PORT, IP6_AT_PORT, BOUND, BOUND_MAC, BOUND_PORT].contains(&set)
+    [IP_NETS, IP6_NETS, ARP_NETS, NA_NETS, IP_AT_PORT, IP6_AT_PORT, BOUND, BOUND_MAC, BOUND_PORT].contains(&set)
 }
 
 /// Which optional sets are needed because of an instance, as a bit for each kind of them.
@@ -227,6 +251,12 @@ pub fn addresses(mac: Mac, instance: &Instance, guard: Guard) -> impl Iterator<I
         seen.push(*address);
         is_new
     })
+}
+
+/// The link-layer option of an advertisement: type, length in units of 8 octets, address (RFC 4861, section 4.6.1).
+fn target_link_layer(mac: Mac) -> Value {
+    let [a, b, c, d, e, f] = mac.0;
+    Value::Bits(Bytes::from(&[2, 1, a, b, c, d, e, f][..]))
 }
 
 /// The link-local address that comes of a MAC (RFC 4291, appendix A; RFC 2464, section 5).

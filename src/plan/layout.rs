@@ -85,7 +85,10 @@ fn raw(field: Field) -> Field {
     }
 }
 
-/// Makes one comparison of two that lie side by side, as nft does.
+/// Bits that are compared at once, at most.
+const REGISTER: u16 = 128;
+
+/// Makes one comparison of two that lie side by side, as nft does where both fit into a register.
 fn join_neighbours(matches: &mut Vec<Match>) {
     let place = |at: &Match| match at.field {
         Field::NetworkBits { offset, length } if at.mask.is_none() => Some((offset, length)),
@@ -93,7 +96,7 @@ fn join_neighbours(matches: &mut Vec<Match>) {
     };
     let [second, first, ..] = matches.as_slice() else { return };
     let (Some((first_offset, first_length)), Some((offset, length))) = (place(first), place(second)) else { return };
-    if first_offset + first_length == offset {
+    if first_offset + first_length == offset && first_length + length <= REGISTER {
         let bits = Bytes::from([&*first.value.bytes(), &*second.value.bytes()].concat().as_slice());
         let field = Field::NetworkBits { offset: first_offset, length: first_length + length };
         matches.splice(0..2, [Match::equal(field, Value::Bits(bits))]);

@@ -443,6 +443,7 @@ fn any_key() -> impl Strategy<Value = &'static [Field]> {
         claims::IP_KEY,
         claims::IP6_KEY,
         claims::ARP_KEY,
+        claims::NA_KEY,
         claims::IP_AT_PORT_KEY,
         claims::IP6_AT_PORT_KEY,
         claims::OWN_MAC_KEY,

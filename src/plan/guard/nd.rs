@@ -14,7 +14,7 @@
 use super::rules::{always, chain, goto, look_up, network, not_network, when};
 use super::{Plan, Protection, block, query, ra};
 use crate::plan::claims;
-use crate::plan::ruleset::{Chain, Field, Rule, Verdict};
+use crate::plan::ruleset::{Chain, Field, Rule, Statement, Verdict};
 
 /// ICMPv6 without extension headers.
 pub(super) const ICMPV6: &str = "instances_guard_icmpv6";
@@ -39,6 +39,8 @@ const MESSAGE: u16 = 40;
 const ROUTER_SOLICITATION: u8 = 133;
 const NEIGHBOR_SOLICITATION: u8 = 135;
 const NEIGHBOR_ADVERTISEMENT: u8 = 136;
+/// What hosts send; none has another code than 0 (RFC 4861, section 4).
+const OF_HOSTS: [u8; 3] = [NEIGHBOR_SOLICITATION, NEIGHBOR_ADVERTISEMENT, ROUTER_SOLICITATION];
 /// Inverse neighbour discovery (RFC 3122): nothing that a host on Ethernet sends.
 const INVERSE: [u8; 2] = [141, 142];
 
@@ -46,7 +48,6 @@ const INVERSE: [u8; 2] = [141, 142];
 const NEIGHBOR_OPTION: u16 = MESSAGE + 24;
 /// Type, and length in units of 8 octets.
 const SOURCE_LINK_LAYER: [u8; 2] = [1, 1];
-const TARGET_LINK_LAYER: [u8; 2] = [2, 1];
 const NONCE: [u8; 2] = [14, 1];
 /// The addresses in those options.
 const NEIGHBOR_LINK_LAYER: &[Field] = &[Field::NetworkBits { offset: 66 * 8, length: 48 }, Field::EtherSource];
@@ -61,16 +62,17 @@ pub(super) fn chains(plan: &Plan) -> Vec<Chain<'static>> {
             plan.look_up_both(claims::IP6_KEY, [claims::IP6, claims::IP6_NETS], Verdict::Return).collect();
         target.push(always(block::of(BLOCK)));
         chains.push(chain(TARGET, target));
-        chains.push(message(NS, NEIGHBOR_SOLICITATION, 24, SOURCE_LINK_LAYER, NEIGHBOR_LINK_LAYER, Verdict::Return));
-        chains.push(message(NA, NEIGHBOR_ADVERTISEMENT, 24, TARGET_LINK_LAYER, NEIGHBOR_LINK_LAYER, goto(TARGET)));
-        chains.push(message(RS, ROUTER_SOLICITATION, 8, SOURCE_LINK_LAYER, ROUTER_LINK_LAYER, Verdict::Return));
+        chains.push(solicitation(NS, 24, NEIGHBOR_LINK_LAYER));
+        chains.push(chain(NA, advertisement(plan)));
+        chains.push(solicitation(RS, 8, ROUTER_LINK_LAYER));
     }
     if has_rule(plan) {
         let mut rules = Vec::new();
         if plan.has(Protection::Nd) {
-            let kinds = [(NEIGHBOR_SOLICITATION, NS), (NEIGHBOR_ADVERTISEMENT, NA), (ROUTER_SOLICITATION, RS)];
-            rules.extend(kinds.map(|(kind, chain)| when(&[network(MESSAGE, [kind])], goto(chain))));
-            rules.extend(INVERSE.map(|kind| when(&[network(MESSAGE, [kind])], block::of(BLOCK))));
+            let kinds = [(NEIGHBOR_ADVERTISEMENT, NA), (NEIGHBOR_SOLICITATION, NS), (ROUTER_SOLICITATION, RS)];
+            rules.extend(kinds.map(|(kind, chain)| when(&[network(MESSAGE, [kind, 0])], goto(chain))));
+            let blocked = OF_HOSTS.into_iter().chain(INVERSE);
+            rules.extend(blocked.map(|kind| when(&[network(MESSAGE, [kind])], block::of(BLOCK))));
         }
         rules.extend(ra::rules(plan));
         rules.extend(query::mld(plan));
@@ -79,23 +81,25 @@ pub(super) fn chains(plan: &Plan) -> Vec<Chain<'static>> {
     chains
 }
 
-/// A message with a claimed source: without option, or with the sender's own MAC in the only one.
-fn message(
-    name: &'static str,
-    kind: u8,
-    length: u8,
-    option: [u8; 2],
-    link_layer: &'static [Field],
-    verdict: Verdict,
-) -> Chain<'static> {
+/// An advertisement with a claimed source: one look-up where the target's option is there, as it nearly always is.
+fn advertisement(plan: &Plan) -> Vec<Rule<'static>> {
+    let with_option = Statement::Match(network(4, header(32)));
+    let look_up = plan.look_up_both(claims::NA_KEY, [claims::NA, claims::NA_NETS], Verdict::Return);
+    let mut rules: Vec<_> =
+        look_up.map(|rule| Rule::of([with_option].into_iter().chain(rule.statements))).collect();
+    rules.extend([when(&[network(4, header(24))], goto(TARGET)), always(block::of(BLOCK))]);
+    rules
+}
+
+/// A solicitation with a claimed source: without option, or with the sender's own MAC in the only one.
+fn solicitation(name: &'static str, length: u8, link_layer: &'static [Field]) -> Chain<'static> {
     let blocked = block::of(BLOCK);
     let option_at = MESSAGE + u16::from(length);
     let rules = vec![
-        when(&[not_network(MESSAGE, [kind, 0])], blocked),
-        when(&[network(4, header(length))], verdict),
+        when(&[network(4, header(length))], Verdict::Return),
         when(&[not_network(4, header(length + 8))], blocked),
-        when(&[not_network(option_at, option)], blocked),
-        look_up(link_layer, claims::OWN_MAC, verdict),
+        when(&[not_network(option_at, SOURCE_LINK_LAYER)], blocked),
+        look_up(link_layer, claims::OWN_MAC, Verdict::Return),
         always(blocked),
     ];
     chain(name, rules)
@@ -127,6 +131,5 @@ pub(super) fn solicitation_without_option() -> Rule<'static> {
 
 /// Messages whose source is not the sender's.
 pub(super) fn not_claimed() -> Vec<Rule<'static>> {
-    let kinds = [NEIGHBOR_SOLICITATION, NEIGHBOR_ADVERTISEMENT, ROUTER_SOLICITATION];
-    kinds.map(|kind| when(&[network(6, [PROTOCOL]), network(MESSAGE, [kind])], block::of(BLOCK))).into()
+    OF_HOSTS.map(|kind| when(&[network(6, [PROTOCOL]), network(MESSAGE, [kind])], block::of(BLOCK))).into()
 }
