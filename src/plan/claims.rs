@@ -95,15 +95,13 @@ pub const OWN_MAC_KEY: &[Field] = &[DHCP_CHADDR, Field::EtherSource];
 pub const BOUND_KEY: &[Field] = &[Field::InputPort, Field::EtherSource];
 
 /// The sets whose elements count, with their keys.
-pub const COUNTED: [(&str, &[Field]); 10] = [
+pub const COUNTED: [(&str, &[Field]); 8] = [
     (IP, IP_KEY),
     (IP_NETS, IP_KEY),
     (IP6, IP6_KEY),
     (IP6_NETS, IP6_KEY),
     (ARP, ARP_KEY),
     (ARP_NETS, ARP_KEY),
-    (NA, NA_KEY),
-    (NA_NETS, NA_KEY),
     (IP_AT_PORT, IP_AT_PORT_KEY),
     (IP6_AT_PORT, IP6_AT_PORT_KEY),
 ];
@@ -124,9 +122,11 @@ fn of_addresses(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'
     let many = |fields, each: usize| Keyed { elements: Vec::with_capacity(each * registry.len()), ..hash(fields) };
     let (mut ip, mut ip_nets, mut ip6, mut ip6_nets) = (many(IP_KEY, 1), nets(IP_KEY), many(IP6_KEY, 3), nets(IP6_KEY));
     let (mut arp, mut arp_nets) = (hash(ARP_KEY), nets(ARP_KEY));
-    let (mut na, mut na_nets) = (hash(NA_KEY), nets(NA_KEY));
+    // An advertisement has been counted by its source.
+    let uncounted = |keyed| Keyed { counted: false, ..keyed };
+    let (mut na, mut na_nets) = (uncounted(hash(NA_KEY)), uncounted(nets(NA_KEY)));
     let (mut ip_at_port, mut ip6_at_port) = (hash(IP_AT_PORT_KEY), hash(IP6_AT_PORT_KEY));
-    let mut link_local = Keyed { counted: false, ..hash(&[IP6_SOURCE]) };
+    let mut link_local = uncounted(hash(&[IP6_SOURCE]));
     // Each comes once, whoever has it.
     let mut seen: FxHashSet<Ipv6Addr> = FxHashSet::default();
     for (mac, instance) in registry.iter() {

@@ -36,6 +36,8 @@ const fn header(length: u8) -> [u8; 4] {
 
 /// Octet at which the ICMPv6 message begins, with type and code.
 const MESSAGE: u16 = 40;
+/// Echo request and reply.
+const ECHO: [u8; 2] = [128, 129];
 const ROUTER_SOLICITATION: u8 = 133;
 const NEIGHBOR_SOLICITATION: u8 = 135;
 const NEIGHBOR_ADVERTISEMENT: u8 = 136;
@@ -71,6 +73,8 @@ pub(super) fn chains(plan: &Plan) -> Vec<Chain<'static>> {
         if plan.has(Protection::Nd) {
             let kinds = [(NEIGHBOR_ADVERTISEMENT, NA), (NEIGHBOR_SOLICITATION, NS), (ROUTER_SOLICITATION, RS)];
             rules.extend(kinds.map(|(kind, chain)| when(&[network(MESSAGE, [kind, 0])], goto(chain))));
+            // What there is most of besides says nothing about addresses.
+            rules.extend(ECHO.map(|kind| when(&[network(MESSAGE, [kind])], Verdict::Return)));
             let blocked = OF_HOSTS.into_iter().chain(INVERSE);
             rules.extend(blocked.map(|kind| when(&[network(MESSAGE, [kind])], block::of(BLOCK))));
         }
@@ -85,8 +89,7 @@ pub(super) fn chains(plan: &Plan) -> Vec<Chain<'static>> {
 fn advertisement(plan: &Plan) -> Vec<Rule<'static>> {
     let with_option = Statement::Match(network(4, header(32)));
     let look_up = plan.look_up_both(claims::NA_KEY, [claims::NA, claims::NA_NETS], Verdict::Return);
-    let mut rules: Vec<_> =
-        look_up.map(|rule| Rule::of([with_option].into_iter().chain(rule.statements))).collect();
+    let mut rules: Vec<_> = look_up.map(|rule| Rule::of([with_option].into_iter().chain(rule.statements))).collect();
     rules.extend([when(&[network(4, header(24))], goto(TARGET)), always(block::of(BLOCK))]);
     rules
 }
