@@ -5,7 +5,8 @@
 //! sets.
 
 use super::ruleset::{
-    Bytes, Chain, Datatype, Element, Elements, Field, Header, Keyed, Match, Rule, Set, Statement, Value, parts,
+    Bytes, Chain, Datatype, Element, Elements, Field, Header, Keyed, Match, Operator, Rule, Set, Statement, Value,
+    parts,
 };
 use crate::net::{IfName, Mac};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -51,7 +52,13 @@ fn one<'a>(
     keyed: &Keyed<'a>,
     element: &Element<'a>,
 ) -> Rule<'a> {
-    let mut matches: Vec<Match> = Vec::new();
+    let (before, after) = rule.statements.split_at_checked(place).unwrap_or_default();
+    // Rules of ours have nothing but comparisons in front of a look-up.
+    let before = before.iter().filter_map(|statement| match statement {
+        Statement::Match(matched) => Some(*matched),
+        _ => None,
+    });
+    let mut matches: Vec<Match> = before.collect();
     for (index, (field, part)) in parts(fields, &element.key).enumerate() {
         match element.prefix.filter(|_| index == 0) {
             None => matches.push(Match::equal(by_bits(field), value(field, part))),
@@ -60,11 +67,9 @@ fn one<'a>(
             Some(bits) => matches.push(Match::prefix(raw(field), bits, value(field, part))),
         }
     }
-    join_neighbours(&mut matches);
     let counter = keyed.counted.then_some(Statement::Counter);
-    let before = rule.statements.iter().take(place).copied();
-    let after = rule.statements.iter().skip(place + 1).copied();
-    let statements = before.chain(matches.into_iter().map(Statement::Match)).chain(counter).chain(after);
+    let matches = join_neighbours(matches).into_iter().map(Statement::Match);
+    let statements = matches.chain(counter).chain(after.iter().skip(1).copied());
     Rule { comment: element.comment.clone(), ..Rule::of(statements) }
 }
 
@@ -89,18 +94,33 @@ fn raw(field: Field) -> Field {
 const REGISTER: u16 = 128;
 
 /// Makes one comparison of two that lie side by side, as nft does where both fit into a register.
-fn join_neighbours(matches: &mut Vec<Match>) {
+fn join_neighbours(matches: Vec<Match>) -> Vec<Match> {
+    let mut joined: Vec<Match> = Vec::with_capacity(matches.len());
+    for next in matches {
+        match joined.last_mut() {
+            Some(last) => match join(last, &next).or_else(|| join(&next, last)) {
+                Some(both) => *last = both,
+                None => joined.push(next),
+            },
+            None => joined.push(next),
+        }
+    }
+    joined
+}
+
+/// One comparison of two, if the second lies right behind the first.
+fn join(first: &Match, second: &Match) -> Option<Match> {
     let place = |at: &Match| match at.field {
-        Field::NetworkBits { offset, length } if at.mask.is_none() => Some((offset, length)),
+        Field::NetworkBits { offset, length } if at.mask.is_none() && at.operator == Operator::Equal => {
+            Some((offset, length))
+        }
         _ => None,
     };
-    let [second, first, ..] = matches.as_slice() else { return };
-    let (Some((first_offset, first_length)), Some((offset, length))) = (place(first), place(second)) else { return };
-    if first_offset + first_length == offset && first_length + length <= REGISTER {
-        let bits = Bytes::from([&*first.value.bytes(), &*second.value.bytes()].concat().as_slice());
-        let field = Field::NetworkBits { offset: first_offset, length: first_length + length };
-        matches.splice(0..2, [Match::equal(field, Value::Bits(bits))]);
-    }
+    let ((offset, length), (second_offset, second_length)) = (place(first)?, place(second)?);
+    let field = Field::NetworkBits { offset, length: length + second_length };
+    let bits = Bytes::from([&*first.value.bytes(), &*second.value.bytes()].concat().as_slice());
+    let fits = offset + length == second_offset && length + second_length <= REGISTER;
+    fits.then_some(Match::equal(field, Value::Bits(bits)))
 }
 
 /// A part of a key as a value.

@@ -2,7 +2,8 @@
 //! [`prometheus`]. No I/O, no clock.
 //!
 //! `accepted` are rightful claims of an address, which the kernel counts where it looks them up: a neighbour advertisement
-//! is two, of its source and of its target; and a packet with a rightful source may still be dropped for something else.
+//! without link-layer option is two, of its source and of its target; and a packet with a rightful source may still be dropped
+//! for something else.
 //! Offenders are forgotten an hour after they were last seen, and each of their sets is bounded.
 
 pub mod json;

@@ -11,7 +11,7 @@
 //! Limits: an address that is not registered yet can neither be probed for nor advertised; a probe that is dropped is for
 //! its sender one that nobody answered. Secure neighbour discovery (RFC 3971) has more options and does not pass.
 
-use super::rules::{always, chain, goto, look_up, network, not_network, when};
+use super::rules::{always, chain, goto, look_up, network, when};
 use super::{Plan, Protection, block, query, ra};
 use crate::plan::claims;
 use crate::plan::ruleset::{Chain, Field, Rule, Statement, Verdict};
@@ -94,16 +94,15 @@ fn advertisement(plan: &Plan) -> Vec<Rule<'static>> {
     rules
 }
 
-/// A solicitation with a claimed source: without option, or with the sender's own MAC in the only one.
+/// A solicitation with a claimed source: with the sender's own MAC in the only option, or without option.
 fn solicitation(name: &'static str, length: u8, link_layer: &'static [Field]) -> Chain<'static> {
-    let blocked = block::of(BLOCK);
     let option_at = MESSAGE + u16::from(length);
+    let with_option = [network(4, header(length + 8)), network(option_at, SOURCE_LINK_LAYER)].map(Statement::Match);
+    let own = look_up(link_layer, claims::OWN_MAC, Verdict::Return);
     let rules = vec![
+        Rule::of(with_option.into_iter().chain(own.statements)),
         when(&[network(4, header(length))], Verdict::Return),
-        when(&[not_network(4, header(length + 8))], blocked),
-        when(&[not_network(option_at, SOURCE_LINK_LAYER)], blocked),
-        look_up(link_layer, claims::OWN_MAC, Verdict::Return),
-        always(blocked),
+        always(block::of(BLOCK)),
     ];
     chain(name, rules)
 }
