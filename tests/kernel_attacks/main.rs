@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(clippy::cast_possible_truncation)]
 
+mod alone;
 mod attacks;
 mod case;
 mod column;
@@ -83,12 +84,44 @@ fn all_protections_by_name_stop_strangers_too() {
     });
 }
 
-/// VLAN-aware bridges exist only there.
+/// With `--guard X` alone, X stops what it is for, and lets pass what must pass.
+#[test]
+fn each_protection_alone_stops_its_attacks_and_nothing_else() {
+    unless_emulated(|| {
+        let outcomes = alone::outcomes();
+        column::assert_right("alone", &outcomes, |outcome| match &*outcome.case {
+            // Of those who are not registered, `mac` lets pass nothing.
+            case if case.contains("stranger") && !outcome.is_attack() => outcome.reached.is_empty(),
+            _ => outcome.is_as_it_should_be(),
+        });
+    });
+}
+
+/// VLAN-aware bridges exist only on Debian's kernel.
+fn if_emulated(test: impl FnOnce()) {
+    if on_stock_kernel() {
+        test();
+    }
+}
+
+#[test]
+fn without_a_table_attacks_work_on_a_vlan_aware_bridge() {
+    if_emulated(|| NO_TABLE.vlan_aware("VLAN: no table").check(|_| true));
+}
+
+#[test]
+fn the_original_rules_on_a_vlan_aware_bridge() {
+    if_emulated(|| SPEC.vlan_aware("VLAN: spec").check(|_| true));
+}
+
 #[test]
 fn strict_sets_on_a_vlan_aware_bridge() {
-    if on_stock_kernel() {
-        Column { name: "strict sets, VLAN-aware", vlan_aware: true, ..SETS }.check(column::Outcome::is_as_it_should_be);
-    }
+    if_emulated(|| SETS.vlan_aware("VLAN: sets").check(column::Outcome::is_as_it_should_be));
+}
+
+#[test]
+fn strict_rules_on_a_vlan_aware_bridge() {
+    if_emulated(|| RULES.vlan_aware("VLAN: rules").check(column::Outcome::is_as_it_should_be));
 }
 
 #[test]

@@ -2,6 +2,10 @@
 # Runs the tests that need a kernel (tests/kernel_*.rs), and the lab, once more: on Debian's own kernel, in a virtual
 # machine which shares this machine's files. They are compiled here, before it boots; nothing is installed here.
 #
+# usage: run.sh                     all of them
+#        run.sh PROGRAM [TEST]...   one test program's tests, or those whose name contains one of these; no lab
+# With BLESS=1 what tests write into this folder stays (docs/attack-matrix.md).
+#
 # environment: as for on-stock-kernel.sh, and CI. Inside, STOCK_KERNEL=1 says where the tests are: a kernel that has
 # everything Debian's has, on a processor that is emulated and 10 to 90 times slower.
 set -euo pipefail
@@ -13,11 +17,13 @@ export STOCK_KERNEL_CACHE="${STOCK_KERNEL_CACHE:-target/stock-kernel}"
 # Its package is downloaded when the cache is empty, and the mirror keeps only the newest.
 [ -e "$STOCK_KERNEL_CACHE/kernel" ] || scripts/install-missing.sh --refresh
 
-messages=$(cargo test --no-run --locked --test 'kernel_*' --message-format=json)
+messages=$(cargo test --no-run --locked --test "${1:-kernel_*}" --message-format=json)
 mapfile -t programs < <(grep -o '"executable":"[^"]*/kernel_[^"]*"' <<<"$messages" | cut -d'"' -f4)
 [ ${#programs[@]} -gt 0 ] || { echo "stock-kernel: no test programs in cargo's messages" >&2; exit 1; }
 BIN=$(dirname "$(dirname "${programs[0]}")") # target/debug/deps/kernel_x: the programs are next to deps
-export BIN LAB_PATIENCE=120
+export BIN LAB_PATIENCE=120 PROGRAM="${1:-}" TESTS="${*:2}"
+options=(-e STOCK_KERNEL -e CI -e BIN -e LAB_PATIENCE -e PROGRAM -e TESTS)
+[ -z "${BLESS:-}" ] || options+=(-e BLESS -w "$PWD")
 
 # A loop in the guest rather than a virtual machine for each: booting takes longer than most of them.
 # shellcheck disable=SC2016
@@ -28,13 +34,15 @@ inside='
     /sbin/modprobe -a tun br_netfilter && mkdir -p /dev/net && { [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200; }
     for program in "$@"; do
         echo "stock-kernel: ${program##*/}"
-        "$program" --test-threads=2 || failed+=("${program##*/}")
+        # shellcheck disable=SC2086
+        "$program" --test-threads=2 $TESTS || failed+=("${program##*/}")
     done
-    if lab/demo.sh >/run/lab 2>&1; then tail -n 1 /run/lab; else cat /run/lab; failed+=(lab/demo.sh); fi
-    # Last, for it replaces the units of the guest.
-    tests/stock-kernel/systemd.sh || failed+=(systemd.sh)
+    if [ -z "$PROGRAM" ]; then
+        if lab/demo.sh >/run/lab 2>&1; then tail -n 1 /run/lab; else cat /run/lab; failed+=(lab/demo.sh); fi
+        # Last, for it replaces the units of the guest.
+        tests/stock-kernel/systemd.sh || failed+=(systemd.sh)
+    fi
     [ ${#failed[@]} = 0 ] || { echo "stock-kernel: FAILED: ${failed[*]}"; exit 1; }
     echo "stock-kernel: all passed"
 '
-exec "$here/on-stock-kernel.sh" -e STOCK_KERNEL -e CI -e BIN -e LAB_PATIENCE -- \
-    bash -c "$inside" stock-kernel "${programs[@]}"
+exec "$here/on-stock-kernel.sh" "${options[@]}" -- bash -c "$inside" stock-kernel "${programs[@]}"

@@ -2,7 +2,8 @@
 //!
 //! Dropped: what goes to a client's port; what goes to a server's port unless it is a message that clients send.
 //!
-//! Limits: the client's identifier (DUID) is not tied to anything. A guest that is a server belongs on a trusted port.
+//! Limits: the client's identifier (DUID) is not tied to anything, and whose address it asks from is what `source` is for.
+//! A guest that is a server belongs on a trusted port.
 
 use super::rules::{always, chain, goto, network, when};
 use super::{Plan, Protection, block};

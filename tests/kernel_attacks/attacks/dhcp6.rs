@@ -95,10 +95,6 @@ fn relays() -> Vec<Case> {
             let message = served(kind::REPLY, to).relayed(kind::RELAY_REPLY, to.v6, NEIGHBOUR.lla);
             ipv6_to(to, &Ipv6::new(ATTACKER.v6, to.v6), &message.segment(SERVER, SERVER))
         }),
-        Case::attack("solicitation from the neighbour's address", "RFC 8415, 22", Socket(SERVER), |to| {
-            let message = Dhcp6::from_client(kind::SOLICIT, NEIGHBOUR.mac);
-            ipv6_to(to, &Ipv6::new(NEIGHBOUR.lla, to.lla), &message.segment(CLIENT, SERVER))
-        }),
         Case::attack("relayed, behind destination options", "RFC 7610, 5", Socket(SERVER), |to| {
             let message = Dhcp6::from_client(kind::SOLICIT, NEIGHBOUR.mac);
             let segment = message.relayed(kind::RELAY_FORWARD, ATTACKER.v6, NEIGHBOUR.lla).segment(SERVER, SERVER);

@@ -4,6 +4,7 @@ use super::{ALL_NODES, broadcast, datagram, fragments4, fragments6, frames, ipv4
 use crate::case::{Case, Judge::Socket};
 use crate::lab::APPLICATION;
 use crate::who::{ATTACKER, NEIGHBOUR, ROUTER, VICTIM, Who};
+use instances::packet::dhcp6::{CLIENT, Dhcp6, SERVER, kind};
 use instances::packet::igmp::{self, Igmp};
 use instances::packet::ipv4::ROUTER_ALERT;
 use instances::packet::mld::Mld;
@@ -126,6 +127,10 @@ fn version_6_odd() -> Vec<Case> {
         Case::ignored("router solicitation in the neighbour's name", "RFC 4861, 6.2.6; RFC 7039", |to| {
             let ip = Ipv6::neighbor_discovery(NEIGHBOUR.lla, ALL_ROUTERS);
             ipv6_to(to, &ip, &Nd::RouterSolicitation.segment(&[]))
+        }),
+        Case::attack("DHCPv6 solicitation in the neighbour's name", "RFC 8415, 22; RFC 7039", Socket(SERVER), |to| {
+            let message = Dhcp6::from_client(kind::SOLICIT, NEIGHBOUR.mac);
+            ipv6_to(to, &Ipv6::new(NEIGHBOUR.lla, to.lla), &message.segment(CLIENT, SERVER))
         }),
         Case::ignored("ping in the victim's name to all nodes", "RFC 4443, 5.2", |to| {
             ipv6_to(to, &Ipv6::new(VICTIM.v6, ALL_NODES), &Segment::icmpv6(128, 0, &[0; 8]))
