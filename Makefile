@@ -33,6 +33,7 @@ bench: packages-to-demo ## measure against nft -f: tables, and JSON in target; w
 bless: packages-to-test ## rewrite the golden files (nft-fixtures, docs/attack-matrix.md) from what the programs do now
 	BLESS=1 cargo test --locked --test golden --test kernel_equivalence each_
 	BLESS=1 cargo test --locked --test kernel_attacks
+	BLESS=1 tests/stock-kernel/run.sh kernel_attacks vlan_aware
 
 lint: packages-to-test ## rustfmt and clippy, warnings are errors
 	cargo fmt --all --check

@@ -17,16 +17,35 @@ use instances::plan::ruleset::{Family, Ruleset};
 use instances::registry::{Registry, wire};
 use instances::sink::nft_netlink::apply;
 use instances::sink::nft_text;
-use netns::{in_new_netns, nft, on_stock_kernel, run};
+use netns::{feed, in_new_netns, needs, on_stock_kernel, run};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::process::Command;
+
+/// An nft of some version.
+struct Nft(String);
+
+impl Nft {
+    /// The one that is installed.
+    fn here() -> Self {
+        Self("nft".to_owned())
+    }
+
+    fn load(&self, script: &str) {
+        feed(&self.0, &["-f", "-"], script);
+    }
+
+    fn list(&self) -> String {
+        run(&self.0, &["list", "ruleset"])
+    }
+}
 
 /// All that a family's table holds according to `nft -j list`, without handles, in an order that does not depend on
 /// which chain or set was made first. Rules keep their order within their chain.
-fn listing() -> Vec<Value> {
-    let listed: Value = serde_json::from_str(&run("nft", &["-j", "list", "ruleset"])).unwrap();
+fn listing(nft: &Nft) -> Vec<Value> {
+    let listed: Value = serde_json::from_str(&run(&nft.0, &["-j", "list", "ruleset"])).unwrap();
     let mut objects = listed["nftables"].as_array().unwrap().clone();
     objects.retain(|object| object.get("metainfo").is_none());
     for object in &mut objects {
@@ -75,19 +94,19 @@ fn wishes(set_names: &[&str], hook: Hooking, (guard, layout): (Guard, Layout)) -
 }
 
 /// Loads both ways into an empty kernel and compares; then loads again, which must change nothing.
-fn assert_equal_both_ways(registry: &Registry, wishes: &Wishes) {
+fn assert_equal_both_ways(nft: &Nft, registry: &Registry, wishes: &Wishes) {
     let ruleset = policy::ruleset(registry, wishes);
     let text = script(&ruleset);
-    nft("flush ruleset");
-    nft(&text);
-    let from_text = listing();
+    nft.load("flush ruleset");
+    nft.load(&text);
+    let from_text = listing(nft);
 
-    nft("flush ruleset");
+    nft.load("flush ruleset");
     let applied = apply::apply(&ruleset, apply::generation().unwrap()).unwrap();
     assert!(applied.loaded);
-    let from_netlink = listing();
+    let from_netlink = listing(nft);
     assert_eq!(from_text, from_netlink);
-    assert_same_when_reloaded(&ruleset);
+    assert_same_when_reloaded(nft, &ruleset);
 
     let before = apply::generation().unwrap();
     let again = apply::apply(&ruleset, before).unwrap();
@@ -95,8 +114,8 @@ fn assert_equal_both_ways(registry: &Registry, wishes: &Wishes) {
     assert_eq!(apply::generation().unwrap(), before);
 
     // Also where nft put it: our comparison must not depend on who loaded it.
-    nft("flush ruleset");
-    nft(&text);
+    nft.load("flush ruleset");
+    nft.load(&text);
     assert_held(&ruleset);
 }
 
@@ -106,10 +125,10 @@ fn assert_held(ruleset: &Ruleset) {
 }
 
 /// What nft lists, nft loads; it is the same afterwards, to nft and to us. Gives the listing.
-fn assert_same_when_reloaded(ruleset: &Ruleset) -> String {
-    let listed = run("nft", &["list", "ruleset"]);
-    nft(&format!("flush ruleset\n{listed}"));
-    assert_eq!(run("nft", &["list", "ruleset"]), listed);
+fn assert_same_when_reloaded(nft: &Nft, ruleset: &Ruleset) -> String {
+    let listed = nft.list();
+    nft.load(&format!("flush ruleset\n{listed}"));
+    assert_eq!(nft.list(), listed);
     assert_held(ruleset);
     listed
 }
@@ -121,42 +140,99 @@ fn listings() -> [(&'static str, Guard, Layout); 2] {
     [("listed.nft", Guard::SPEC, Layout::Rules), ("listed-sets.nft", Guard::SPEC, Layout::Sets)]
 }
 
+/// A case of each kind, where all would take minutes.
+fn is_among_few(case: &Case) -> bool {
+    case.name().starts_with("guard-") || case.name() == "one-of-everything"
+}
+
+/// A fixture's registry, and what its environment and arguments wish.
+fn wishes_of(case: &Case, layout: Layout) -> (Registry, Wishes) {
+    let text = std::fs::read(case.folder.join("registry.json")).unwrap();
+    let (registry, _) = wire::parse(&text).unwrap();
+    let sets = case.environment.iter().find(|(name, _)| name == "INSTANCES_ADDRESS_SETS");
+    let sets = sets.map_or("host", |(_, list)| list).split(',').map(str::trim);
+    let sets: Vec<_> = sets.filter(|name| name.parse::<Name>().is_ok()).collect();
+    let guard = case.arguments.iter().skip_while(|argument| *argument != "--guard").nth(1);
+    let guard = guard.map_or(Guard::strict(), |guard| guard.parse().unwrap());
+    let log = case.arguments.iter().any(|argument| argument == "--log");
+    (registry, Wishes { log, ..wishes(&sets, Hooking::LeaveAsIs, (guard, layout)) })
+}
+
 #[test]
 fn each_fixture_loads_both_ways_and_is_listed_as_its_golden_files_say() {
     in_new_netns(|| {
+        let nft = &Nft::here();
         let mut differences = String::new();
-        // Emulated, all of them would take ten minutes.
-        let some =
-            |case: &Case| !on_stock_kernel() || case.name().starts_with("guard-") || case.name() == "one-of-everything";
-        for case in Case::all().into_iter().filter(some) {
-            let text = std::fs::read(case.folder.join("registry.json")).unwrap();
-            let (registry, _) = wire::parse(&text).unwrap();
-            let sets = case.environment.iter().find(|(name, _)| name == "INSTANCES_ADDRESS_SETS");
-            let sets = sets.map_or("host", |(_, list)| list).split(',').map(str::trim);
-            let sets: Vec<_> = sets.filter(|name| name.parse::<Name>().is_ok()).collect();
-            let guard = case.arguments.iter().skip_while(|argument| *argument != "--guard").nth(1);
-            let guard = guard.map_or(Guard::strict(), |guard| guard.parse().unwrap());
-            let log = case.arguments.iter().any(|argument| argument == "--log");
+        for case in Case::all().into_iter().filter(|case| !on_stock_kernel() || is_among_few(case)) {
             for layout in LAYOUTS {
-                let wishes = wishes(&sets, Hooking::LeaveAsIs, (guard, layout));
-                assert_equal_both_ways(&registry, &Wishes { log, ..wishes });
+                let (registry, wishes) = wishes_of(&case, layout);
+                assert_equal_both_ways(nft, &registry, &wishes);
             }
             if !case.arguments.is_empty() {
                 continue;
             }
             for (golden, guard, layout) in listings() {
-                let wishes = Wishes { sets_into: vec![], ..wishes(&sets, Hooking::LeaveAsIs, (guard, layout)) };
-                nft("flush ruleset");
+                let (registry, wishes) = wishes_of(&case, layout);
+                let wishes = Wishes { sets_into: vec![], guard, ..wishes };
+                nft.load("flush ruleset");
                 let folder = tempfile::tempdir().unwrap();
                 let layout = if layout == Layout::Rules { "rules" } else { "sets" };
                 let output = case.process(&folder.path().join("P"), &["--force", "--apply", "--layout", layout]);
                 assert!(output.status.success(), "{}: {}", case.name(), String::from_utf8_lossy(&output.stderr));
-                let listed = assert_same_when_reloaded(&policy::ruleset(&registry, &wishes));
+                let listed = assert_same_when_reloaded(nft, &policy::ruleset(&registry, &wishes));
                 differences.extend(case.compare(golden, &listed));
             }
         }
         assert!(differences.is_empty(), "to accept: make bless\n{differences}");
     });
+}
+
+/// nft as a later Debian has it; nothing where it cannot be had.
+fn nft_of(suite: &str) -> Option<Nft> {
+    let fetch = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/other-nft/fetch.sh");
+    let fetched = Command::new(fetch).arg(suite).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    if !fetched.status.success() {
+        let why = String::from_utf8_lossy(&fetched.stderr);
+        needs::told_skipped(&format!("no nft of {suite}: {}", why.lines().last().unwrap_or_default()));
+        return None;
+    }
+    Some(Nft(String::from_utf8(fetched.stdout).unwrap().trim().to_owned()))
+}
+
+/// What each fixture writes, and what another nft has listed, is loaded, listed, and loaded again by the nft of a suite.
+fn assert_each_fixture_loads_by(suite: &str) {
+    // Emulated, it would take minutes, and there is no network to fetch it by.
+    if on_stock_kernel() {
+        return;
+    }
+    let Some(nft) = nft_of(suite) else { return };
+    in_new_netns(move || {
+        for case in Case::all() {
+            let golden = |name| std::fs::read_to_string(case.folder.join(name)).unwrap_or_default();
+            let written = format!("table bridge instances {{\n{}{}}}\n", golden("sets.nft"), golden("chains.nft"));
+            for text in [written, golden("listed.nft"), golden("listed-sets.nft")] {
+                nft.load(&format!("flush ruleset\n{text}"));
+                let listed = nft.list();
+                assert_eq!(listed.is_empty(), text.is_empty(), "{}", case.name());
+                nft.load(&format!("flush ruleset\n{listed}"));
+                assert_eq!(nft.list(), listed, "{}", case.name());
+            }
+            for layout in LAYOUTS.into_iter().filter(|_| is_among_few(&case)) {
+                let (registry, wishes) = wishes_of(&case, layout);
+                assert_equal_both_ways(&nft, &registry, &wishes);
+            }
+        }
+    });
+}
+
+#[test]
+fn each_fixture_loads_by_the_nft_of_debian_13() {
+    assert_each_fixture_loads_by("trixie");
+}
+
+#[test]
+fn each_fixture_loads_by_the_newest_nft() {
+    assert_each_fixture_loads_by("sid");
 }
 
 /// A registry as it could come about, and as nobody would make it.
@@ -223,7 +299,11 @@ fn random_registries_load_both_ways() {
                 let (registry, hook, guard, layout, log) = drawn;
                 let named = registry.iter().filter_map(|(_, instance)| instance.name());
                 let names: Vec<_> = named.map(Name::as_str).take(2).chain(["host"]).collect();
-                assert_equal_both_ways(&registry, &Wishes { log, ..wishes(&names, hook, (guard, layout)) });
+                assert_equal_both_ways(
+                    &Nft::here(),
+                    &registry,
+                    &Wishes { log, ..wishes(&names, hook, (guard, layout)) },
+                );
                 Ok(())
             })
             .unwrap();
