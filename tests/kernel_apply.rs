@@ -292,6 +292,18 @@ fn what_is_in_the_guard_s_way_is_named_and_nothing_changes() {
             ("map instances_mac { type ether_addr : verdict; }", "a set instances_mac already"),
             ("set instances_offenders_mac { type ether_addr . ifname; }", "a set instances_offenders_mac already"),
             (
+                "set instances_arp { type ipv4_addr . ether_addr . ether_addr; }",
+                "a set instances_arp already, without counter",
+            ),
+            (
+                "set instances_arp { type ipv4_addr . ether_addr . ether_addr; quota 1 mbytes; }",
+                "a set instances_arp already, with something else than a counter",
+            ),
+            (
+                "set instances_bound_mac { type ether_addr; counter; }",
+                "a set instances_bound_mac already, with a counter",
+            ),
+            (
                 "chain instances_guard { type filter hook forward priority 0; }",
                 "instances_guard already, and it is a base chain (type filter, hook number 2, priority 0)",
             ),
@@ -300,6 +312,36 @@ fn what_is_in_the_guard_s_way_is_named_and_nothing_changes() {
             let message = host.refused(&hooked(&[]));
             assert!(message.contains("table bridge instances has") && message.contains(named), "{message}");
             assert!(message.contains("--table"), "no remedy: {message}");
+            nft("flush ruleset");
+        }
+    });
+}
+
+/// One that takes any number, or keeps them for ever, could be filled by whoever sends frames.
+#[test]
+fn a_foreign_set_of_offenders_is_refused_by_what_differs() {
+    in_new_netns(|| {
+        let host = Host::new();
+        for (foreign, deviation) in [
+            ("size 10; flags dynamic,timeout; timeout 1h", "of another size or timeout"),
+            ("flags dynamic,timeout; timeout 1h", "of another size or timeout"),
+            ("size 16384; flags dynamic,timeout; timeout 60s", "of another size or timeout"),
+            ("size 16384; flags dynamic,timeout", "of another size or timeout"),
+            ("size 16384; flags dynamic", "of another type or with flags"),
+            ("size 16384; flags dynamic,timeout; timeout 1h; counter", "with a counter"),
+        ] {
+            let name = "instances_offenders_arp";
+            nft(&format!(
+                "table bridge instances {{ set {name} {{ type ether_addr . ifname . ipv4_addr; {foreign}; }}; }}"
+            ));
+            let named = format!("set {name} already, {deviation}; rename or delete that one, or choose another table");
+            let message = host.refused(&hooked(&[]));
+            assert!(message.contains(&named), "{message}");
+            let check = host.check_text(&hooked(&[]));
+            assert!(check.contains(&format!("-set {name} {deviation}\n+set {name} of 0 elements\n")), "{check}");
+            // What the remedy says.
+            nft(&format!("delete set bridge instances {name}"));
+            host.apply(&hooked(&[]));
             nft("flush ruleset");
         }
     });

@@ -250,10 +250,10 @@ fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
         }
     }
     for set in &table.sets {
-        let Some(found) = state.sets.get(set.name.as_str()) else { continue };
-        if !found.is(set) {
-            let message = format!("{place} has a set {} already, of another type or with flags", set.name);
-            return Err(Error::new(message).remedy("rename that one, or choose another table with --table"));
+        let found = state.sets.get(set.name.as_str());
+        if let Some(deviation) = found.and_then(|found| found.deviation(set)) {
+            let message = format!("{place} has a set {} already, {deviation}", set.name);
+            return Err(Error::new(message).remedy("rename or delete that one, or choose another table with --table"));
         }
     }
     Ok(())

@@ -116,13 +116,16 @@ fn compare_sets(
 ) -> Result<Vec<elements::Difference>, DumpError> {
     let mut all = Vec::new();
     for set in &table.sets {
-        let delta = match state.sets.get(set.name.as_str()) {
-            Some(found) if found.is(set) => {
+        let found = state.sets.get(set.name.as_str());
+        let deviation = found.and_then(|found| found.deviation(set));
+        let delta = match found {
+            Some(found) if deviation.is_none() => {
                 let (delta, differences) = elements::compare(socket, table, set, found.count, depth)?;
                 all.extend(differences);
                 delta
             }
             _ => {
+                all.extend(deviation.map(|deviation| ('-', format!("set {} {deviation}", set.name))));
                 all.push(('+', format!("set {} of {} elements", set.name, set.elements.len())));
                 SetDelta::New
             }

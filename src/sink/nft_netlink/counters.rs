@@ -166,7 +166,7 @@ fn recorded(name: &'static str, fields: &'static [Field]) -> Set<'static> {
 fn read_offenders(table: &Table, state: &TableState, counters: &mut Counters) -> Result<(), DumpError> {
     for protection in block::all() {
         for (set, fields) in block::records(protection) {
-            if let Some(found) = state.sets.get(*set).filter(|found| found.is(&recorded(set, fields))) {
+            if let Some(found) = state.sets.get(*set).filter(|found| found.is_of_type(&recorded(set, fields))) {
                 let timeout = found.timeout.unwrap_or_default();
                 let offenders = by_key(table, set, |element| offender(protection.as_str(), fields, element, timeout))?;
                 counters.offenders.extend(offenders.into_values());

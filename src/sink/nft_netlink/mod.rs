@@ -78,6 +78,7 @@ pub(crate) mod kernel {
     pub(crate) const SET_TIMEOUT: u16 = 11;
     pub(crate) const SET_USERDATA: u16 = 13;
     pub(crate) const SET_EXPR: u16 = 17;
+    pub(crate) const SET_EXPRESSIONS: u16 = 18;
     pub(crate) const SET_COUNT: u16 = 20;
     pub(crate) const SET_DESC_SIZE: u16 = 1;
     pub(crate) const SET_DESC_CONCAT: u16 = 2;

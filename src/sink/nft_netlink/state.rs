@@ -1,10 +1,11 @@
 //! What the kernel holds in a table: its chains and the types of its sets, without rules and elements.
 
+use super::expr::EXPR_NAME;
 use super::found::long_number;
 use super::set_type::SetType;
 use super::{encode, kernel, nfgenmsg};
 use crate::netlink::{Attributes, Connection, DumpError, Writer};
-use crate::plan::ruleset::{Field, Hook, Set, Table};
+use crate::plan::ruleset::{Elements, Field, Hook, Recorded, Set, Table};
 use std::collections::BTreeMap;
 
 /// What the kernel holds in one table.
@@ -14,7 +15,7 @@ pub struct TableState {
     pub flags: Option<u32>,
     /// All its chains.
     pub chains: BTreeMap<String, ChainState>,
-    /// The key types of all its sets, by name.
+    /// All its sets, by name.
     pub sets: BTreeMap<String, SetState>,
 }
 
@@ -29,7 +30,7 @@ pub struct ChainState {
     pub used: usize,
 }
 
-/// A set that the kernel holds.
+/// A set that the kernel holds, without its elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SetState {
     /// nft's number for the type of its keys.
@@ -42,13 +43,53 @@ pub struct SetState {
     pub count: Option<usize>,
     /// Milliseconds for which its elements stay.
     pub timeout: Option<u64>,
+    /// Most elements that it takes, if there is such a number.
+    pub size: Option<u32>,
+    /// What each element gets when it is added.
+    pub added: Added,
+}
+
+/// The expressions that a set gives to each of its elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// None.
+    Nothing,
+    /// A counter.
+    Counter,
+    /// Others, such as a quota: then the set matches only until that is used up.
+    Other,
 }
 
 impl SetState {
-    /// Whether it is of the type that is planned.
-    pub(super) fn is(&self, set: &Set) -> bool {
+    /// Whether it is of the planned type.
+    pub(super) fn is_of_type(&self, set: &Set) -> bool {
         let SetType { key_type, key_length, flags, .. } = SetType::of(&set.elements);
         (self.key_type, self.key_length, self.flags) == (key_type, key_length, flags)
+    }
+
+    /// What it is otherwise than planned, if anything, in words that follow its name.
+    pub(super) fn deviation(&self, set: &Set) -> Option<&'static str> {
+        if !self.is_of_type(set) {
+            return Some("of another type or with flags");
+        }
+        let is_counted = match &set.elements {
+            // What each address gets is up to those whose rules use the set.
+            Elements::Ipv4(_) | Elements::Ipv6(_) => return None,
+            Elements::Keyed(keyed) => keyed.counted,
+            Elements::Recorded(Recorded { size, timeout, .. }) => {
+                if (self.size, self.timeout) != (Some(*size), Some(u64::from(*timeout) * 1000)) {
+                    return Some("of another size or timeout");
+                }
+                // Its counters come from the rules that add to it.
+                false
+            }
+        };
+        match (self.added, is_counted) {
+            (Added::Counter, true) | (Added::Nothing, false) => None,
+            (Added::Nothing, true) => Some("without counter"),
+            (Added::Counter, false) => Some("with a counter"),
+            (Added::Other, _) => Some("with something else than a counter for its elements"),
+        }
     }
 
     /// The field of a key, in a set of addresses alone.
@@ -135,7 +176,9 @@ impl TableState {
                     [kernel::SET_KEY_TYPE, kernel::SET_KEY_LEN, kernel::SET_FLAGS].map(number);
                 let count = set.number(kernel::SET_COUNT).and_then(|count| usize::try_from(count).ok());
                 let timeout = long_number(&set, kernel::SET_TIMEOUT);
-                state.sets.insert(name.to_owned(), SetState { key_type, key_length, flags, count, timeout });
+                let size = set.nested(kernel::SET_DESC).number(kernel::SET_DESC_SIZE);
+                let found = SetState { key_type, key_length, flags, count, timeout, size, added: added_by(&set) };
+                state.sets.insert(name.to_owned(), found);
             }
         })?;
         Ok(state)
@@ -147,6 +190,18 @@ fn base_of(chain: &Attributes) -> Option<(u32, i32, String)> {
     let priority = hook.number(kernel::HOOK_PRIORITY)?.cast_signed();
     let kind = chain.text(kernel::CHAIN_TYPE).unwrap_or_default().to_owned();
     Some((hook.number(kernel::HOOK_HOOKNUM)?, priority, kind))
+}
+
+/// A single expression is by itself, several are in a list.
+fn added_by(set: &Attributes) -> Added {
+    if set.get(kernel::SET_EXPRESSIONS).is_some() {
+        return Added::Other;
+    }
+    match set.nested(kernel::SET_EXPR).text(EXPR_NAME) {
+        None => Added::Nothing,
+        Some("counter") => Added::Counter,
+        Some(_) => Added::Other,
+    }
 }
 
 /// What a base chain of ours looks like in the kernel.
