@@ -220,6 +220,22 @@ fn allow_refuses_what_is_no_prefix_and_nobodys_mac() {
 }
 
 #[test]
+fn allow_refuses_what_nobody_sends_from_and_disallow_takes_it_back() {
+    let sandbox = three();
+    let before = sandbox.registry();
+    for net in ["0.0.0.0", "127.0.0.1", "127.0.0.0/8", "224.0.0.1", "255.255.255.255", "::", "::1", "ff02::1"] {
+        let answer = sandbox.update(&["--allow", A, net]);
+        assert!(answer.refused().contains(&format!("cannot allow {net}")), "{net}");
+        sandbox.update(&["--disallow", A, net]).silent();
+    }
+    unchanged(&sandbox, &before);
+    // What others have written there is read, and can be taken away.
+    let sandbox = Sandbox::with_registry(format!(r#"{{"{A}": {{"allowed": ["127.0.0.1"]}}}}"#));
+    let gone = format!("Instance updated: {A} no longer allowed 127.0.0.1/32\n");
+    sandbox.update(&["--disallow", A, "127.0.0.1"]).said(&gone);
+}
+
+#[test]
 fn an_allowed_prefix_is_taken_from_nobody() {
     let sandbox = three();
     sandbox.update(&["--allow", A, "10.0.0.200"]);

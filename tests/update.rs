@@ -178,6 +178,16 @@ fn an_address_that_is_stored_nowhere_still_makes_an_instance() {
     assert!(sandbox.has(".updated"));
 }
 
+/// The original takes them all, and its own tests register 11:22:33:44:55:01, which is a group's (IEEE 802).
+#[test]
+fn every_mac_is_taken() {
+    let sandbox = Sandbox::new();
+    for mac in ["11:22:33:44:55:01", "01:00:5e:00:00:01", "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00"] {
+        sandbox.update(&["add", mac, "10.0.0.1"]).said(&format!("Instance updated: {mac} [10.0.0.1]\n"));
+    }
+}
+
+/// As the original does; dnsmasq leases none that nobody can have.
 #[test]
 fn every_ipv4_address_is_taken() {
     let sandbox = Sandbox::new();

@@ -5,7 +5,7 @@
 
 use super::Environment;
 use crate::error::{Error, Result};
-use crate::net::{IfName, Mac, Name, Shown, parse_net};
+use crate::net::{IfName, Mac, Name, Shown, never_a_source, parse_net};
 use crate::registry::paths::Paths;
 use clap::{Arg, ArgAction, Command};
 use ipnet::IpNet;
@@ -73,7 +73,7 @@ pub fn lower(arguments: &[OsString], environment: Environment) -> Result<Request
         ("--initialize", [interface, hostname]) => Work::Initialize(ifname(interface)?, name(hostname)?),
         ("--rename", [address, hostname]) => Work::Rename(mac(address)?, name(hostname)?),
         ("--remove", [address]) => Work::Remove(mac(address)?),
-        ("--allow", [address, prefix]) => Work::Allow(mac(address)?, net(prefix)?),
+        ("--allow", [address, prefix]) => Work::Allow(mac(address)?, source(prefix)?),
         ("--disallow", [address, prefix]) => Work::Disallow(mac(address)?, net(prefix)?),
         ("--port", [address, interface]) => Work::SetPort(mac(address)?, Some(ifname(interface)?)),
         ("--no-port", [address]) => Work::SetPort(mac(address)?, None),
@@ -150,6 +150,15 @@ fn ifname(text: &OsString) -> Result<IfName> {
 
 fn net(text: &OsString) -> Result<IpNet> {
     parsed(text, "address or prefix", |text| parse_net(text).map_err(|why| format!("it {why}")))
+}
+
+/// What somebody may send from. What is allowed already can be taken back, whatever it is.
+fn source(text: &OsString) -> Result<IpNet> {
+    let net = net(text)?;
+    match never_a_source(&net) {
+        None => Ok(net),
+        Some(what) => Err(Error::new(format!("cannot allow {net}: it is nobody's address ({what})"))),
+    }
 }
 
 fn parsed<T, E: std::fmt::Display>(text: &OsString, what: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<T> {

@@ -67,9 +67,51 @@ pub fn parse_net(text: &str) -> Result<IpNet, String> {
     }
 }
 
+/// What all addresses of a prefix are, if none of them can be a packet's source on a bridge (RFC 1122, section 3.2.1.3;
+/// RFC 4291, sections 2.5.2, 2.5.3 and 2.7).
+pub fn never_a_source(net: &IpNet) -> Option<&'static str> {
+    match net {
+        IpNet::V4(net) if net.addr().is_loopback() && net.prefix_len() >= 8 => Some("loopback"),
+        IpNet::V4(net) if net.addr().is_multicast() && net.prefix_len() >= 4 => Some("multicast"),
+        IpNet::V6(net) if net.addr().is_multicast() && net.prefix_len() >= 8 => Some("multicast"),
+        IpNet::V4(net) if net.prefix_len() == 32 && net.addr().is_unspecified() => Some("unspecified"),
+        IpNet::V4(net) if net.prefix_len() == 32 && net.addr().is_broadcast() => Some("broadcast"),
+        IpNet::V6(net) if net.prefix_len() == 128 && net.addr().is_unspecified() => Some("unspecified"),
+        IpNet::V6(net) if net.prefix_len() == 128 && net.addr().is_loopback() => Some("loopback"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_prefixes_without_any_source_are_never_one() {
+        let of = |text: &str| never_a_source(&text.parse().unwrap());
+        for (text, expected) in [
+            ("0.0.0.0/32", "unspecified"),
+            ("127.0.0.1/32", "loopback"),
+            ("127.0.0.0/8", "loopback"),
+            ("224.0.0.0/4", "multicast"),
+            ("239.1.2.3/32", "multicast"),
+            ("255.255.255.255/32", "broadcast"),
+            ("::/128", "unspecified"),
+            ("::1/128", "loopback"),
+            ("ff02::1/128", "multicast"),
+            ("ff00::/8", "multicast"),
+        ] {
+            assert_eq!(of(text), Some(expected), "{text}");
+        }
+        for text in
+            ["0.0.0.0/0", "0.0.0.0/31", "126.0.0.0/7", "192.0.0.0/2", "255.255.255.254/31", "240.0.0.0/4", "::/0"]
+        {
+            assert_eq!(of(text), None, "{text}");
+        }
+        for text in ["::/127", "fe00::/7", "fe80::1/128", "10.0.0.1/32"] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
 
     fn class(text: &str) -> Option<V6Class> {
         text.parse().ok().and_then(V6Class::of)

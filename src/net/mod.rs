@@ -8,7 +8,7 @@ mod mac;
 mod name;
 pub mod text;
 
-pub use addr::{V6Class, link_local_of, parse_net};
+pub use addr::{V6Class, link_local_of, never_a_source, parse_net};
 pub use domain::{DomainName, InvalidDomainName};
 pub(crate) use ifname::until_nul;
 pub use ifname::{IfName, InvalidIfName};
