@@ -43,8 +43,8 @@ protections by name, so that MACs that are not registered send nothing at all. *
 protection that the attack's section is named after (and what it brings along); of legitimate flows, with each of them, one after
 the other: what any of them stops is not *passed*. *VLAN*: on a bridge with `vlan_filtering`, with nothing in force, with the
 original's chains, with `--guard strict` in both layouts; what such a bridge drops of its own accord is *blocked* there too, whatever is in
-force. These four are of Debian 12's own kernel (`tests/stock-kernel/run.sh kernel_attacks vlan_aware`; with `BLESS=1` it rewrites them);
-the others, of any kernel, are tried as *strict sets* there as well.
+force. These four are from Debian 12's own kernel (`tests/stock-kernel/run.sh kernel_attacks vlan_aware`; with `BLESS=1` it rewrites them),
+which is held to *strict sets*, too.
 ";
 
 static FILE: Mutex<()> = Mutex::new(());
