@@ -363,6 +363,8 @@ fn a_fighter_costs_little_and_does_not_win() {
             let fight = "insert rule bridge instances instances_drop_arp accept";
             fights += u32::from(output("nft", &[fight], "").status.success());
             repairs = generation() - before - fights;
+            // Some time to read what it fights about, also on a machine that does other things too.
+            std::thread::sleep(Duration::from_millis(5));
         }
         // 10, 20, 40 ... ms: the ninth pause ends after 5 s, each further one after twice the time.
         let most = 9 + (start.elapsed().as_secs() / 5).checked_ilog2().map_or(0, |doublings| doublings + 1);
