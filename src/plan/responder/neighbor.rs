@@ -3,6 +3,9 @@
 //! Never for the instance's own addresses: it would find them taken (RFC 4862, section 5.4). For itself and its router, and
 //! for what is bound to other taps, since on a routed tap nobody else can answer (as proxies do, section 7.2.8). Without
 //! source link-layer option there is an answer as well, to the frame's source; the original hung.
+//!
+//! Solicitations for other targets go their way: the host's kernel has addresses of its own, and on a bridge there are
+//! neighbours that no binding knows. The original dropped them, and with `compat` we do.
 
 use super::link::{ALL_NODES, frame, ours};
 use super::{Client, Decision, Settings};
@@ -49,14 +52,18 @@ pub fn answer(
     }
     // The original answered for all of SUBNET6.
     let for_all = ipv6.proxy_all || settings.compat;
-    let owner = match owner(target, client, settings.compat, &|target| for_all || bound_elsewhere(target)) {
+    let others = |reason| if settings.compat { Decision::Silence(reason) } else { Decision::Pass(reason) };
+    let owner = match owner(target, client, &|target| for_all || bound_elsewhere(target)) {
+        Ok(Owner::Gateway) if client.binding.private && !settings.compat => {
+            return Decision::Silence("PRIVATE: no router");
+        }
         Ok(owner) => owner,
-        Err(reason) => return Decision::Silence(reason),
+        Err(reason) => return others(reason),
     };
     match packet.source {
         // Duplicate address detection. An instance which takes another one's address is stopped by filters; and during
         // a migration an address is bound twice.
-        Ipv6Addr::UNSPECIFIED if owner == Owner::Neighbor => Decision::Silence("a new address of its own"),
+        Ipv6Addr::UNSPECIFIED if owner == Owner::Neighbor => others("a new address of its own"),
         Ipv6Addr::UNSPECIFIED => {
             // To all, and not solicited (section 7.2.4).
             let to = (ALL_NODES, nd::multicast_mac(ALL_NODES));
@@ -67,12 +74,7 @@ pub fn answer(
 }
 
 /// Whose address the target is, as far as we answer for it.
-fn owner(
-    target: Ipv6Addr,
-    client: &Client,
-    compat: bool,
-    neighbor: &dyn Fn(Ipv6Addr) -> bool,
-) -> Result<Owner, &'static str> {
+fn owner(target: Ipv6Addr, client: &Client, neighbor: &dyn Fn(Ipv6Addr) -> bool) -> Result<Owner, &'static str> {
     let binding = client.binding;
     let own = [binding.ip6, binding.eui64, Some(link_local_of(binding.mac))];
     if own.contains(&Some(target)) {
@@ -82,7 +84,7 @@ fn owner(
         return Ok(Owner::Responder);
     }
     if binding.gateway6 == Some(target) {
-        return if binding.private && !compat { Err("PRIVATE: no router") } else { Ok(Owner::Gateway) };
+        return Ok(Owner::Gateway);
     }
     if !binding.subnet6.is_some_and(|subnet| subnet.contains(&target)) {
         return Err("a target outside of SUBNET6");
