@@ -32,7 +32,8 @@
 //! [`explain`] asks the plan instead: [`plan::verdict`] evaluates the model for a captured frame, as the kernel would, and
 //! says which rule and which element decide.
 //!
-//! `instances-nfdhcpd` answers guests' packets from binding files: [`plan::responder`] decides, purely.
+//! `instances-nfdhcpd` answers guests' packets from binding files: [`plan::responder`] decides, purely; packets come by
+//! [`netlink::nfqueue`], each with a verdict in return, and answers go by a packet socket.
 //! [`plan::responder::rules`] are the rules that bring it packets, and [`registry::bound`] is the registry that follows
 //! bindings.
 //!

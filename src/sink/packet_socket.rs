@@ -1,6 +1,6 @@
 //! Frames to interfaces, all by one packet socket (packet(7)), which is bound to none and receives nothing.
 //!
-//! One of the crate's few `unsafe`: that an address of the link layer is one, which no crate that we use says for us.
+//! One of the crate's two `unsafe`: that an address of the link layer is one, which no crate that we use says for us.
 
 use crate::error::{Error, Result, in_words};
 use rustix::fd::OwnedFd;

@@ -1,6 +1,6 @@
 //! Sends a batch in one piece and understands what the kernel says to it.
 //!
-//! This file holds the crate's only `unsafe`: setsockopt(2), which libmnl's crate does not offer.
+//! One of the crate's two `unsafe`: setsockopt(2) for netlink's own options, which no crate that we use offers.
 
 use super::batch::{self, Batch};
 use super::kernel;
