@@ -135,7 +135,7 @@ fn sample() -> Config {
         user: "nobody".to_owned(),
         debug: false,
         metrics_listen: None,
-        rate_limit: None,
+        rate_limit: Some(1000),
         registry: None,
         taps: vec!["tap+".parse().unwrap()],
         queue_bypass: false,

@@ -287,7 +287,7 @@ impl Arguments {
             user: options.user.unwrap_or_else(|| "nobody".to_owned()),
             debug: self.debug,
             metrics_listen: options.metrics_listen,
-            rate_limit: options.rate_limit.filter(|rate| *rate != 0),
+            rate_limit: Some(options.rate_limit.unwrap_or(RATE_LIMIT)).filter(|rate| *rate != 0),
             registry: options.registry,
             taps: options.taps.filter(|taps| !taps.is_empty()).unwrap_or_else(|| vec![Taps::ALL_TAPS]),
             queue_bypass: options.queue_bypass.unwrap_or(false),
@@ -343,6 +343,8 @@ fn queues(options: &Options) -> Result<Queues> {
 
 /// A week.
 const WEEK: u32 = 604_800;
+/// Packets of a kind that a tap may have looked at in a second: far more than honest guests send, far fewer than we can.
+const RATE_LIMIT: u32 = 1000;
 
 fn settings(options: &Options, path: &Path, task: Task, notices: &mut Vec<String>) -> Result<Settings> {
     let lease_lifetime = options.lease_lifetime.unwrap_or(WEEK);

@@ -44,7 +44,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen, help_heading = GENERAL)]
     pub(super) metrics_listen: Option<SocketAddr>,
 
-    /// [general] Packets per second that each tap may have answered; 0: as many as it likes [default: 0]
+    /// [general] Packets of each kind per second that each tap may have answered; 0: as many as it likes [default: 1000]
     #[arg(long, value_name = "NUMBER", value_parser = count, help_heading = GENERAL)]
     pub(super) rate_limit: Option<u32>,
 

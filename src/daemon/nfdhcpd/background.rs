@@ -6,6 +6,7 @@ use crate::cli::nfdhcpd::{IN_BACKGROUND, LogTo, Place};
 use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
 use rustix::fs::{Mode, OFlags};
+use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
@@ -74,10 +75,12 @@ pub fn ready(place: Place, log: LogTo) -> Result<()> {
         if log != LogTo::Stderr {
             rustix::stdio::dup2_stderr(&null)?;
         }
-        let mut out = io::stdout().lock();
+        // Whoever hears it finds everything done.
+        let mut out = File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 0)?);
+        rustix::stdio::dup2_stdout(&null)?;
         // Nobody may be waiting any more.
-        let _ = out.write_all(READY).and_then(|()| out.flush());
-        rustix::stdio::dup2_stdout(&null)
+        let _ = out.write_all(READY);
+        Ok::<_, rustix::io::Errno>(())
     };
     let_go().map_err(|error| Error::io("open", path.as_ref(), &error.into()))
 }

@@ -7,6 +7,12 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often we look again whether a locked file without a number stays so ...
+const PATIENCE: u32 = 100;
+/// ... and how long we wait in between.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The file, as long as it is ours.
 #[derive(Debug)]
@@ -42,12 +48,19 @@ impl PidFile {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| unwritable(&error))?;
         }
+        let mut patience = PATIENCE;
         loop {
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
             let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
             let mut file = File::from(rustix::fs::open(path, flags, mode).map_err(|error| unwritable(&error.into()))?);
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
+                // Who has it is about to leave, or to write its number.
+                Err(Errno::WOULDBLOCK) if patience > 0 && file.metadata().is_ok_and(|file| file.len() == 0) => {
+                    patience -= 1;
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
                 Err(Errno::WOULDBLOCK) => return Err(NotOurs::Taken(taken(path, &mut file))),
                 Err(error) => return Err(unwritable(&error.into())),
             }
