@@ -28,7 +28,7 @@ fn name(name: &str) -> IfName {
 }
 
 fn port(name: &str, last: u8) -> Link {
-    Link { name: name.parse().unwrap(), mac: Some(Mac([2, 0, 0, 0, 0, last])), is_port: true }
+    Link { name: name.parse().unwrap(), mac: Some(Mac([2, 0, 0, 0, 0, last])), is_port: true, master: None }
 }
 
 fn bridge(name: &str, last: u8) -> Link {
@@ -291,6 +291,11 @@ fn addresses_are_found_behind_other_taps_that_are_there() {
         |lab: &Lab, last: &str, tap| lab.store.is_bound_elsewhere(format!("2001:db8::{last}").parse().unwrap(), tap);
     assert!(elsewhere(&lab, "a", 11) && elsewhere(&lab, "b", 10), "each other's");
     assert!(!elsewhere(&lab, "a", 10) && !elsewhere(&lab, "d", 10), "not one's own, nor nobody's");
+    for (index, master, apart) in [(11, Some(2), true), (10, Some(3), true), (10, Some(2), false), (11, None, true)] {
+        let name = if index == 10 { "tap0" } else { "tap1" };
+        lab.store.link_changed(LinkEvent::Is(index, Link { master, ..port(name, u8::try_from(index).unwrap()) }));
+        assert_eq!(elsewhere(&lab, "b", 10), apart, "{name} in bridge {master:?}");
+    }
     assert!(!elsewhere(&lab, "c", 10), "its tap is not there");
     lab.store.link_changed(LinkEvent::Is(19, port("tap9", 9)));
     assert!(elsewhere(&lab, "c", 10));

@@ -1,7 +1,7 @@
 //! The network interfaces of this host: which there are, what they are called, which MAC they have; read by rtnetlink, and
 //! kept by its events (linux/rtnetlink.h, linux/if_link.h).
 
-use super::rtnetlink::{IFINFOMSG, IFLA_IFNAME, RTM_GETLINK, RTM_NEWLINK, again, host_number, in_words};
+use super::rtnetlink::{IFINFOMSG, IFLA_IFNAME, IFLA_MASTER, RTM_GETLINK, RTM_NEWLINK, again, host_number, in_words};
 use crate::error::{Error, Result};
 use crate::net::{IfName, Mac, until_nul};
 use crate::netlink::group::{Came, Group, Kind};
@@ -18,6 +18,8 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// Whether only one guest can be behind it: neither a bridge nor another device that collects others, nor hardware.
     pub is_port: bool,
+    /// The bridge, or what else collects interfaces, that it belongs to: its index.
+    pub master: Option<u32>,
 }
 
 /// Something happened to an interface.
@@ -193,7 +195,8 @@ fn event(message: &Message) -> Option<LinkEvent> {
             let mac = attributes.get(IFLA_ADDRESS).and_then(|octets| octets.try_into().ok()).map(Mac);
             let kind = attributes.nested(IFLA_LINKINFO).get(IFLA_INFO_KIND).map(until_nul);
             let is_port = kind.is_some_and(|kind| !COLLECTING.contains(&kind));
-            Some(LinkEvent::Is(index, Link { name, mac, is_port }))
+            let master = attributes.get(IFLA_MASTER).and_then(|index| host_number(index, 0));
+            Some(LinkEvent::Is(index, Link { name, mac, is_port, master }))
         }
         _ => None,
     }
@@ -207,7 +210,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn named(name: &str, mac: u8) -> Link {
-        Link { name: name.parse().unwrap(), mac: Some(Mac([2, 0, 0, 0, 0, mac])), is_port: true }
+        Link { name: name.parse().unwrap(), mac: Some(Mac([2, 0, 0, 0, 0, mac])), is_port: true, master: None }
     }
 
     fn names(names: &[IfName]) -> Vec<&str> {
@@ -257,6 +260,13 @@ mod tests {
             writer.nested(IFLA_LINKINFO, |writer| writer.text(IFLA_INFO_KIND, "bridge"));
         });
         assert_eq!(bridge, Some(LinkEvent::Is(5, Link { is_port: false, ..named("br0", 1) })));
+        let port = message(RTM_NEWLINK, 0, 6, |writer| {
+            writer.text(IFLA_IFNAME, "tap0");
+            writer.attribute(IFLA_ADDRESS, &[2, 0, 0, 0, 0, 1]);
+            writer.attribute(IFLA_MASTER, &5_u32.to_ne_bytes());
+            writer.nested(IFLA_LINKINFO, |writer| writer.text(IFLA_INFO_KIND, "tun"));
+        });
+        assert_eq!(port, Some(LinkEvent::Is(6, Link { master: Some(5), ..named("tap0", 1) })));
     }
 
     fn any_event() -> impl Strategy<Value = LinkEvent> {

@@ -140,9 +140,12 @@ impl Store {
         self.folder.path()
     }
 
-    /// Whether an instance behind another tap has this address: its EUI64 or IP6.
+    /// Whether an instance behind another tap has this address, its EUI64 or IP6, and does not hear for itself who looks
+    /// for it: what is in the same bridge does.
     pub fn is_bound_elsewhere(&self, address: Ipv6Addr, tap: u32) -> bool {
-        self.addresses.range((address, 0)..=(address, u32::MAX)).any(|(_, other)| *other != tap)
+        let bridge = |tap| self.links.get(tap).and_then(|link| link.master);
+        let is_apart = |other: u32| other != tap && (bridge(other) != bridge(tap) || bridge(tap).is_none());
+        self.addresses.range((address, 0)..=(address, u32::MAX)).any(|(_, other)| is_apart(*other))
     }
 
     /// Takes in what happened in the folder.
