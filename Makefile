@@ -9,7 +9,7 @@ programs = $(notdir $(basename $(wildcard src/bin/*.rs)))
 build_packages = libmnl-dev pkg-config $(shell command -v cc >/dev/null || echo gcc libc6-dev)
 lab_packages = nftables dnsmasq-base iproute2 isc-dhcp-client bind9-dnsutils iputils-ping
 # The witnesses (libnftnl, rustables by way of libclang, strace), systemd-analyze, and what boots Debian's kernel.
-test_packages = libnftnl-dev iptables udhcpc ndisc6 libclang-dev strace systemd man-db kmod xz-utils
+test_packages = libnftnl-dev iptables udhcpc ndisc6 socat libclang-dev strace systemd man-db kmod xz-utils
 
 .PHONY: help build demo test bench bless lint man install clean packages-to-build packages-to-man packages-to-demo packages-to-test
 

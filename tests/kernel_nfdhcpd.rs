@@ -196,7 +196,7 @@ fn a_second_one_says_who_has_the_queue_and_after_a_kill_nothing_is_lost() {
         let mut first = host.start();
         guest.up();
         assert_eq!(guest.lease(), "192.0.2.1");
-        let second = host.command().arg("--pidfile").arg(host.path("pid2")).output().unwrap();
+        let second = host.command().args(["-f", "--pidfile"]).arg(host.path("pid2")).output().unwrap();
         let said = String::from_utf8(second.stderr).unwrap();
         assert_eq!(second.status.code(), Some(1), "{said}");
         let expected = format!("cannot take packets of dhcp_queue = 42: process {} (instances-nfdhc", first.id());

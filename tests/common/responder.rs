@@ -33,17 +33,24 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Its interface is `eth0`, and down; the tap is up.
-    pub fn behind(tap: &str, mac: &str) -> Self {
+    /// It has no interface yet.
+    pub fn without_link() -> Self {
         // Ends with our end of its standard input.
-        let namespace = Command::new("unshare").args(["--net", "cat"]).stdin(Stdio::piped()).spawn().unwrap();
+        let spaces = ["--net", "--mount", "--uts", "cat"];
+        let namespace = Command::new("unshare").args(spaces).stdin(Stdio::piped()).spawn().unwrap();
         let here = fs::read_link("/proc/thread-self/ns/net").unwrap();
         let there = format!("/proc/{}/ns/net", namespace.id());
         until("a namespace", || fs::read_link(&there).is_ok_and(|there| there != here));
-        let process = namespace.id().to_string();
-        run("ip", &["link", "add", tap, "type", "veth", "peer", "name", "eth0", "netns", &process]);
+        let program = format!("/proc/{}/comm", namespace.id());
+        until("all its namespaces", || fs::read_to_string(&program).is_ok_and(|name| name == "cat\n"));
+        Self { namespace }
+    }
+
+    /// Its interface is `eth0`, and down; the tap is up.
+    pub fn behind(tap: &str, mac: &str) -> Self {
+        let guest = Self::without_link();
+        run("ip", &["link", "add", tap, "type", "veth", "peer", "name", "eth0", "netns", &guest.process()]);
         run("ip", &["link", "set", tap, "up"]);
-        let guest = Self { namespace };
         guest.run("ip", &["link", "set", "eth0", "address", mac]);
         guest
     }
@@ -149,8 +156,15 @@ impl Host {
 
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_instances-nfdhcpd"));
-        command.env_clear().arg("-f").arg("-c").arg(self.path("conf"));
+        command.env_clear().arg("-c").arg(self.path("conf"));
         command
+    }
+
+    /// Has it put in its rules, in the way that it chooses or that is given.
+    pub fn install_rules(&self, way: Option<&str>) {
+        let by = way.map(|way| ["--rules-by", way]);
+        let ended = self.command().arg("--install-rules").args(by.iter().flatten()).output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     }
 
     /// Starts it, and waits until it is ready.
@@ -163,7 +177,7 @@ impl Host {
         supervisor.set_read_timeout(Some(PATIENCE)).unwrap();
         let log = self.path("log");
         let mut command = self.command();
-        command.arg("-d").env("NOTIFY_SOCKET", &socket).stderr(File::create(&log).unwrap());
+        command.args(["-f", "-d"]).env("NOTIFY_SOCKET", &socket).stderr(File::create(&log).unwrap());
         let responder = Responder { child: command.spawn().unwrap(), log, supervisor };
         responder.told("READY=1");
         responder
@@ -195,6 +209,16 @@ impl Responder {
             assert!(start.elapsed() < PATIENCE, "never said {wanted}, but {}", self.said());
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Waits until it has a binding that says so.
+    #[track_caller]
+    pub fn knows(&self, text: &str) {
+        until(text, || {
+            self.signal(Signal::SIGUSR1);
+            std::thread::sleep(Duration::from_millis(20));
+            self.said().rsplit("clients:").next().is_some_and(|clients| clients.contains(text))
+        });
     }
 
     /// Waits until systemd is told something.

@@ -1,5 +1,5 @@
 //! The loop: one thread, one poll(2) over the queues, the folder of bindings, interfaces and signals; in between, what is
-//! due. Packets come first but not only: after each round of them everybody else is looked at, too.
+//! due. A round of packets, then everybody else: what was said before a packet is known when it is answered.
 
 use super::advertising::Advertising;
 use super::desk::Desk;
@@ -181,8 +181,9 @@ impl Server {
         let mut is_more = false;
         while !self.end {
             self.wait(is_more)?;
-            is_more = self.round()?;
+            // First what was said before the packets that are there: who writes a file, then starts the guest, is served by it.
             self.take_in(hooks)?;
+            is_more = self.round()?;
             self.do_what_is_due()?;
         }
         // What is in our hands gets its verdict. What comes later is dropped by the kernel, or, when the queues are gone,

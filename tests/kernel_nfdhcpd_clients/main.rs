@@ -1,0 +1,65 @@
+//! Real clients behind taps of every kind, served by `instances-nfdhcpd` by its own rules, from files as they are written
+//! in the wild: what guests have in the end. On Debian's kernel by nf_tables' `queue`, elsewhere by iptables.
+#![cfg(feature = "nfdhcpd")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod bridged;
+mod changes;
+mod dhcp6;
+mod routed;
+
+#[path = "../common/clients.rs"]
+mod clients;
+#[path = "../common/netns.rs"]
+mod netns;
+#[path = "../common/responder.rs"]
+mod responder;
+
+use instances::source::nfqueue::states;
+use netns::needs::can;
+use responder::{GENERAL, Host, until};
+
+/// What the tests cannot do without, each with a command that succeeds where it is present.
+const NEEDS: [(&str, &str); 4] = [
+    ("udhcpc with its script", "command -v udhcpc && test -x /etc/udhcpc/default.script"),
+    ("dhclient with its script", "command -v dhclient && test -x /sbin/dhclient-script"),
+    ("rdisc6", "command -v rdisc6"),
+    ("iptables", "iptables --version && ip6tables --version"),
+];
+
+/// A host of its own for a test, with rules by the way that it chooses.
+fn on_a_host(test: impl FnOnce(&Host) + Send + 'static) {
+    if NEEDS.iter().all(|(what, command)| can(what, command)) {
+        netns::in_new_netns(|| {
+            let host = Host::new();
+            host.install_rules(None);
+            test(&host);
+        });
+    }
+}
+
+/// The same once for each way that the kernel has.
+fn by_each_way(test: fn(&Host)) {
+    for way in ["nft", "iptables"] {
+        netns::in_new_netns(move || {
+            let has_queue = instances::sink::nft_netlink::probe::has_queue().unwrap();
+            assert!(has_queue || !netns::on_stock_kernel(), "Debian's kernel has nft_queue");
+            if (way == "iptables" || has_queue) && NEEDS.iter().all(|(what, command)| can(what, command)) {
+                let host = Host::new();
+                host.install_rules(Some(way));
+                test(&host);
+            }
+        });
+    }
+}
+
+/// Every packet had its verdict.
+#[track_caller]
+fn nothing_waits() {
+    until("a verdict for each packet", || states().iter().all(|state| state.waiting == 0));
+}
+
+/// `GENERAL` with further lines for its sections.
+fn general(dhcp: &str, ipv6: &str) -> String {
+    GENERAL.replace("[ipv6]\n", &format!("{dhcp}[ipv6]\n{ipv6}"))
+}
