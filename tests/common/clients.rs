@@ -89,7 +89,8 @@ impl Machine {
         let files = ["-d", "-lf", &leases, "-pf", &pid];
         let mut command = self.command(program.to_str().unwrap(), &[&files, arguments, &["eth0"]].concat());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Dhclient { _process: Child(command.spawn().unwrap()), told: self.folder.join("etc/told") }
+        let process = Child(command.spawn().unwrap());
+        Dhclient { _process: process, told: self.folder.join("etc/told"), leases: leases.into() }
     }
 
     pub fn resolv_conf(&self) -> String {
@@ -146,11 +147,18 @@ impl Drop for Child {
 pub struct Dhclient {
     _process: Child,
     told: PathBuf,
+    leases: PathBuf,
 }
 
 impl Dhclient {
     pub fn told(&self) -> String {
         fs::read_to_string(&self.told).unwrap()
+    }
+
+    /// Waits until it has written down a lease with this text, to be found when it begins again.
+    #[track_caller]
+    pub fn keeps(&self, text: &str) {
+        until(text, || fs::read_to_string(&self.leases).is_ok_and(|leases| leases.contains(text)));
     }
 
     /// Waits until its script has done something, `BOUND` say, so many times; what it was told the last time.

@@ -42,7 +42,10 @@ fn a_client_that_comes_back_with_an_old_lease_is_refused_and_takes_the_new_addre
         let machine = Machine::behind(host, "tap2", 2);
         gnt_networking(host, "tap2", "tap2", 2, "");
         let responder = host.start();
-        machine.dhclient(&["-4", "-1"]).does("BOUND", 1);
+        let client = machine.dhclient(&["-4", "-1"]);
+        client.does("BOUND", 1);
+        client.keeps("fixed-address 192.0.2.2;");
+        drop(client);
         machine.ip("-4 addr show dev eth0", "inet 192.0.2.2/24", true);
         change_address(host, "192.0.2.77");
         responder.knows("192.0.2.77");

@@ -3,6 +3,7 @@
 // A test fails by panicking.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod bad_input;
 mod dhcp6;
 mod neighbor;
 mod other_codecs;
