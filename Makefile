@@ -7,21 +7,24 @@ share = $(DESTDIR)$(PREFIX)/share
 programs = $(notdir $(basename $(wildcard src/bin/*.rs)))
 
 build_packages = libmnl-dev pkg-config $(shell command -v cc >/dev/null || echo gcc libc6-dev)
-lab_packages = nftables dnsmasq-base iproute2 isc-dhcp-client bind9-dnsutils iputils-ping
+lab_packages = nftables iptables dnsmasq-base iproute2 isc-dhcp-client bind9-dnsutils iputils-ping
 # The witnesses (libnftnl, rustables by way of libclang, strace), systemd-analyze, and what boots Debian's kernel.
-test_packages = libnftnl-dev iptables udhcpc ndisc6 socat libclang-dev strace systemd man-db kmod xz-utils
+test_packages = libnftnl-dev udhcpc ndisc6 socat libclang-dev strace systemd man-db kmod xz-utils
 
-.PHONY: help build demo test bench bless lint man install clean packages-to-build packages-to-man packages-to-demo packages-to-test
+.PHONY: help build demo demo-nfdhcpd test bench bless lint man install clean packages-to-build packages-to-man packages-to-demo packages-to-test
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do \
-	    printf '  make %-8s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do \
+	    printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 build: packages-to-build ## the programs, into target/release
 	cargo build --release --locked
 
 demo: packages-to-demo build ## a lab: bridge, guests, dnsmasq, DHCP clients; leases, names, spoofing stopped
 	@lab/demo.sh
+
+demo-nfdhcpd: packages-to-demo build ## the responder's lab: three taps, binding files that appear, change and go, real clients
+	@lab/nfdhcpd.sh
 
 test: packages-to-test ## all tests, here and on Debian's own kernel in a virtual machine
 	cargo test --workspace --locked

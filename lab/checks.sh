@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2154
-# Output for a person, and checks that count. Sourced by demo.sh.
+# Output for a person, and checks that count. Sourced by the demos.
 
 if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then
     bold=$'\e[1m' dim=$'\e[2m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'

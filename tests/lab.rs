@@ -1,4 +1,5 @@
-//! `make demo` as a test: real DHCP clients and a real dnsmasq, from the first lease to spoofing stopped.
+//! `make demo` and `make demo-nfdhcpd` as tests: real DHCP clients and a real dnsmasq, from the first lease to spoofing
+//! stopped; the responder, from the first binding file to its restart.
 #![allow(clippy::expect_used)]
 
 #[path = "common/needs.rs"]
@@ -8,24 +9,24 @@ use needs::can;
 use std::path::Path;
 use std::process::Command;
 
-/// What the lab cannot do without, each with a command that succeeds where it is present.
-const NEEDS: [(&str, &str); 7] = [
-    ("dnsmasq", "command -v dnsmasq"),
-    ("dhclient", "command -v dhclient"),
-    ("dig", "command -v dig"),
-    ("ping", "command -v ping"),
-    ("nft", "command -v nft"),
-    ("ip", "command -v ip"),
-    ("namespaces, as root or as a user", "unshare --net --mount true || unshare --net --mount --map-root-user true"),
-];
+/// What a lab may need, each with a command that succeeds where it is present.
+const DNSMASQ: (&str, &str) = ("dnsmasq", "command -v dnsmasq");
+const DHCLIENT: (&str, &str) = ("dhclient", "command -v dhclient");
+const DIG: (&str, &str) = ("dig", "command -v dig");
+const PING: (&str, &str) = ("ping", "command -v ping");
+const NFT: (&str, &str) = ("nft", "command -v nft");
+const IPTABLES: (&str, &str) = ("iptables", "command -v iptables && command -v ip6tables");
+const IP: (&str, &str) = ("ip", "command -v ip");
+const SPACES: (&str, &str) =
+    ("namespaces, as root or as a user", "unshare --net --mount true || unshare --net --mount --map-root-user true");
+const ROOT: (&str, &str) = ("namespaces, as root", "unshare --net --mount true");
 
-#[test]
-fn leases_become_names_and_spoofing_stops() {
-    if !NEEDS.iter().all(|(what, command)| can(what, command)) {
+fn passes(script: &str, needs: &[(&str, &str)]) {
+    if !needs.iter().all(|(what, command)| can(what, command)) {
         return;
     }
     let programs = Path::new(env!("CARGO_BIN_EXE_instances-update")).parent().expect("a program is in a folder");
-    let output = Command::new("lab/demo.sh").env("BIN", programs).output().expect("start lab/demo.sh");
+    let output = Command::new(script).env("BIN", programs).output().expect("start the lab");
     let shown = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);
     let last = shown.lines().last().unwrap_or_default();
@@ -34,4 +35,15 @@ fn leases_become_names_and_spoofing_stops() {
         "{}\n{shown}\n{complaints}",
         output.status
     );
+}
+
+#[test]
+fn leases_become_names_and_spoofing_stops() {
+    passes("lab/demo.sh", &[DNSMASQ, DHCLIENT, DIG, PING, NFT, IP, SPACES]);
+}
+
+#[test]
+#[cfg(feature = "nfdhcpd")]
+fn files_become_leases_and_change_and_go() {
+    passes("lab/nfdhcpd.sh", &[DHCLIENT, PING, IPTABLES, IP, ROOT]);
 }

@@ -167,9 +167,15 @@ impl Host {
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     }
 
-    /// Starts it, and waits until it is ready.
+    /// Starts it, saying what it does with each packet, and waits until it is ready.
     #[track_caller]
     pub fn start(&self) -> Responder {
+        self.start_with(&["-d"])
+    }
+
+    /// The same with these arguments.
+    #[track_caller]
+    pub fn start_with(&self, arguments: &[&str]) -> Responder {
         let socket = self.path("notify");
         let _ = fs::remove_file(&socket);
         let supervisor = UnixDatagram::bind(&socket).unwrap();
@@ -177,7 +183,7 @@ impl Host {
         supervisor.set_read_timeout(Some(PATIENCE)).unwrap();
         let log = self.path("log");
         let mut command = self.command();
-        command.args(["-f", "-d"]).env("NOTIFY_SOCKET", &socket).stderr(File::create(&log).unwrap());
+        command.arg("-f").args(arguments).env("NOTIFY_SOCKET", &socket).stderr(File::create(&log).unwrap());
         let responder = Responder { child: command.spawn().unwrap(), log, supervisor };
         responder.told("READY=1");
         responder

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs the tests that need a kernel (tests/kernel_*.rs), and the lab, once more: on Debian's own kernel, in a virtual
+# Runs the tests that need a kernel (tests/kernel_*.rs), and the labs, once more: on Debian's own kernel, in a virtual
 # machine which shares this machine's files. They are compiled here, before it boots; nothing is installed here.
 #
 # usage: run.sh                     all of them
@@ -38,7 +38,9 @@ inside='
         "$program" --test-threads=2 $TESTS || failed+=("${program##*/}")
     done
     if [ -z "$PROGRAM" ]; then
-        if lab/demo.sh >/run/lab 2>&1; then tail -n 1 /run/lab; else cat /run/lab; failed+=(lab/demo.sh); fi
+        for lab in lab/demo.sh lab/nfdhcpd.sh; do
+            if $lab >/run/lab 2>&1; then tail -n 1 /run/lab; else cat /run/lab; failed+=($lab); fi
+        done
         # Last, for it replaces the units of the guest.
         tests/stock-kernel/systemd.sh || failed+=(systemd.sh)
     fi
