@@ -2,7 +2,7 @@
 
 use super::setting::*;
 use instances::net::Mac;
-use instances::packet::dhcp6::{self, Dhcp6, kind};
+use instances::packet::dhcp6::{self, kind};
 use instances::packet::ipv6::Ipv6;
 use instances::packet::{Segment, Udp};
 use instances::plan::responder::{Decision, Declined, dhcp6 as responder, neighbor, router};
@@ -104,5 +104,4 @@ fn messages_that_are_relayed_in_circles_are_refused() {
             _ => assert_eq!(decision, Decision::Silence("DHCPv6: relayed too often"), "{depth}"),
         }
     }
-    assert!(dhcp6::parse(&message).is_err() && matches!(dhcp6::parse(&message[..0]), Err::<Dhcp6, _>(_)));
 }
