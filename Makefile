@@ -41,6 +41,7 @@ bless: packages-to-test ## rewrite the golden files (nft-fixtures, docs/attack-m
 lint: packages-to-test ## rustfmt and clippy, warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo check --locked --no-default-features --all-targets
 
 man: packages-to-man ## man pages and shell completions, into target/generated
 	cargo run --locked --example man -- target/generated

@@ -1,4 +1,5 @@
 //! Man pages and completions leave nothing out, and `man` has nothing to complain about.
+#![cfg(feature = "nfdhcpd")]
 #![allow(clippy::expect_used)]
 
 #[path = "../examples/man/pages.rs"]

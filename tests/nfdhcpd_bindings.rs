@@ -1,4 +1,5 @@
 //! Binding files and taps come and go: real files under inotify, real interfaces in a namespace of their own.
+#![cfg(feature = "nfdhcpd")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "common/netns.rs"]

@@ -1,4 +1,5 @@
 //! The responder's configuration: nfdhcpd's file as it is, flags that say the same, and what is said about mistakes.
+#![cfg(feature = "nfdhcpd")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use clap::Parser as _;

@@ -1,4 +1,5 @@
 //! How the responder starts: in the background or not, as whom, with which files; and what it does on signals.
+#![cfg(feature = "nfdhcpd")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 #[path = "common/netns.rs"]

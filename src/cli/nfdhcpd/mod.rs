@@ -6,7 +6,7 @@ mod options;
 use super::Environment;
 use crate::error::{Error, Result, in_words};
 use crate::plan::responder::binding;
-use crate::plan::responder::rules::Taps;
+use crate::plan::responder::rules::{Taps, Traffic};
 use crate::plan::responder::settings::{self, Mode, Settings};
 use crate::source::nfdhcpd_conf;
 use clap::{ArgGroup, Parser, ValueEnum};
@@ -22,7 +22,8 @@ pub const PROGRAM: &str = "instances-nfdhcpd";
 /// The configuration file that the original reads.
 pub const CONFIGURATION: &str = "/etc/nfdhcpd/nfdhcpd.conf";
 
-/// Set for the process that goes to the background: its standard output says when the start has succeeded.
+/// Set for the process that goes to the background, to the folder where it was started: its standard output says when the
+/// start has succeeded.
 pub const IN_BACKGROUND: &str = "INSTANCES_NFDHCPD_IN_BACKGROUND";
 
 /// Answers the DHCP, DHCPv6, router and neighbour solicitations of virtual machines, each from the binding file of its tap.
@@ -176,7 +177,7 @@ pub struct Config {
     pub debug: bool,
     /// `metrics_listen`: where Prometheus asks.
     pub metrics_listen: Option<SocketAddr>,
-    /// `rate_limit`: packets per second of one tap that are looked at; `None`: all.
+    /// `rate_limit`: packets of each kind per second and tap that are looked at; `None`: all.
     pub rate_limit: Option<u32>,
     /// `registry`: the base path of the registry that follows the bindings.
     pub registry: Option<PathBuf>,
@@ -197,6 +198,23 @@ pub struct Queues {
     pub ns: u16,
     /// `[ipv6] dhcpv6_queue`.
     pub dhcpv6: u16,
+}
+
+impl Config {
+    /// The queues of the protocols that are enabled, and what comes by each.
+    pub fn queues_in_use(&self) -> Vec<(Traffic, u16)> {
+        let number = |traffic| match traffic {
+            Traffic::Dhcp4 => self.queues.dhcp,
+            Traffic::RouterSolicitations => self.queues.rs,
+            Traffic::NeighborSolicitations => self.queues.ns,
+            Traffic::Dhcp6 => self.queues.dhcpv6,
+        };
+        let is_enabled = |traffic: &Traffic| match traffic.is_ipv6() {
+            true => self.settings.ipv6.is_some(),
+            false => self.settings.dhcp.is_some(),
+        };
+        Traffic::ALL.into_iter().filter(is_enabled).map(|traffic| (traffic, number(traffic))).collect()
+    }
 }
 
 const AFTER_HELP: &str = "\
@@ -225,7 +243,7 @@ Bindings (lines KEY=VALUE in a file that is called as the tap):
   .NAME, NAME~, NAME.new  such files are left alone: write one, then rename it to NAME
 
 Signals:
-  SIGHUP                  read all bindings anew, open the log file anew
+  SIGHUP                  read the configuration and all bindings anew, open the log file anew
   SIGUSR1                 log the clients, as --dump prints them
   SIGTERM, SIGINT         leave
 
@@ -246,8 +264,11 @@ impl Arguments {
     /// The file cannot be read, or a value in it is wrong (a line for each, with the file's name and line), or what is
     /// required is nowhere.
     pub fn lower(mut self, environment: Environment) -> Result<Request> {
+        // In the background it is in another folder.
+        let started_in = environment(IN_BACKGROUND).map(PathBuf::from);
+        let base = started_in.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
         let (path, required) = match self.config.take() {
-            Some(path) => (path, true),
+            Some(path) => (base.join(path), true),
             None => (PathBuf::from(CONFIGURATION), false),
         };
         let mut notices = Vec::new();
@@ -255,7 +276,7 @@ impl Arguments {
             Some(text) => self.options.fill(&path, &text, &mut notices)?,
             None => notices.push(format!("there is no {}: what the options say is all there is", path.display())),
         }
-        let place = match (self.foreground, environment(IN_BACKGROUND).is_some()) {
+        let place = match (self.foreground, started_in.is_some()) {
             (_, true) => Place::Background,
             (true, false) => Place::Foreground,
             (false, false) => Place::Leaving,
@@ -272,11 +293,7 @@ impl Arguments {
         let queues = queues(&options)?;
         let settings = settings(&options, &path, task, &mut notices)?;
         let by_place = if place == Place::Foreground { LogTo::Stderr } else { LogTo::File };
-        // In the background it is in another folder.
-        let absolute = |path: Option<PathBuf>, default: &str| {
-            let path = path.unwrap_or_else(|| default.into());
-            std::path::absolute(&path).unwrap_or(path)
-        };
+        let absolute = |path: Option<PathBuf>, default: &str| base.join(path.unwrap_or_else(|| default.into()));
         let config = Config {
             queues,
             settings,
@@ -288,7 +305,7 @@ impl Arguments {
             debug: self.debug,
             metrics_listen: options.metrics_listen,
             rate_limit: Some(options.rate_limit.unwrap_or(RATE_LIMIT)).filter(|rate| *rate != 0),
-            registry: options.registry,
+            registry: options.registry.map(|path| base.join(path)),
             taps: options.taps.filter(|taps| !taps.is_empty()).unwrap_or_else(|| vec![Taps::ALL_TAPS]),
             queue_bypass: options.queue_bypass.unwrap_or(false),
         };

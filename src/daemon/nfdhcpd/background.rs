@@ -24,10 +24,11 @@ pub fn start_again() -> Result<Exit> {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
     let executable = std::env::current_exe().map_err(|error| failed(&error))?;
+    let folder = std::env::current_dir().map_err(|error| failed(&error))?;
     let mut child = Command::new(executable)
         .arg0(program)
         .args(arguments)
-        .env(IN_BACKGROUND, "1")
+        .env(IN_BACKGROUND, folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

@@ -1,10 +1,10 @@
 //! One packet: from the tap that it came in by to the answer that is sent and the verdict that it gets.
 
-use super::kind::Kind;
 use super::metrics::Metrics;
 use super::rate::{Limit, Measured, QUIET, Used};
 use crate::daemon::schedule::Moment;
 use crate::netlink::nfqueue::{Packet, Verdict};
+use crate::plan::responder::rules::Traffic;
 use crate::plan::responder::{Client, Decision, Declined, Settings, dhcp4, dhcp6, neighbor, router};
 use crate::sink::packet_socket::PacketSocket;
 use crate::source::bindings::Store;
@@ -22,7 +22,7 @@ pub struct Desk {
     /// How many packets of a tap are looked at.
     pub limit: Limit,
     /// Which queue is for what.
-    pub queues: Vec<(u16, Kind)>,
+    pub queues: Vec<(Traffic, u16)>,
     /// What is counted.
     pub metrics: Metrics,
     began: Instant,
@@ -34,7 +34,13 @@ pub struct Desk {
 
 impl Desk {
     /// Moments are counted from `began`.
-    pub fn new(store: Store, settings: Settings, queues: Vec<(u16, Kind)>, out: PacketSocket, began: Instant) -> Self {
+    pub fn new(
+        store: Store,
+        settings: Settings,
+        queues: Vec<(Traffic, u16)>,
+        out: PacketSocket,
+        began: Instant,
+    ) -> Self {
         Self {
             store,
             settings,
@@ -51,7 +57,7 @@ impl Desk {
 
     /// Answers a packet, and says what becomes of it. What has no binding is not our business.
     pub fn decide(&mut self, packet: &Packet) -> Verdict {
-        let Some((_, kind)) = self.queues.iter().copied().find(|(queue, _)| *queue == packet.queue) else {
+        let Some((kind, _)) = self.queues.iter().copied().find(|(_, queue)| *queue == packet.queue) else {
             return Verdict::Accept;
         };
         self.metrics.received(kind);
@@ -87,7 +93,7 @@ impl Desk {
         }
     }
 
-    fn is_within_limit(&mut self, tap: u32, kind: Kind, now: Instant) -> bool {
+    fn is_within_limit(&mut self, tap: u32, kind: Traffic, now: Instant) -> bool {
         let moment = now.saturating_duration_since(self.began);
         match self.used.entry(tap).or_default().measure(kind, self.limit, moment) {
             Measured::Within => return true,
@@ -99,7 +105,7 @@ impl Desk {
         false
     }
 
-    fn answer(&mut self, packet: &Packet, kind: Kind, now: Instant) -> Decision {
+    fn answer(&mut self, packet: &Packet, kind: Traffic, now: Instant) -> Decision {
         let tap = packet.port();
         let Some(client) = self.store.client(tap) else { return Decision::Silence("no MAC to answer from") };
         let Some(source) = packet.source else { return Decision::Silence("no Ethernet source") };
@@ -108,13 +114,13 @@ impl Desk {
         }
         let (payload, settings) = (packet.payload, &self.settings);
         match kind {
-            Kind::Dhcp4 => dhcp4::answer(payload, source, &client, settings, &mut self.declined, now),
-            Kind::Rs => router::answer(payload, source, &client, settings),
-            Kind::Ns => {
+            Traffic::Dhcp4 => dhcp4::answer(payload, source, &client, settings, &mut self.declined, now),
+            Traffic::RouterSolicitations => router::answer(payload, source, &client, settings),
+            Traffic::NeighborSolicitations => {
                 let bound_elsewhere = |address| self.store.is_bound_elsewhere(address, tap);
                 neighbor::answer(payload, source, &client, settings, &bound_elsewhere)
             }
-            Kind::Dhcp6 => {
+            Traffic::Dhcp6 => {
                 let moment = dhcp6::Moment { now, duid_time: 0 };
                 dhcp6::answer(payload, source, &client, settings, &mut self.declined, moment)
             }

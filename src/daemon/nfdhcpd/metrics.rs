@@ -1,8 +1,8 @@
 //! What is counted, and where Prometheus asks for it (`metrics_listen`): a thread that serves what the loop counts.
 
-use super::kind::Kind;
 use crate::error::{Error, Result, in_words};
 use crate::plan::responder::Reason;
+use crate::plan::responder::rules::Traffic;
 use crate::source::nfqueue;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -55,8 +55,8 @@ pub struct Metrics {
     malformed: Counter,
     refused: Counter,
     waiting: Family<Queue, Gauge>,
-    queue_dropped: Family<Queue, Gauge>,
-    buffer_dropped: Family<Queue, Gauge>,
+    queue_dropped: Family<Queue, Counter>,
+    buffer_dropped: Family<Queue, Counter>,
     took: Latency,
 }
 
@@ -72,28 +72,28 @@ impl Default for Latency {
 
 impl Metrics {
     /// A packet came.
-    pub fn received(&self, kind: Kind) {
+    pub fn received(&self, kind: Traffic) {
         self.received.get_or_create(&OfKind { kind: kind.word() }).inc();
     }
 
     /// It was over the rate limit.
-    pub fn over(&self, kind: Kind) {
+    pub fn over(&self, kind: Traffic) {
         self.over.get_or_create(&OfKind { kind: kind.word() }).inc();
     }
 
     /// It was answered so, after so many seconds.
-    pub fn answered(&self, kind: Kind, what: &'static str, seconds: f64) {
+    pub fn answered(&self, kind: Traffic, what: &'static str, seconds: f64) {
         self.answered.get_or_create(&Packets { kind: kind.word(), what }).inc();
         self.took.0.observe(seconds);
     }
 
     /// It was dropped.
-    pub fn dropped(&self, kind: Kind, what: Reason) {
+    pub fn dropped(&self, kind: Traffic, what: Reason) {
         self.dropped.get_or_create(&Packets { kind: kind.word(), what }).inc();
     }
 
     /// It went its way.
-    pub fn passed(&self, kind: Kind, what: Reason) {
+    pub fn passed(&self, kind: Traffic, what: Reason) {
         self.passed.get_or_create(&Packets { kind: kind.word(), what }).inc();
     }
 
@@ -104,9 +104,6 @@ impl Metrics {
 
     /// What went wrong at the queues' socket, from the start until now.
     pub fn losses(&self, losses: &nfqueue::Losses) {
-        let up_to = |counter: &Counter, total: u64| {
-            counter.inc_by(total.saturating_sub(counter.get()));
-        };
         up_to(&self.overruns, losses.overruns);
         up_to(&self.malformed, losses.malformed);
         up_to(&self.refused, losses.refused);
@@ -143,10 +140,15 @@ impl Metrics {
         for state in nfqueue::states().into_iter().filter(|state| queues.contains(&state.queue)) {
             let queue = Queue { queue: state.queue };
             self.waiting.get_or_create(&queue).set(number(state.waiting));
-            self.queue_dropped.get_or_create(&queue).set(number(state.dropped));
-            self.buffer_dropped.get_or_create(&queue).set(number(state.user_dropped));
+            up_to(&self.queue_dropped.get_or_create(&queue), state.dropped);
+            up_to(&self.buffer_dropped.get_or_create(&queue), state.user_dropped);
         }
     }
+}
+
+/// Has a counter say what somebody else has counted so far.
+fn up_to(counter: &Counter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }
 
 /// Where Prometheus will ask. To be had while we may still have any port.

@@ -5,8 +5,8 @@
 //! read, which costs a microsecond or two, so that the packets of other taps behind it wait for milliseconds at most. Each
 //! kind counts for itself: a guest that looks for all its neighbours still gets its lease.
 
-use super::kind::Kind;
 use crate::daemon::schedule::Moment;
+use crate::plan::responder::rules::Traffic;
 use std::time::Duration;
 
 /// The limit; `None`: there is none.
@@ -37,7 +37,7 @@ impl Limit {
 /// What a tap has had: until when its packets so far last at the limit's pace, by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Used {
-    until: [u64; Kind::ALL.len()],
+    until: [u64; Traffic::ALL.len()],
     /// Packets that were over the limit and are not reported yet.
     over: u64,
     quiet_until: Moment,
@@ -59,7 +59,7 @@ pub const QUIET: Duration = Duration::from_secs(10);
 
 impl Used {
     /// Counts one more packet.
-    pub fn measure(&mut self, kind: Kind, limit: Limit, now: Moment) -> Measured {
+    pub fn measure(&mut self, kind: Traffic, limit: Limit, now: Moment) -> Measured {
         let Limit(Some(share)) = limit else { return Measured::Within };
         let nanoseconds = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         let Some(until) = self.until.get_mut(kind as usize) else { return Measured::Within };
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn within(used: &mut Used, kind: Kind, limit: Limit, now: Moment) -> bool {
+    fn within(used: &mut Used, kind: Traffic, limit: Limit, now: Moment) -> bool {
         used.measure(kind, limit, now) == Measured::Within
     }
 
@@ -90,24 +90,35 @@ mod tests {
     fn a_seconds_worth_comes_at_once_and_then_one_after_the_other() {
         let (limit, mut used) = (Limit::per_second(Some(100)), Used::default());
         let at = Duration::from_millis;
-        assert_eq!((0..1000).filter(|_| within(&mut used, Kind::Ns, limit, at(5000))).count(), 100);
-        assert!(!within(&mut used, Kind::Ns, limit, at(5009)));
-        assert!(within(&mut used, Kind::Ns, limit, at(5010)));
-        assert!(!within(&mut used, Kind::Ns, limit, at(5010)));
+        assert_eq!(
+            (0..1000).filter(|_| within(&mut used, Traffic::NeighborSolicitations, limit, at(5000))).count(),
+            100
+        );
+        assert!(!within(&mut used, Traffic::NeighborSolicitations, limit, at(5009)));
+        assert!(within(&mut used, Traffic::NeighborSolicitations, limit, at(5010)));
+        assert!(!within(&mut used, Traffic::NeighborSolicitations, limit, at(5010)));
         // Another kind is not touched by that.
-        assert!(within(&mut used, Kind::Dhcp4, limit, at(5010)));
+        assert!(within(&mut used, Traffic::Dhcp4, limit, at(5010)));
         // Nothing is saved up for later than a second.
-        assert_eq!((0..1000).filter(|_| within(&mut used, Kind::Ns, limit, at(3_600_000))).count(), 100);
+        assert_eq!(
+            (0..1000).filter(|_| within(&mut used, Traffic::NeighborSolicitations, limit, at(3_600_000))).count(),
+            100
+        );
     }
 
     #[test]
     fn a_limit_of_one_lets_one_through_and_none_lets_all() {
         let mut used = Used::default();
         let one = Limit::per_second(Some(1));
-        assert!(within(&mut used, Kind::Rs, one, Moment::ZERO));
-        assert!(!within(&mut used, Kind::Rs, one, Duration::from_millis(999)));
-        assert!(within(&mut used, Kind::Rs, one, Duration::from_secs(1)));
-        assert!((0..1000).all(|_| within(&mut used, Kind::Rs, Limit::per_second(None), Moment::ZERO)));
+        assert!(within(&mut used, Traffic::RouterSolicitations, one, Moment::ZERO));
+        assert!(!within(&mut used, Traffic::RouterSolicitations, one, Duration::from_millis(999)));
+        assert!(within(&mut used, Traffic::RouterSolicitations, one, Duration::from_secs(1)));
+        assert!((0..1000).all(|_| within(
+            &mut used,
+            Traffic::RouterSolicitations,
+            Limit::per_second(None),
+            Moment::ZERO
+        )));
     }
 
     #[test]
@@ -115,7 +126,9 @@ mod tests {
         let (limit, mut used) = (Limit::per_second(Some(1)), Used::default());
         let mut said = Vec::new();
         for millisecond in 0..25_000 {
-            if let Measured::OverSay(over) = used.measure(Kind::Ns, limit, Duration::from_millis(millisecond)) {
+            if let Measured::OverSay(over) =
+                used.measure(Traffic::NeighborSolicitations, limit, Duration::from_millis(millisecond))
+            {
                 said.push((millisecond, over));
             }
         }
@@ -131,7 +144,7 @@ mod tests {
             let (mut now, mut granted) = (Moment::ZERO, Vec::new());
             for pause in pauses {
                 now += Duration::from_micros(pause);
-                if within(&mut used, Kind::Dhcp6, limit, now) {
+                if within(&mut used, Traffic::Dhcp6, limit, now) {
                     granted.push(now);
                 }
             }

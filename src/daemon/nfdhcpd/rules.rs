@@ -4,7 +4,7 @@ use crate::cli::nfdhcpd::{Config, PROGRAM, Rules, RulesBy, RulesFor};
 use crate::cli::written;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::plan::responder::rules::{Traffic, Wishes};
+use crate::plan::responder::rules::Wishes;
 use crate::sink::queue_rules::{self, Form, Way};
 use std::io::Write;
 
@@ -49,14 +49,6 @@ pub(super) fn run(task: Rules, config: &Config, out: &mut dyn Write, news: &mut 
 }
 
 /// What of the configuration the rules depend on.
-fn wishes(config: &Config) -> Wishes {
-    let queues = config.queues;
-    let dhcp = config.settings.dhcp.is_some().then_some((Traffic::Dhcp4, queues.dhcp));
-    let ipv6 = [
-        (Traffic::RouterSolicitations, queues.rs),
-        (Traffic::NeighborSolicitations, queues.ns),
-        (Traffic::Dhcp6, queues.dhcpv6),
-    ];
-    let ipv6 = ipv6.into_iter().filter(|_| config.settings.ipv6.is_some());
-    Wishes { taps: config.taps.clone(), queues: dhcp.into_iter().chain(ipv6).collect(), bypass: config.queue_bypass }
+pub(super) fn wishes(config: &Config) -> Wishes {
+    Wishes { taps: config.taps.clone(), queues: config.queues_in_use(), bypass: config.queue_bypass }
 }

@@ -2,17 +2,18 @@
 //! due. A round of packets, then everybody else: what was said before a packet is known when it is answered.
 
 use super::advertising::Advertising;
+use super::checks::Checks;
 use super::desk::Desk;
-use super::kind::Kind;
 use super::metrics::Listener;
 use super::rate::Limit;
 use super::registrar::Registrar;
-use super::{checks, dump};
+use super::{dump, rules};
 use crate::cli::nfdhcpd::{Config, Request};
 use crate::daemon::schedule::Moment;
 use crate::daemon::supervisor::Supervisor;
 use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
+use crate::plan::responder::rules::Traffic;
 use crate::plan::responder::{Client, Settings};
 use crate::registry::paths::Paths;
 use crate::sink::packet_socket::PacketSocket;
@@ -50,7 +51,7 @@ pub fn signals() -> Result<SignalFd> {
 /// What takes privileges to open.
 pub struct Opened {
     socket: Socket,
-    queues: Vec<(u16, Kind)>,
+    queues: Vec<(Traffic, u16)>,
     out: PacketSocket,
     listener: Option<Listener>,
 }
@@ -62,8 +63,8 @@ impl Opened {
     /// Somebody else has one, or we may not.
     pub fn open(config: &Config) -> Result<Self> {
         let mut socket = Socket::open()?;
-        let queues = queues(config);
-        for (queue, kind) in &queues {
+        let queues = config.queues_in_use();
+        for (kind, queue) in &queues {
             socket.bind(*queue).map_err(|refused| unbound(*queue, *kind, &refused))?;
         }
         let out = PacketSocket::open()?;
@@ -72,14 +73,7 @@ impl Opened {
     }
 }
 
-fn queues(config: &Config) -> Vec<(u16, Kind)> {
-    let numbers = &config.queues;
-    let dhcp = config.settings.dhcp.as_ref().map(|_| (numbers.dhcp, Kind::Dhcp4));
-    let ipv6 = [(numbers.rs, Kind::Rs), (numbers.ns, Kind::Ns), (numbers.dhcpv6, Kind::Dhcp6)];
-    dhcp.into_iter().chain(ipv6.into_iter().filter(|_| config.settings.ipv6.is_some())).collect()
-}
-
-fn unbound(queue: u16, kind: Kind, refused: &Refused) -> Error {
+fn unbound(queue: u16, kind: Traffic, refused: &Refused) -> Error {
     let option = kind.queue_option();
     let failed = |why: String| Error::new(format!("cannot take packets of {option} = {queue}: {why}"));
     match refused {
@@ -115,7 +109,7 @@ pub fn run(config: &Config, opened: Opened, signals: SignalFd, hooks: &Hooks) ->
     let mut desk = Desk::new(store, config.settings.clone(), queues, out, began);
     desk.limit = Limit::per_second(config.rate_limit);
     if let Some(listener) = listener {
-        listener.serve(&desk.metrics, desk.queues.iter().map(|(queue, _)| *queue).collect())?;
+        listener.serve(&desk.metrics, desk.queues.iter().map(|(_, queue)| *queue).collect())?;
     }
     let advertising = advertising(&desk.settings, Moment::ZERO);
     let mut server = Server {
@@ -127,6 +121,7 @@ pub fn run(config: &Config, opened: Opened, signals: SignalFd, hooks: &Hooks) ->
         advertising,
         supervisor: Supervisor::from_environment(),
         registrar: registrar(config)?,
+        checks: Checks::new(rules::wishes(config)),
         config: config.clone(),
         files_told: false,
         next_look: LOOK,
@@ -137,8 +132,8 @@ pub fn run(config: &Config, opened: Opened, signals: SignalFd, hooks: &Hooks) ->
     for tap in &taps {
         // In its turn: after a restart nothing is new to the guests.
         server.advertise_from_now_on(*tap, false);
+        server.checks.look_at(&server.desk, *tap);
     }
-    checks::at_start(&server.desk);
     (hooks.ready)()?;
     server.follow();
     server.serve(hooks)
@@ -166,6 +161,7 @@ struct Server {
     advertising: Option<Advertising>,
     supervisor: Supervisor,
     registrar: Option<Registrar>,
+    checks: Checks,
     /// Whether something happened in the folder.
     files_told: bool,
     next_look: Moment,
@@ -291,7 +287,7 @@ impl Server {
         match event {
             Event::Added { tap } => {
                 self.advertise_from_now_on(tap, true);
-                checks::of_tap(&self.desk, tap);
+                self.checks.look_at(&self.desk, tap);
             }
             Event::Changed { tap, before, responder } => {
                 let former = responder.map(|responder| Client { binding: &before.binding, responder });
@@ -360,7 +356,7 @@ impl Server {
     fn configure(&mut self, config: Config) {
         let (old, new) = (&self.config, &config);
         let needs_restart = [
-            ("queues", queues(old) != queues(new)),
+            ("queues", old.queues_in_use() != new.queues_in_use()),
             ("datapath", old.datapath != new.datapath),
             ("pidfile", old.pidfile != new.pidfile),
             ("user", old.user != new.user),

@@ -29,7 +29,7 @@ pub struct Taps {
 }
 
 /// What guests send that the responder answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Traffic {
     /// UDP over IPv4 to port 67.
     Dhcp4,
@@ -42,6 +42,29 @@ pub enum Traffic {
 }
 
 impl Traffic {
+    /// All of it.
+    pub const ALL: [Self; 4] = [Self::Dhcp4, Self::RouterSolicitations, Self::NeighborSolicitations, Self::Dhcp6];
+
+    /// In a word, for logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Dhcp4 => "dhcp4",
+            Self::RouterSolicitations => "rs",
+            Self::NeighborSolicitations => "ns",
+            Self::Dhcp6 => "dhcp6",
+        }
+    }
+
+    /// The option that names its queue.
+    pub fn queue_option(self) -> &'static str {
+        match self {
+            Self::Dhcp4 => "dhcp_queue",
+            Self::RouterSolicitations => "rs_queue",
+            Self::NeighborSolicitations => "ns_queue",
+            Self::Dhcp6 => "dhcpv6_queue",
+        }
+    }
+
     /// Whether it comes over IPv6.
     pub fn is_ipv6(self) -> bool {
         self != Self::Dhcp4

@@ -78,6 +78,11 @@ pub fn install(wishes: &Wishes, way: Option<Way>) -> Result<Outcome> {
     }
 }
 
+/// Why packets of taps in bridges may not come by rules of x_tables; nothing if ours are in nf_tables.
+pub fn bridge_warnings(wishes: &Wishes) -> Vec<String> {
+    if nft::is_installed(wishes) { Vec::new() } else { xtables::warnings(wishes) }
+}
+
 /// Takes exactly our rules out of the kernel, whichever way they came in; says from where some went.
 ///
 /// # Errors

@@ -20,6 +20,11 @@ pub(super) fn install(wishes: &Wishes) -> Result<bool> {
     load(&rules::ruleset(wishes))
 }
 
+/// Whether the kernel holds them, as they are planned.
+pub(super) fn is_installed(wishes: &Wishes) -> bool {
+    apply::check(&rules::ruleset(wishes)).is_ok_and(|checked| checked.differences.iter().all(Vec::is_empty))
+}
+
 /// Says whether anything was there.
 pub(super) fn remove() -> Result<bool> {
     if !probe::has_nf_tables() {

@@ -145,8 +145,8 @@ pub fn warnings(wishes: &Wishes) -> Vec<String> {
     let needed = needed.into_iter().filter(|(is_ipv6, _)| spoken(*is_ipv6));
     let is_on =
         |name: &str| fs::read_to_string(format!("/proc/sys/net/bridge/{name}")).is_ok_and(|value| value.trim() != "0");
-    let off = needed
-        .filter(|(_, name)| !is_on(name))
-        .map(|(_, name)| format!("taps on bridges are not seen: modprobe br_netfilter, sysctl net.bridge.{name}=1"));
+    let off = needed.filter(|(_, name)| !is_on(name)).map(|(_, name)| {
+        format!("taps on bridges are not seen by iptables' rules: modprobe br_netfilter, sysctl net.bridge.{name}=1")
+    });
     off.collect()
 }
