@@ -15,10 +15,12 @@ const DHCLIENT: (&str, &str) = ("dhclient", "command -v dhclient");
 const DIG: (&str, &str) = ("dig", "command -v dig");
 const PING: (&str, &str) = ("ping", "command -v ping");
 const NFT: (&str, &str) = ("nft", "command -v nft");
+#[cfg(feature = "nfdhcpd")]
 const IPTABLES: (&str, &str) = ("iptables", "command -v iptables && command -v ip6tables");
 const IP: (&str, &str) = ("ip", "command -v ip");
 const SPACES: (&str, &str) =
     ("namespaces, as root or as a user", "unshare --net --mount true || unshare --net --mount --map-root-user true");
+#[cfg(feature = "nfdhcpd")]
 const ROOT: (&str, &str) = ("namespaces, as root", "unshare --net --mount true");
 
 fn passes(script: &str, needs: &[(&str, &str)]) {

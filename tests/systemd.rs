@@ -155,6 +155,7 @@ fn the_settings_that_are_shipped_are_valid_and_change_nothing() {
 }
 
 #[test]
+#[cfg(feature = "nfdhcpd")]
 fn the_sample_configuration_is_understood_and_so_is_all_that_it_proposes() {
     const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/nfdhcpd/nfdhcpd.conf");
     let lower = |path: &str| {

@@ -209,9 +209,8 @@ impl Config {
             Traffic::NeighborSolicitations => self.queues.ns,
             Traffic::Dhcp6 => self.queues.dhcpv6,
         };
-        let is_enabled = |traffic: &Traffic| match traffic.is_ipv6() {
-            true => self.settings.ipv6.is_some(),
-            false => self.settings.dhcp.is_some(),
+        let is_enabled = |traffic: &Traffic| {
+            if traffic.is_ipv6() { self.settings.ipv6.is_some() } else { self.settings.dhcp.is_some() }
         };
         Traffic::ALL.into_iter().filter(is_enabled).map(|traffic| (traffic, number(traffic))).collect()
     }

@@ -23,9 +23,9 @@ impl Checks {
         let name = desk.name(tap);
         if desk.store.links().get(tap).is_some_and(|link| link.master.is_some()) {
             if !std::mem::replace(&mut self.is_bridge_seen, true) {
-                queue_rules::bridge_warnings(&self.wishes)
-                    .iter()
-                    .for_each(|warning| warn!("{name} is in a bridge: {warning}"));
+                for warning in queue_rules::bridge_warnings(&self.wishes) {
+                    warn!("{name} is in a bridge: {warning}");
+                }
             }
             return;
         }
