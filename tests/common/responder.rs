@@ -183,7 +183,8 @@ impl Host {
         supervisor.set_read_timeout(Some(PATIENCE)).unwrap();
         let log = self.path("log");
         let mut command = self.command();
-        command.arg("-f").args(arguments).env("NOTIFY_SOCKET", &socket).stderr(File::create(&log).unwrap());
+        command.arg("-f").args(arguments).env("NOTIFY_SOCKET", &socket);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
         let responder = Responder { child: command.spawn().unwrap(), log, supervisor };
         responder.told("READY=1");
         responder
