@@ -155,7 +155,6 @@ fn no_packet_makes_it_fail_and_every_reply_is_right() {
         "BOOTP, without a message type",
         "a server's message type",
         "chaddr is not the binding's MAC",
-        "DHCP: options without an end",
         "DHCP: option longer than its field",
         "DHCP: option 52 in an overloaded field",
         "IPv4: fragment",

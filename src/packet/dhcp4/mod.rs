@@ -203,6 +203,23 @@ mod tests {
     }
 
     #[test]
+    fn options_may_end_with_their_field() {
+        let mut message = Dhcp4::from_client(kind::DISCOVER, MAC).with(number::OVERLOAD, [1]);
+        message.file[..3].copy_from_slice(&[12, 1, b'a']);
+        let mut bytes = message.bytes();
+        let end = bytes.iter().rposition(|octet| *octet == number::END).unwrap();
+        bytes.truncate(end);
+        let read = Dhcp4::parse(&bytes).unwrap();
+        assert_eq!(read.options, [(number::KIND, vec![kind::DISCOVER]), (number::HOSTNAME, b"a".to_vec())]);
+        bytes.truncate(240);
+        assert_eq!(Dhcp4::parse(&bytes).unwrap().options, []);
+        bytes.push(number::KIND);
+        assert_eq!(Dhcp4::parse(&bytes), Err(Malformed("DHCP: option without a length")));
+        bytes.push(1);
+        assert_eq!(Dhcp4::parse(&bytes), Err(Malformed("DHCP: option longer than its field")));
+    }
+
+    #[test]
     fn ports_follow_the_direction() {
         let offer = Dhcp4::from_server(kind::OFFER, Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST, MAC).segment();
         assert_eq!(offer.bytes[..4], [0, 67, 0, 68]);

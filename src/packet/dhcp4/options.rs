@@ -155,7 +155,8 @@ impl Numbers {
     }
 }
 
-/// Options of one field, in pieces as they were sent, up to the end, which must be there.
+/// Options of one field, in pieces as they were sent, up to option 255 or, where that was left
+/// out, the end of the field: other servers are as lenient.
 struct Pieces<'a> {
     rest: &'a [u8],
 }
@@ -170,8 +171,7 @@ impl<'a> Iterator for Pieces<'a> {
                     self.rest = rest;
                     continue;
                 }
-                [number::END, ..] => return None,
-                [] => "DHCP: options without an end",
+                [] | [number::END, ..] => return None,
                 [number, length, ref rest @ ..] => match rest.split_at_checked(usize::from(length)) {
                     Some((content, rest)) => {
                         self.rest = rest;

@@ -44,8 +44,7 @@ pub struct Received<'a> {
 }
 
 impl<'a> Received<'a> {
-    /// Reads a message. Hardware addresses must be Ethernet's, each option whole and of the right length, and each field
-    /// of options ended.
+    /// Reads a message. Hardware addresses must be Ethernet's, and each option whole and of the right length.
     pub fn parse(message: &'a [u8]) -> Result<Self, Malformed> {
         let (fixed, rest) = message.split_first_chunk::<FIXED>().ok_or(Malformed("DHCP: message cut off"))?;
         let (cookie, area) = rest.split_first_chunk::<4>().ok_or(Malformed("DHCP: message cut off"))?;

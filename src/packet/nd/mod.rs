@@ -10,8 +10,14 @@ use std::net::Ipv6Addr;
 
 /// The ICMPv6 type of [`Nd::RouterSolicitation`].
 pub const ROUTER_SOLICITATION: u8 = 133;
+/// The ICMPv6 type of [`Nd::RouterAdvertisement`].
+pub const ROUTER_ADVERTISEMENT: u8 = 134;
 /// The ICMPv6 type of [`Nd::NeighborSolicitation`].
 pub const NEIGHBOR_SOLICITATION: u8 = 135;
+/// The ICMPv6 type of [`Nd::NeighborAdvertisement`].
+pub const NEIGHBOR_ADVERTISEMENT: u8 = 136;
+/// The ICMPv6 type of [`Nd::Redirect`].
+pub const REDIRECT: u8 = 137;
 
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,10 +144,10 @@ impl Nd {
     pub const fn kind(&self) -> u8 {
         match self {
             Self::RouterSolicitation => ROUTER_SOLICITATION,
-            Self::RouterAdvertisement { .. } => 134,
+            Self::RouterAdvertisement { .. } => ROUTER_ADVERTISEMENT,
             Self::NeighborSolicitation { .. } => NEIGHBOR_SOLICITATION,
-            Self::NeighborAdvertisement { .. } => 136,
-            Self::Redirect { .. } => 137,
+            Self::NeighborAdvertisement { .. } => NEIGHBOR_ADVERTISEMENT,
+            Self::Redirect { .. } => REDIRECT,
         }
     }
 

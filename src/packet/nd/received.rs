@@ -83,26 +83,26 @@ pub fn parse(icmpv6: &[u8]) -> Result<Received, Malformed> {
         return Err(Malformed("ND: code is not 0"));
     }
     let message = match kind {
-        133 => {
+        super::ROUTER_SOLICITATION => {
             reader.u32()?;
             Nd::RouterSolicitation
         }
-        134 => Nd::RouterAdvertisement {
+        super::ROUTER_ADVERTISEMENT => Nd::RouterAdvertisement {
             hop_limit: reader.u8()?,
             flags: reader.u8()?,
             lifetime: reader.u16()?,
             timers: (reader.u32()?, reader.u32()?),
         },
-        135 => {
+        super::NEIGHBOR_SOLICITATION => {
             reader.u32()?;
             Nd::NeighborSolicitation { target: target(&mut reader)? }
         }
-        136 => {
+        super::NEIGHBOR_ADVERTISEMENT => {
             let [flags, ..] = reader.array::<4>()?;
             let [router, solicited, replace] = [0x80, 0x40, 0x20].map(|bit| flags & bit != 0);
             Nd::NeighborAdvertisement { target: target(&mut reader)?, router, solicited, replace }
         }
-        137 => {
+        super::REDIRECT => {
             reader.u32()?;
             Nd::Redirect { target: target(&mut reader)?, destination: target(&mut reader)? }
         }
