@@ -298,11 +298,20 @@ fn wrong_values_are_named_with_line_key_and_what_is_allowed() {
             "[ipv6] mode = magic is wrong: auto, slaac, slaac+dhcpv6 or dhcpv6 is expected",
         ),
         ("ra_period = 300", "ra_period = -1", 26, "[ipv6] ra_period = -1 is wrong: a number of seconds"),
+        (
+            "ra_period = 300",
+            "ra_period = 21846",
+            26,
+            "[ipv6] ra_period = 21846 is wrong: a number of seconds from 1 to 21845",
+        ),
         ("user = nobody", "user nobody", 7, "is neither [section] nor key = value nor # comment"),
         ("logdir = /var/log/nfdhcpd", "user = x", 7, "user is there already, in line 6"),
     ] {
         let error = Lab::new(SAMPLE.replacen(from, to, 1)).lower(&[]).unwrap_err();
         assert!(error.starts_with(&format!("FILE:{line}: ")) && error.contains(expected), "{to}: {error}");
+    }
+    for period in ["= 1", "= 21845"] {
+        assert!(Lab::new(SAMPLE.replace("= 300", period)).lower(&[]).is_ok(), "{period}");
     }
     let several = Lab::new(SAMPLE.replace("= 42", "= x").replace("= 300", "= y")).lower(&[]).unwrap_err();
     assert_eq!(several.lines().count(), 2, "{several}");

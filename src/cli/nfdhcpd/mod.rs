@@ -368,7 +368,8 @@ fn settings(options: &Options, path: &Path, task: Task, notices: &mut Vec<String
     let dhcp = if options.enable_dhcp.unwrap_or(true) {
         let server_ip = match options.server_ip {
             Some(server_ip) => server_ip,
-            // Where it is not needed: the binding's gateway is the server, or nobody is answered.
+            // Where it is not needed: somebody in the binding's subnet is the server, and where nobody can be, no one is
+            // answered.
             None if server_on_link || matches!(task, Task::Dump { .. } | Task::Rules(_)) => Ipv4Addr::UNSPECIFIED,
             None => return Err(no_server(path)),
         };

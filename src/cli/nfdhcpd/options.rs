@@ -310,11 +310,11 @@ fn lifetime(text: &str) -> Read<u32> {
     }
 }
 
-/// RDNSS lifetimes are three periods, and router lifetimes 16 bits.
+/// A router's lifetime is three periods at least, so that advertisements may get lost, and has 16 bits.
 fn period(text: &str) -> Read<u32> {
     match text.parse() {
-        Ok(seconds @ 1..=1_000_000_000) => Ok(seconds),
-        _ => Err("a number of seconds from 1 to 1000000000".to_owned()),
+        Ok(seconds @ 1..=21_845) => Ok(seconds),
+        _ => Err("a number of seconds from 1 to 21845, usually 300".to_owned()),
     }
 }
 
