@@ -288,6 +288,20 @@ fn server_on_link_is_the_gateway_or_the_first_address() {
     assert_eq!(server(&Binding { gateway: None, ..binding() }), "192.0.2.1");
     assert_eq!(server(&Binding { gateway: None, subnet: None, ..binding() }), "203.0.113.1");
     assert_eq!(server(&Binding { gateway: None, ip: Some(US), ..binding() }), "203.0.113.1", "never the client's own");
+    let nobody = Dhcp { server_ip: Ipv4Addr::UNSPECIFIED, ..on_link.dhcp.clone().unwrap() };
+    for compat in [false, true] {
+        let only = Settings { dhcp: Some(nobody.clone()), compat, ..settings() };
+        let alone = Some("192.0.2.100/32".parse().unwrap());
+        for without in [
+            Binding { gateway: None, subnet: None, ..binding() },
+            Binding { gateway: None, subnet: alone, ..binding() },
+            Binding { gateway: None, ip: Some(US), ..binding() },
+            Binding { gateway: Some(Ipv4Addr::UNSPECIFIED), ..binding() },
+        ] {
+            assert_eq!(silence(answer(&of(kind::DISCOVER), &without, &only)), "no server address");
+        }
+        assert_eq!(reply(answer(&of(kind::DISCOVER), &binding(), &only)).ip.0, US);
+    }
 }
 
 #[test]
@@ -326,8 +340,8 @@ fn a_binding_says_more_and_goes_before_the_configuration() {
     let by_address = Binding { own: Options { tftp: tftp("192.0.2.55"), ..own.clone() }, ..binding() };
     let next = offer(&by_address, &settings(), &[66]);
     assert_eq!((next.message.next_server, next.message.server_name[0]), (OTHER, 0));
-    let emptied = Binding { own: Options { nameservers: Some(vec![]), ..own }, mtu: Some(67), ..binding() };
-    assert_eq!(offer(&emptied, &settings(), &[6, 26]).numbers(), [53, 54, 51, 58], "none is none, and 67 is no MTU");
+    let emptied = Binding { own: Options { nameservers: Some(vec![]), ..own }, ..binding() };
+    assert_eq!(offer(&emptied, &settings(), &[6, 26]).numbers(), [53, 54, 51, 58], "none is none");
 }
 
 #[test]
@@ -343,7 +357,25 @@ fn a_renewal_behind_the_lease_is_not_sent() {
     assert_eq!(offer(&binding(), &short, &[58, 59]).numbers(), [53, 54, 51, 59]);
     let dhcp = Dhcp { lease_lifetime: u32::MAX, lease_renewal: u32::MAX - 1, ..short.dhcp.unwrap() };
     let endless = Settings { dhcp: Some(dhcp), ..settings() };
-    assert_eq!(offer(&binding(), &endless, &[59]).option(59), Some(&(u32::MAX - 1).to_be_bytes()[..]));
+    assert_eq!(offer(&binding(), &endless, &[58]).numbers(), [53, 54, 51], "no room for a rebinding before the end");
+}
+
+#[test]
+fn who_is_told_to_renew_late_is_told_to_rebind_later() {
+    for (lifetime, renewal, asked, rebinding) in [
+        (1000, 500, &[58][..], None),
+        (1000, 874, &[58], None),
+        (1000, 874, &[59], Some(875)),
+        (1000, 875, &[58], Some(937)),
+        (1000, 998, &[58], Some(999)),
+        (7, 3, &[59], Some(6)),
+        (3, 1, &[59], Some(2)),
+    ] {
+        let dhcp = Dhcp { lease_lifetime: lifetime, lease_renewal: renewal, ..settings().dhcp.unwrap() };
+        let offer = offer(&binding(), &Settings { dhcp: Some(dhcp), ..settings() }, asked);
+        assert_eq!(offer.option(58), Some(&renewal.to_be_bytes()[..]));
+        assert_eq!(offer.option(59), rebinding.map(u32::to_be_bytes).as_ref().map(|octets| &octets[..]), "{renewal}");
+    }
 }
 
 #[test]

@@ -39,6 +39,13 @@ pub struct Binding {
     pub own: Options,
 }
 
+impl Binding {
+    /// What this binding says itself, otherwise what the configuration says.
+    pub fn option<'a, T>(&'a self, configured: &'a Options, get: impl Fn(&'a Options) -> Option<T>) -> Option<T> {
+        get(&self.own).or_else(|| get(configured))
+    }
+}
+
 /// What is served besides addresses, by the configuration or instead of it by a binding; `None`: not said.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {

@@ -109,7 +109,7 @@ fn decide(
     let address = binding.ip.ok_or(Refusal::Silence("the binding has no IP"))?;
     let message = &Received::parse(datagram.data)?;
     let from = (source, packet.source);
-    let server = server(client, dhcp, address);
+    let server = server(client, dhcp, address).ok_or(Refusal::Silence("no server address"))?;
     let exchange = Exchange { message, from, client, settings, dhcp, address, server };
     exchange.check_sender()?;
     if settings.compat {
@@ -124,11 +124,12 @@ fn decide(
 }
 
 /// Who we are. With `server_on_link` it is somebody in the client's subnet, as some clients want it: the gateway, or the
-/// first address, unless that is the client's own.
-fn server(client: &Client<'_>, dhcp: &Dhcp, address: Ipv4Addr) -> Ipv4Addr {
+/// first address, unless that is the client's own; `server_ip` where there is none, if that is configured.
+fn server(client: &Client<'_>, dhcp: &Dhcp, address: Ipv4Addr) -> Option<Ipv4Addr> {
     let first = || client.binding.subnet.and_then(|subnet| subnet.hosts().next());
     let on_link = if dhcp.server_on_link { client.binding.gateway.or_else(first) } else { None };
-    on_link.filter(|server| *server != address).unwrap_or(dhcp.server_ip)
+    let usable = |server: &Ipv4Addr| *server != address && !server.is_unspecified();
+    on_link.filter(usable).or_else(|| Some(dhcp.server_ip).filter(|server| !server.is_unspecified()))
 }
 
 impl Exchange<'_> {

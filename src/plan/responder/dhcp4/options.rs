@@ -4,6 +4,7 @@ use super::{Answer, Exchange};
 use crate::net::DomainName;
 use crate::packet::dhcp4::{Numbers, content, number, option_length, put_option};
 use crate::plan::responder::binding::Options;
+use crate::plan::responder::settings::Dhcp;
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 
@@ -35,9 +36,12 @@ pub(super) fn put_all(message: &mut Vec<u8>, start: usize, exchange: &Exchange<'
     if matches!(answer, Answer::Offer | Answer::Ack) {
         let dhcp = exchange.dhcp;
         writer.put(number::LIFETIME, &dhcp.lease_lifetime.to_be_bytes());
-        // Clients follow it though they do not ask for it. Behind the lease's end it would be none.
-        if dhcp.lease_renewal < dhcp.lease_lifetime {
-            writer.put(number::RENEWAL, &dhcp.lease_renewal.to_be_bytes());
+        // Clients follow them though they do not ask for them.
+        if let Some((renewal, rebinding)) = timers(dhcp) {
+            writer.put(number::RENEWAL, &renewal.to_be_bytes());
+            if rebinding != usual_rebinding(dhcp) {
+                writer.put(number::REBINDING, &rebinding.to_be_bytes());
+            }
         }
     }
     if let Some(id) = exchange.asked(number::CLIENT_ID) {
@@ -94,8 +98,7 @@ impl Exchange<'_> {
             number::ROUTER => content.extend(self.router().iter().flat_map(Ipv4Addr::octets)),
             number::HOSTNAME => put_text(content, binding.hostname.as_ref().map(DomainName::as_str)),
             number::DOMAIN => put_text(content, self.domain()),
-            // RFC 2132, section 5.1: 68 at least.
-            number::MTU => content.extend(binding.mtu.filter(|mtu| *mtu >= 68).into_iter().flat_map(u16::to_be_bytes)),
+            number::MTU => content.extend(binding.mtu.into_iter().flat_map(u16::to_be_bytes)),
             number::NAMESERVERS => put_addresses(content, self.option(|own| own.nameservers.as_deref())),
             number::NTP => put_addresses(content, self.option(|own| own.ntp.as_deref())),
             number::SEARCH => {
@@ -104,14 +107,18 @@ impl Exchange<'_> {
             number::ROUTES | number::MICROSOFT_ROUTES => self.put_routes(content),
             number::TFTP => put_text(content, self.option(|own| own.tftp.as_deref())),
             number::BOOTFILE => put_text(content, self.option(|own| own.bootfile.as_deref())),
-            number::REBINDING if answer != Answer::Information => content.extend(self.rebinding().to_be_bytes()),
+            number::REBINDING if answer != Answer::Information => {
+                let rebinding =
+                    timers(self.dhcp).map_or_else(|| usual_rebinding(self.dhcp), |(_, rebinding)| rebinding);
+                content.extend(rebinding.to_be_bytes());
+            }
             _ => {}
         }
     }
 
     /// What the binding says, otherwise the configuration.
     pub(super) fn option<'s, T>(&'s self, get: impl Fn(&'s Options) -> Option<T>) -> Option<T> {
-        get(&self.client.binding.own).or_else(|| get(&self.settings.options))
+        self.client.binding.option(&self.settings.options, get)
     }
 
     /// The way out, unless the binding shall have none.
@@ -130,13 +137,6 @@ impl Exchange<'_> {
         self.option(|own| own.domain.as_ref()).map(DomainName::as_str).or_else(of_host)
     }
 
-    /// T2: 7/8 of the lease (RFC 2131, section 4.4.5), and behind T1.
-    fn rebinding(&self) -> u32 {
-        let (lifetime, renewal) = (self.dhcp.lease_lifetime, self.dhcp.lease_renewal);
-        let usual = lifetime - lifetime / 8;
-        if renewal < lifetime { usual.max(renewal + (lifetime - renewal) / 2) } else { usual }
-    }
-
     /// Clients that know this option ignore option 3, hence the default route is here, too (RFC 3442); without any
     /// further route there is no need of it.
     fn put_routes(&self, content: &mut Vec<u8>) {
@@ -152,6 +152,19 @@ impl Exchange<'_> {
             content::put_route(content, Ipv4Net::default(), router);
         }
     }
+}
+
+/// T1 and T2, as T1 < T2 < lease (RFC 2131, section 4.4.5); `None` where the lease has no room for both.
+fn timers(dhcp: &Dhcp) -> Option<(u32, u32)> {
+    let (lifetime, renewal) = (dhcp.lease_lifetime, dhcp.lease_renewal);
+    let left = lifetime.checked_sub(renewal).filter(|left| *left >= 2)?;
+    let usual = usual_rebinding(dhcp);
+    Some((renewal, if renewal < usual { usual } else { renewal + left / 2 }))
+}
+
+/// What clients take for T2 if nobody says it: 7/8 of the lease.
+const fn usual_rebinding(dhcp: &Dhcp) -> u32 {
+    dhcp.lease_lifetime - dhcp.lease_lifetime.div_ceil(8)
 }
 
 fn put_text(content: &mut Vec<u8>, text: Option<&str>) {
