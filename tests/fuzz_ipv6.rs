@@ -13,10 +13,9 @@ use instances::packet::dhcp6::{self, Association, Dhcp6, Dhcp6Option, Duid, Leas
 use instances::packet::nd::{self, Nd};
 use instances::packet::{internet_checksum, ipv6};
 use instances::plan::responder::binding::Binding;
-use instances::plan::responder::dhcp6::Moment;
 use instances::plan::responder::settings::Mode;
 use instances::plan::responder::{Decision, Declined, Settings, dhcp6 as responder_dhcp6, neighbor, router};
-use setting::{GUEST, HOST, NOBODY, client, dhcp6_packet, guest, message, nd_packet, v6, with_mode};
+use setting::{ALL_NODES, GUEST, HOST, NOBODY, client, dhcp6_packet, guest, message, nd_packet, v6, with_mode};
 use std::time::Instant;
 
 const SCAPY: &str = include_str!("nfdhcpd/scapy/ipv6.txt");
@@ -63,8 +62,9 @@ fn reads_the_same(packet: &ipv6::Received) {
     }
 }
 
-/// An answer is a right packet from the host to its guest, and never takes the guest's addresses away.
-fn is_an_answer(frame: &[u8], binding: &Binding) {
+/// An answer is a right packet from the host to its guest, and never takes the guest's addresses away: as duplicate address
+/// detection, with `compat`.
+fn is_an_answer(frame: &[u8], binding: &Binding, compat: bool) {
     assert!(frame.len() <= 14 + 1500);
     assert!(frame[..6] == GUEST.0 || frame[..6] == [0x33, 0x33, 0, 0, 0, 1]);
     assert_eq!(frame[6..14], [&HOST.0[..], &[0x86, 0xdd]].concat());
@@ -81,7 +81,7 @@ fn is_an_answer(frame: &[u8], binding: &Binding) {
         Nd::RouterAdvertisement { .. } => {}
         Nd::NeighborAdvertisement { target, .. } => {
             let own = [binding.ip6, binding.eui64, Some(guest())];
-            assert!(!own.contains(&Some(target)), "{target}");
+            assert!(!own.contains(&Some(target)) || compat && packet.destination != ALL_NODES, "{target}");
         }
         other => panic!("{other:?}"),
     }
@@ -93,16 +93,15 @@ fn judge(packet: &[u8], settings: &Settings) -> &'static str {
     if let Ok(received) = ipv6::parse(packet) {
         reads_the_same(&received);
     }
-    let moment = Moment { now: Instant::now(), duid_time: 0 };
     let source: Mac = GUEST;
     let decisions = [
         router::answer(packet, source, &client, settings),
         neighbor::answer(packet, source, &client, settings, &|target| target.octets()[15] & 1 == 1),
-        responder_dhcp6::answer(packet, source, &client, settings, &mut Declined::default(), moment),
+        responder_dhcp6::answer(packet, source, &client, settings, &mut Declined::default(), Instant::now()),
     ];
     for decision in &decisions {
         if let Decision::Reply { frame, .. } = decision {
-            is_an_answer(frame, &binding);
+            is_an_answer(frame, &binding, settings.compat);
         }
     }
     let labels = decisions.iter().map(|decision| match decision {

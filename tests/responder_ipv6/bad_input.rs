@@ -12,8 +12,7 @@ use std::time::Instant;
 fn decide_dhcp6(kind: u8, options: &[u8]) -> Decision {
     let message = [&[kind, 0, 0, 1], options].concat();
     let packet = Ipv6::new(guest(), SERVERS).packet(&Udp::new(dhcp6::CLIENT, dhcp6::SERVER, message).segment());
-    let moment = responder::Moment { now: Instant::now(), duid_time: 0 };
-    responder::answer(&packet, GUEST, &client(&binding()), &settings(), &mut Declined::default(), moment)
+    responder::answer(&packet, GUEST, &client(&binding()), &settings(), &mut Declined::default(), Instant::now())
 }
 
 fn decide_rs(options: &[u8]) -> Decision {
@@ -92,8 +91,7 @@ fn messages_that_are_relayed_in_circles_are_refused() {
     let mut message = [&[kind::INFORMATION_REQUEST, 0, 0, 1], &CLIENT[..]].concat();
     let decide = |message: &[u8]| {
         let packet = Ipv6::new(guest(), SERVERS).packet(&Udp::new(dhcp6::SERVER, dhcp6::SERVER, message).segment());
-        let moment = responder::Moment { now: Instant::now(), duid_time: 0 };
-        responder::answer(&packet, GUEST, &client(&binding()), &settings(), &mut Declined::default(), moment)
+        responder::answer(&packet, GUEST, &client(&binding()), &settings(), &mut Declined::default(), Instant::now())
     };
     for depth in 1..=30_u8 {
         let length = u16::try_from(message.len()).unwrap().to_be_bytes();

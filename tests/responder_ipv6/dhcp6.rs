@@ -8,7 +8,7 @@ use instances::packet::ipv6::{Extension, Ipv6};
 use instances::packet::{Segment, Udp};
 use instances::plan::responder::binding::{Binding, Options};
 use instances::plan::responder::declined::HOLD;
-use instances::plan::responder::dhcp6::{Moment, answer, leased_address};
+use instances::plan::responder::dhcp6::{answer, leased_address};
 use instances::plan::responder::settings::Mode;
 use instances::plan::responder::{Client, Decision, Declined, Settings};
 use std::net::Ipv6Addr;
@@ -25,8 +25,7 @@ fn leased() -> Ipv6Addr {
 
 /// The answer of a server that nobody declined anything to.
 fn fresh(packet: &[u8], source: Mac, client: &Client, settings: &Settings) -> Decision {
-    let moment = Moment { now: Instant::now(), duid_time: 0 };
-    answer(packet, source, client, settings, &mut Declined::default(), moment)
+    answer(packet, source, client, settings, &mut Declined::default(), Instant::now())
 }
 
 fn decide(binding: &Binding, settings: &Settings, message: &Message) -> Decision {
@@ -175,6 +174,18 @@ fn rapid_commit_saves_two_messages_where_there_is_something_to_commit() {
 }
 
 #[test]
+fn who_has_nothing_to_offer_does_not_ask_to_be_preferred() {
+    let preferred = |binding: &Binding, options: &[Dhcp6Option]| {
+        let (reply, what) = answered(binding, &message(kind::SOLICIT, options));
+        assert_eq!(what, "advertise");
+        reply.options.contains(&Dhcp6Option::Preference(255))
+    };
+    let prefix_alone = Binding { ip6: None, ..rich() };
+    assert!(!preferred(&prefix_alone, &[addresses(7, &[])]));
+    assert!(preferred(&prefix_alone, &[addresses(7, &[]), prefixes(8, &[])]));
+}
+
+#[test]
 fn modes_say_which_address_is_leased() {
     let eui64 = binding().eui64;
     for (mode, with_ip6, without) in [
@@ -245,7 +256,7 @@ fn renewals_extend_what_is_right_and_end_what_is_not() {
 }
 
 #[test]
-fn a_confirm_is_right_for_the_address_of_the_binding_alone() {
+fn a_confirm_is_right_for_all_addresses_of_the_link() {
     let confirm = |held: &[Ipv6Addr]| message(kind::CONFIRM, &[addresses(7, held)]);
     let code = |held: &[Ipv6Addr]| {
         let (reply, what) = answered(&rich(), &confirm(held));
@@ -256,10 +267,15 @@ fn a_confirm_is_right_for_the_address_of_the_binding_alone() {
         }
     };
     assert_eq!(code(&[leased()]), status::SUCCESS);
-    assert_eq!(code(&[v6("2001:db8:a:b::6")]), status::NOT_ON_LINK);
+    assert_eq!(code(&[v6("2001:db8:a:b::6")]), status::SUCCESS, "as a Request for it is granted");
+    assert_eq!(code(&[v6("2001:db8:f::6")]), status::NOT_ON_LINK);
     assert_eq!(code(&[leased(), v6("2001:db8:f::6")]), status::NOT_ON_LINK);
     assert_eq!(silence(&rich(), &confirm(&[])), "DHCPv6: a confirm without addresses");
-    assert_eq!(silence(&binding(), &confirm(&[leased()])), "DHCPv6: nothing to lease");
+    assert_eq!(silence(&binding(), &confirm(&[leased()])), "DHCPv6: no address to lease");
+    assert_eq!(silence(&Binding { ip6: None, ..rich() }, &confirm(&[leased()])), "DHCPv6: no address to lease");
+    let outside = Binding { subnet6: None, ..rich() };
+    let (reply, _) = answered(&outside, &confirm(&[leased()]));
+    assert_eq!(reply.options[2], Dhcp6Option::Status(status::SUCCESS, String::new()));
 }
 
 #[test]
@@ -286,8 +302,7 @@ fn a_declined_address_is_not_offered_for_a_while_but_the_prefix_is() {
     let (mut declined, start) = (Declined::default(), Instant::now());
     let mut decided = |message: &Message, now: Instant| {
         let packet = dhcp6_packet(&Dhcp6::Direct(message.clone()));
-        let moment = Moment { now, duid_time: 0 };
-        let decision = answer(&packet, GUEST, &client(&rich()), &settings(), &mut declined, moment);
+        let decision = answer(&packet, GUEST, &client(&rich()), &settings(), &mut declined, now);
         associations(&Answer::of(&decision).dhcp6_message())
     };
     let options = [addresses(7, &[leased()]), prefixes(8, &[])];
@@ -384,6 +399,9 @@ fn relay_agents_get_back_what_they_sent_and_their_marks() {
     let reply = Answer::of(&decide(&relayed, 12_345));
     assert_eq!(reply.ip().udp().unwrap().destination, 12_345);
     assert!(matches!(reply.dhcp6(), Dhcp6::Relayed { options, .. } if options == [port]));
+    // The relay agent's MAC is another one than the guest's, as with DHCPv4.
+    let packet = Ipv6::new(guest(), host()).packet(&relayed.segment(547, dhcp6::SERVER));
+    assert_eq!(Answer::of(&fresh(&packet, STRANGER, &client(&rich()), &settings())).to, STRANGER);
 }
 
 #[test]

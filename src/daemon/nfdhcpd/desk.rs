@@ -120,10 +120,7 @@ impl Desk {
                 let bound_elsewhere = |address| self.store.is_bound_elsewhere(address, tap);
                 neighbor::answer(payload, source, &client, settings, &bound_elsewhere)
             }
-            Traffic::Dhcp6 => {
-                let moment = dhcp6::Moment { now, duid_time: 0 };
-                dhcp6::answer(payload, source, &client, settings, &mut self.declined, moment)
-            }
+            Traffic::Dhcp6 => dhcp6::answer(payload, source, &client, settings, &mut self.declined, now),
         }
     }
 

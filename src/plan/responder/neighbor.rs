@@ -1,13 +1,14 @@
 //! Neighbour advertisements (RFC 4861, section 7.2): for whom an instance looks, and whether it finds us in their place.
 //!
-//! Never for the instance's own addresses: it would find them taken (RFC 4862, section 5.4). For itself and its router, and
-//! for what is bound to other taps, since on a routed tap nobody else can answer (as proxies do, section 7.2.8). Without
-//! source link-layer option there is an answer as well, to the frame's source; the original hung.
+//! Never for the instance's own addresses: it would find them taken (RFC 4862, section 5.4); with `compat`, only where it
+//! does not look for that. For itself and its router, and for what is bound to other taps, since on a routed tap nobody else
+//! can answer (as proxies do, section 7.2.8). Without source link-layer option there is an answer as well, to the frame's
+//! source; the original hung.
 //!
 //! Solicitations for other targets go their way: the host's kernel has addresses of its own, and on a bridge there are
 //! neighbours that no binding knows. The original dropped them, and with `compat` we do.
 
-use super::link::{ALL_NODES, frame, ours};
+use super::over_ipv6::{ALL_NODES, frame, ours};
 use super::{Client, Decision, Settings};
 use crate::net::{Mac, link_local_of};
 use crate::packet::ipv6::{self, Ipv6};
@@ -42,8 +43,10 @@ pub fn answer(
         Ok(packet) => packet,
         Err(malformed) => return Decision::Silence(malformed.0),
     };
-    let target = match nd::receive(&packet) {
-        Ok(nd::Received { message: Nd::NeighborSolicitation { target }, .. }) => target,
+    let (target, has_option) = match nd::receive(&packet) {
+        Ok(received @ nd::Received { message: Nd::NeighborSolicitation { target }, .. }) => {
+            (target, received.source_link_layer().is_some())
+        }
         Ok(_) => return Decision::Pass("no neighbour solicitation"),
         Err(malformed) => return Decision::Silence(malformed.0),
     };
@@ -53,7 +56,9 @@ pub fn answer(
     // The original answered for all of SUBNET6.
     let for_all = ipv6.proxy_all || settings.compat;
     let others = |reason| if settings.compat { Decision::Silence(reason) } else { Decision::Pass(reason) };
-    let owner = match owner(target, client, &|target| for_all || bound_elsewhere(target)) {
+    // So it did for the instance's own addresses there, but not without the option, as in duplicate address detection.
+    let spares_own = !settings.compat || !has_option;
+    let owner = match owner(target, client, spares_own, &|target| for_all || bound_elsewhere(target)) {
         Ok(Owner::Gateway) if client.binding.private && !settings.compat => {
             return Decision::Silence("PRIVATE: no router");
         }
@@ -73,11 +78,16 @@ pub fn answer(
     }
 }
 
-/// Whose address the target is, as far as we answer for it.
-fn owner(target: Ipv6Addr, client: &Client, neighbor: &dyn Fn(Ipv6Addr) -> bool) -> Result<Owner, &'static str> {
+/// Whose address the target is, as far as we answer for it; `spares_own`: not for the instance's own.
+fn owner(
+    target: Ipv6Addr,
+    client: &Client,
+    spares_own: bool,
+    neighbor: &dyn Fn(Ipv6Addr) -> bool,
+) -> Result<Owner, &'static str> {
     let binding = client.binding;
     let own = [binding.ip6, binding.eui64, Some(link_local_of(binding.mac))];
-    if own.contains(&Some(target)) {
+    if spares_own && own.contains(&Some(target)) {
         return Err("an address of its own");
     }
     if target == link_local_of(client.responder) {

@@ -17,11 +17,6 @@ pub(super) fn ours(source: Mac, client: &Client) -> Result<(), Reason> {
     Err("a MAC that is not the binding's")
 }
 
-/// What a binding says itself, otherwise what the configuration says; nothing where neither does.
-pub(super) fn first_said<'a, T>(own: Option<&'a [T]>, configured: Option<&'a [T]>) -> &'a [T] {
-    own.or(configured).unwrap_or_default()
-}
-
 /// The frame from the responder to this MAC.
 pub(super) fn frame(client: &Client, to: Mac, header: &Ipv6, segment: &Segment) -> Vec<u8> {
     Ethernet::new(to, client.responder).frame(ether_type::IPV6, &header.packet(segment))

@@ -1,12 +1,13 @@
 //! Router advertisements (RFC 4861, section 6.2): what an instance learns of its link, its prefix and its router.
 //!
 //! A solicitation is answered to who asked: section 6.2.6 allows it, there is one guest behind a tap anyway, and a
-//! multicast answer would have to wait until 3 seconds after the last one. Who has no address yet is answered at ff02::1,
-//! and so is everybody with `compat`, as the original did. Where the original was silent because a solicitation has no
+//! multicast answer would have to wait until 3 seconds after the last one. Who has no address yet is answered at ff02::1, but
+//! in a frame to its own MAC on its own tap (RFC 6085 allows that), which nobody else hears: so there is nothing to wait for.
+//! With `compat` everybody is answered at ff02::1 at once, as the original did. Where the original was silent because a solicitation has no
 //! source link-layer option, there is an answer with `compat` too: the frame's source says where to.
 
-use super::binding::{Binding, Options};
-use super::link::{ALL_NODES, first_said, frame, ours};
+use super::binding::Binding;
+use super::over_ipv6::{ALL_NODES, frame, ours};
 use super::settings::{Ipv6 as Settings6, Mode};
 use super::{Client, Decision, Settings};
 use crate::packet::ipv6::{self, Ipv6};
@@ -47,7 +48,7 @@ pub fn answer(packet: &[u8], source: Mac, client: &Client, settings: &Settings) 
     };
     let to = match packet.source {
         _ if settings.compat => (ALL_NODES, nd::multicast_mac(ALL_NODES)),
-        Ipv6Addr::UNSPECIFIED => (ALL_NODES, nd::multicast_mac(ALL_NODES)),
+        Ipv6Addr::UNSPECIFIED => (ALL_NODES, source),
         solicitor => (solicitor, source),
     };
     Decision::Reply { frame: message.frame(client, to), what: "router advertisement" }
@@ -79,7 +80,8 @@ struct Advertisement {
 impl Advertisement {
     fn new(client: &Client, settings: &Settings, ipv6: &Settings6) -> Option<Self> {
         let binding = client.binding;
-        let prefix = prefix(binding, settings.compat, ipv6.mode)?;
+        let mode = settings.mode(ipv6);
+        let prefix = prefix(binding, settings.compat, mode)?;
         let period = u32::try_from(ipv6.ra_period.as_secs()).unwrap_or(u32::MAX);
         let until_missed = period.saturating_mul(3);
         // The original did not heed PRIVATE here.
@@ -93,12 +95,12 @@ impl Advertisement {
         let options = own_address
             .into_iter()
             .chain([prefix])
-            .chain(name_servers(binding, &settings.options, until_missed))
+            .chain(name_servers(binding, settings, until_missed))
             .chain(search_list(binding, settings, until_missed))
             .chain(mtu(binding, settings.compat))
             .collect();
         let hop_limit = if settings.compat { 0 } else { 64 };
-        let flags = flags(ipv6.mode, lifetime);
+        let flags = flags(mode, lifetime);
         Some(Self { message: Nd::RouterAdvertisement { hop_limit, flags, lifetime, timers: (0, 0) }, options })
     }
 
@@ -148,8 +150,8 @@ fn prefix(binding: &Binding, compat: bool, mode: Mode) -> Option<NdOption> {
     Some(NdOption::PrefixInformation { prefix, length: subnet.prefix_len(), flags, lifetimes: FOREVER })
 }
 
-fn name_servers(binding: &Binding, options: &Options, lifetime: u32) -> Option<NdOption> {
-    let servers = first_said(binding.own.nameservers6.as_deref(), options.nameservers6.as_deref());
+fn name_servers(binding: &Binding, settings: &Settings, lifetime: u32) -> Option<NdOption> {
+    let servers = binding.option(&settings.options, |options| options.nameservers6.as_deref())?;
     let servers: Vec<_> = servers.iter().copied().take(MOST_SERVERS).collect();
     (!servers.is_empty()).then_some(NdOption::RecursiveDns(lifetime, servers))
 }
@@ -164,7 +166,7 @@ fn search_list(binding: &Binding, settings: &Settings, lifetime: u32) -> Option<
         left = left.saturating_sub(domain.wire().len());
         left > 0
     };
-    let domains = first_said(binding.own.search6.as_deref(), settings.options.search6.as_deref());
+    let domains = binding.option(&settings.options, |options| options.search6.as_deref())?;
     let domains: Vec<_> = domains.iter().take_while(fits).cloned().collect();
     (!domains.is_empty()).then_some(NdOption::SearchList(lifetime, domains))
 }

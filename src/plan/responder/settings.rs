@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The settings, by protocol; `None`: it is not spoken.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
-    /// Answers are the original's, to the byte.
+    /// Answers are the original's, to the byte, and `mode` has no meaning.
     pub compat: bool,
     /// `[dhcp]`.
     pub dhcp: Option<Dhcp>,
@@ -17,6 +17,13 @@ pub struct Settings {
     pub options: Options,
 }
 
+impl Settings {
+    /// How instances come to their IPv6 addresses. The original had one way, whatever `mode` said.
+    pub const fn mode(&self, ipv6: &Ipv6) -> Mode {
+        if self.compat { Mode::Auto } else { ipv6.mode }
+    }
+}
+
 /// DHCP for IPv4.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dhcp {
@@ -24,7 +31,7 @@ pub struct Dhcp {
     pub lease_lifetime: u32,
     /// `lease_renewal`, whole seconds: option 58.
     pub lease_renewal: u32,
-    /// `server_ip`: who we are.
+    /// `server_ip`: who we are; 0.0.0.0: not said.
     pub server_ip: Ipv4Addr,
     /// `server_on_link`: we are the binding's gateway instead, or the first address of its subnet.
     pub server_on_link: bool,

@@ -1,6 +1,6 @@
 //! Leases: one address and one prefix at most, by binding.
 
-use super::{Answered, DECLINED, Server, leased_address};
+use super::{Answered, Server, What, leased_address};
 use crate::packet::dhcp6::{Association, Dhcp6Option, Lease, Message, kind, number, status};
 use crate::plan::responder::Reason;
 use std::net::Ipv6Addr;
@@ -60,12 +60,12 @@ impl Server<'_> {
         let is_leased =
             associations.iter().filter_map(association).any(|(_, association)| !association.leases.is_empty());
         let (kind, first, what) = if is_leased && asked.options.contains(&Dhcp6Option::RapidCommit) {
-            (kind::REPLY, Dhcp6Option::RapidCommit, "reply to solicit")
+            (kind::REPLY, Some(Dhcp6Option::RapidCommit), What::Solicit)
         } else {
-            // Nobody else is to be waited for.
-            (kind::ADVERTISE, Dhcp6Option::Preference(u8::MAX), "advertise")
+            // Nobody else is to be waited for, unless somebody else may have something.
+            (kind::ADVERTISE, is_leased.then_some(Dhcp6Option::Preference(u8::MAX)), What::Advertise)
         };
-        let options = [vec![first], associations, self.configuration(asked)].concat();
+        let options = first.into_iter().chain(associations).chain(self.configuration(asked)).collect();
         Ok((self.message(kind, asked, options), what))
     }
 
@@ -101,9 +101,12 @@ impl Server<'_> {
         self.message(kind::REPLY, asked, [associations, self.configuration(asked)].concat())
     }
 
-    /// An answer to a Confirm (section 18.3.3). Right on this link is the binding's address alone: no other one will work.
+    /// An answer to a Confirm (section 18.3.3): whether all addresses belong to this link. Whether the binding has them is
+    /// said when they are renewed.
     pub(super) fn confirm(&self, asked: &Message) -> Answered<Message> {
-        self.leases_anything()?;
+        if self.held(number::ADDRESSES).is_none() {
+            return Err("DHCPv6: no address to lease");
+        }
         let addresses: Vec<_> = asked
             .options
             .iter()
@@ -114,10 +117,9 @@ impl Server<'_> {
         if addresses.is_empty() {
             return Err("DHCPv6: a confirm without addresses");
         }
-        let right = self.lease(number::ADDRESSES);
-        let all_right = addresses.into_iter().all(|lease| right.as_ref().is_some_and(|right| is_same(right, lease)));
+        let all_right = addresses.into_iter().all(|lease| self.is_on_link(lease.address));
         let code = if all_right { status::SUCCESS } else { status::NOT_ON_LINK };
-        Ok((self.status(asked, code), "reply to confirm"))
+        Ok((self.status(asked, code), What::Confirm))
     }
 
     /// An answer to a Release or a Decline (sections 18.3.7, 18.3.8): well, but for associations that we know nothing of.
@@ -131,15 +133,15 @@ impl Server<'_> {
         self.message(kind::REPLY, asked, options)
     }
 
-    /// What an answer to this Decline is named: whether it was the address of the binding.
-    pub(super) fn name_of_decline(&self, asked: &Message) -> &'static str {
+    /// Whether it is the address of the binding that is declined.
+    pub(super) fn declines_ours(&self, asked: &Message) -> bool {
         let held = self.held(number::ADDRESSES);
         let is_held = |association: &Association| {
             association.leases.iter().any(|lease| held.as_ref().is_some_and(|held| is_same(held, lease)))
         };
         let mut addresses =
             asked.options.iter().filter_map(association).filter(|(number, _)| *number == number::ADDRESSES);
-        if addresses.any(|(_, association)| is_held(association)) { DECLINED } else { "reply to a wrong decline" }
+        addresses.any(|(_, association)| is_held(association))
     }
 
     /// Whether this binding has anything for who asks.
@@ -190,6 +192,7 @@ impl Server<'_> {
         Some(Lease { lifetimes: (preferred.min(valid), valid), ..Lease::new(address, length) })
     }
 
+    /// Whether an address belongs to this link: that of the binding, and all in SUBNET6.
     fn is_on_link(&self, address: Ipv6Addr) -> bool {
         let held = self.held(number::ADDRESSES).is_some_and(|lease| lease.address == address);
         held || self.client.binding.subnet6.is_some_and(|subnet| subnet.contains(&address))

@@ -7,7 +7,8 @@
 
 mod lease;
 
-use super::link::{frame, ours};
+use super::binding::Options;
+use super::over_ipv6::{frame, ours};
 use super::settings::{Ipv6 as Settings6, Mode};
 use super::{Client, Decision, Declined, Reason, Settings};
 use crate::net::{Mac, link_local_of};
@@ -26,22 +27,53 @@ const TRAFFIC_CLASS: u8 = 0xc0;
 /// Octets of an Ethernet header.
 const ETHERNET: usize = 14;
 
-/// What an answer depends on besides binding and settings.
+/// What stands as time in the server's DUID with `compat`. The original put the clock there, in seconds since 1970 where
+/// 2000 should be, so that it was a new server each second; better is what stays.
+const DUID_TIME: u32 = 0;
+
+/// What an answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// Now.
-    pub now: Instant,
-    /// What stands as time in the server's DUID with `compat`. The original put the clock there, in seconds since 1970
-    /// where 2000 should be, so that it was a new server each second; better is what stays: 0, say.
-    pub duid_time: u32,
+enum What {
+    /// To a Solicit, an offer.
+    Advertise,
+    /// To a Solicit with Rapid Commit, a lease.
+    Solicit,
+    Request,
+    Renew,
+    Rebind,
+    Confirm,
+    Release,
+    /// To who found its address taken.
+    Decline,
+    /// To who found another address taken.
+    WrongDecline,
+    InformationRequest,
+    /// To a message that was to go to all servers.
+    UseMulticast,
 }
 
-/// [`Decision::Reply`]'s name for an answer to an instance that found its address taken.
-const DECLINED: &str = "reply to decline";
+impl What {
+    /// For logs and metrics.
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Advertise => "advertise",
+            Self::Solicit => "reply to solicit",
+            Self::Request => "reply to request",
+            Self::Renew => "reply to renew",
+            Self::Rebind => "reply to rebind",
+            Self::Confirm => "reply to confirm",
+            Self::Release => "reply to release",
+            Self::Decline => "reply to decline",
+            Self::WrongDecline => "reply to a wrong decline",
+            Self::InformationRequest => "reply to information-request",
+            Self::UseMulticast => "reply: use multicast",
+        }
+    }
+}
 
 /// The address that this binding's instance can lease.
 pub fn leased_address(client: &Client, settings: &Settings) -> Option<Ipv6Addr> {
-    match settings.ipv6.as_ref()?.mode {
+    match settings.mode(settings.ipv6.as_ref()?) {
         Mode::Auto => client.binding.ip6,
         Mode::Dhcp => client.binding.ip6.or(client.binding.eui64),
         Mode::Slaac | Mode::SlaacAndDhcp => None,
@@ -56,7 +88,7 @@ pub fn answer(
     client: &Client,
     settings: &Settings,
     declined: &mut Declined,
-    moment: Moment,
+    now: Instant,
 ) -> Decision {
     let Some(ipv6) = &settings.ipv6 else { return Decision::Pass("IPv6 is off") };
     let packet = match ipv6::parse(packet) {
@@ -77,26 +109,30 @@ pub fn answer(
     if packet.source.is_unspecified() {
         return Decision::Silence("DHCPv6 from nobody");
     }
-    if let Err(reason) = ours(source, client) {
+    let asked = match dhcp6::parse(data) {
+        Ok(asked) => asked,
+        Err(malformed) => return Decision::Silence(malformed.0),
+    };
+    // What came by a relay agent has that one's address.
+    if let (Dhcp6::Direct(_), Err(reason)) = (&asked, ours(source, client)) {
         return Decision::Silence(reason);
     }
     let address = leased_address(client, settings);
-    let is_declined = address.is_some_and(|address| declined.contains(client.binding.mac, address, moment.now));
-    let server = Server { client, settings, ipv6, is_declined, duid_time: moment.duid_time };
-    let answered = dhcp6::parse(data).map_err(|malformed| malformed.0).and_then(|asked| match asked {
+    let is_declined = address.is_some_and(|address| declined.contains(client.binding.mac, address, now));
+    let server = Server { client, settings, ipv6, is_declined };
+    let answered = match &asked {
         Dhcp6::Direct(message) => {
-            let (answer, what) = server.direct(&message, is_multicast)?;
-            Ok((Dhcp6::Direct(answer), what, dhcp6::CLIENT))
+            server.direct(message, is_multicast).map(|(answer, what)| (Dhcp6::Direct(answer), what, dhcp6::CLIENT))
         }
         relayed @ Dhcp6::Relayed { .. } => {
-            server.relayed(&relayed).map(|(answer, what)| (answer, what, relay_port(&relayed, &packet)))
+            server.relayed(relayed).map(|(answer, what)| (answer, what, relay_port(relayed, &packet)))
         }
-    });
+    };
     match answered {
         Ok((answer, what, port)) => {
-            if let (DECLINED, Some(address)) = (what, address) {
+            if let (What::Decline, Some(address)) = (what, address) {
                 // If there is no room for it, it will be offered again.
-                declined.insert(client.binding.mac, address, moment.now);
+                declined.insert(client.binding.mac, address, now);
             }
             let header = Ipv6 { traffic_class: TRAFFIC_CLASS, ..Ipv6::new(own_address, packet.source) };
             let frame = frame(client, source, &header, &answer.segment(dhcp6::SERVER, port));
@@ -104,7 +140,7 @@ pub fn answer(
             if frame.len() > ETHERNET + usize::from(client.binding.mtu.unwrap_or(1500).max(1280)) {
                 return Decision::Silence("DHCPv6: an answer longer than the MTU");
             }
-            Decision::Reply { frame, what }
+            Decision::Reply { frame, what: what.words() }
         }
         Err(reason) => Decision::Silence(reason),
     }
@@ -130,11 +166,10 @@ struct Server<'a> {
     ipv6: &'a Settings6,
     /// Its address is not offered.
     is_declined: bool,
-    duid_time: u32,
 }
 
-/// A message and its name, or why there is none.
-type Answered<T> = Result<(T, &'static str), Reason>;
+/// A message and what it is, or why there is none.
+type Answered<T> = Result<(T, What), Reason>;
 
 impl Server<'_> {
     /// The same answer, wrapped as often as the question (section 19.3); relay agents' marks go back to them.
@@ -167,22 +202,23 @@ impl Server<'_> {
             return match asked.kind {
                 // We never said that one may (section 18.4).
                 kind::REQUEST | kind::RENEW | kind::RELEASE | kind::DECLINE => {
-                    Ok((self.status(asked, status::USE_MULTICAST), "reply: use multicast"))
+                    Ok((self.status(asked, status::USE_MULTICAST), What::UseMulticast))
                 }
                 _ => Err("DHCPv6: to us alone"),
             };
         }
         match asked.kind {
             kind::INFORMATION_REQUEST => {
-                Ok((self.message(kind::REPLY, asked, self.configuration(asked)), "reply to information-request"))
+                Ok((self.message(kind::REPLY, asked, self.configuration(asked)), What::InformationRequest))
             }
             kind::SOLICIT => self.offer(asked),
-            kind::REQUEST => Ok((self.assign(asked), "reply to request")),
-            kind::RENEW => Ok((self.renew(asked), "reply to renew")),
-            kind::REBIND => self.leases_anything().map(|()| (self.renew(asked), "reply to rebind")),
+            kind::REQUEST => Ok((self.assign(asked), What::Request)),
+            kind::RENEW => Ok((self.renew(asked), What::Renew)),
+            kind::REBIND => self.leases_anything().map(|()| (self.renew(asked), What::Rebind)),
             kind::CONFIRM => self.confirm(asked),
-            kind::RELEASE => Ok((self.give_back(asked), "reply to release")),
-            _ => Ok((self.give_back(asked), self.name_of_decline(asked))),
+            kind::RELEASE => Ok((self.give_back(asked), What::Release)),
+            _ if self.declines_ours(asked) => Ok((self.give_back(asked), What::Decline)),
+            _ => Ok((self.give_back(asked), What::WrongDecline)),
         }
     }
 
@@ -224,7 +260,7 @@ impl Server<'_> {
     /// Who we are: the same as long as the interface's MAC is.
     fn duid(&self) -> Duid {
         if self.settings.compat {
-            Duid::link_layer_and_time(self.client.responder, self.duid_time)
+            Duid::link_layer_and_time(self.client.responder, DUID_TIME)
         } else {
             Duid::link_layer(self.client.responder)
         }
@@ -250,29 +286,27 @@ impl Server<'_> {
             None => &[number::DNS_SERVERS, number::SEARCH_LIST, number::NTP],
             Some(numbers) => numbers,
         };
-        let (own, configured) = (&self.client.binding.own, &self.settings.options);
         let mut options: Vec<Dhcp6Option> = Vec::new();
         for number in order {
             let option = match *number {
                 number if options.iter().any(|option| option.number() == number) => None,
-                number::DNS_SERVERS => {
-                    said(own.nameservers6.as_ref(), configured.nameservers6.as_ref(), Dhcp6Option::DnsServers)
-                }
-                number::SEARCH_LIST => said(own.search6.as_ref(), configured.search6.as_ref(), Dhcp6Option::SearchList),
-                number::NTP => said(own.ntp6.as_ref(), configured.ntp6.as_ref(), Dhcp6Option::TimeServers),
+                number::DNS_SERVERS => self.list(Dhcp6Option::DnsServers, |options| options.nameservers6.as_ref()),
+                number::SEARCH_LIST => self.list(Dhcp6Option::SearchList, |options| options.search6.as_ref()),
+                number::NTP => self.list(Dhcp6Option::TimeServers, |options| options.ntp6.as_ref()),
                 _ => None,
             };
             options.extend(option);
         }
         options
     }
-}
 
-fn said<T: Clone>(
-    own: Option<&Vec<T>>,
-    configured: Option<&Vec<T>>,
-    option: fn(Vec<T>) -> Dhcp6Option,
-) -> Option<Dhcp6Option> {
-    let values = own.or(configured)?;
-    (!values.is_empty()).then(|| option(values.clone()))
+    /// An option with a list, unless that is empty.
+    fn list<T: Clone>(
+        &self,
+        option: fn(Vec<T>) -> Dhcp6Option,
+        get: impl Fn(&Options) -> Option<&Vec<T>>,
+    ) -> Option<Dhcp6Option> {
+        let values = self.client.binding.option(&self.settings.options, get)?;
+        (!values.is_empty()).then(|| option(values.clone()))
+    }
 }
