@@ -121,12 +121,13 @@ fn of_addresses(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'
     let has = |protection| guard.has(protection);
     let many = |fields, each: usize| Keyed { elements: Vec::with_capacity(each * registry.len()), ..hash(fields) };
     let (mut ip, mut ip_nets, mut ip6, mut ip6_nets) = (many(IP_KEY, 1), nets(IP_KEY), many(IP6_KEY, 3), nets(IP6_KEY));
-    let (mut arp, mut arp_nets) = (hash(ARP_KEY), nets(ARP_KEY));
+    // Room for those only that are filled.
+    let if_has = |protection, each| if has(protection) { each } else { 0 };
+    let (mut arp, mut arp_nets) = (many(ARP_KEY, if_has(Protection::Arp, 1)), nets(ARP_KEY));
     // An advertisement has been counted by its source.
-    let uncounted = |keyed| Keyed { counted: false, ..keyed };
-    let (mut na, mut na_nets) = (uncounted(hash(NA_KEY)), uncounted(nets(NA_KEY)));
+    let (mut na, mut na_nets) = (uncounted(many(NA_KEY, if_has(Protection::Nd, 3))), uncounted(nets(NA_KEY)));
     let (mut ip_at_port, mut ip6_at_port) = (hash(IP_AT_PORT_KEY), hash(IP6_AT_PORT_KEY));
-    let mut link_local = uncounted(hash(&[IP6_SOURCE]));
+    let mut link_local = uncounted(many(&[IP6_SOURCE], if_has(Protection::Source, 1)));
     // Each comes once, whoever has it.
     let mut seen: FxHashSet<Ipv6Addr> = FxHashSet::default();
     for (mac, instance) in registry.iter() {
@@ -150,7 +151,9 @@ fn of_addresses(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'
                 _ => {}
             }
             match address {
-                IpAddr::V6(address) if address.is_unicast_link_local() && seen.insert(address) => {
+                IpAddr::V6(address)
+                    if has(Protection::Source) && address.is_unicast_link_local() && seen.insert(address) =>
+                {
                     link_local.add(&[value], None);
                 }
                 _ => {}
@@ -199,40 +202,51 @@ pub(super) fn optional_sets(mac: Mac, instance: &Instance, guard: Guard) -> u8 {
 
 /// The sets of MACs and ports.
 fn macs(registry: &Registry, guard: Guard) -> Vec<(&'static str, Keyed<'_>)> {
-    let plain = |fields| Keyed { counted: false, elements: Vec::with_capacity(registry.len()), ..hash(fields) };
-    let (mut own, mut all, mut client) = (plain(OWN_MAC_KEY), plain(&[Field::EtherSource]), plain(&[DHCP_CHADDR]));
+    let has = |protection| guard.has(protection);
+    let mut sets = Vec::new();
+    if has(Protection::Nd) || has(Protection::Dhcp4) {
+        sets.push((OWN_MAC, of_each_mac(registry, OWN_MAC_KEY)));
+    }
+    if has(Protection::Mac) || has(Protection::Dhcp4) {
+        sets.push((MAC, of_each_mac(registry, &[Field::EtherSource])));
+    }
+    if has(Protection::Dhcp4) {
+        sets.push((CLIENT, of_each_mac(registry, &[DHCP_CHADDR])));
+    }
+    if has(Protection::BoundMac) {
+        sets.extend(ports(registry));
+    }
+    sets
+}
+
+/// Each MAC, in every field of the key.
+fn of_each_mac<'a>(registry: &'a Registry, fields: &'static [Field]) -> Keyed<'a> {
+    let mut keyed = Keyed { elements: Vec::with_capacity(registry.len()), ..uncounted(hash(fields)) };
+    for (mac, instance) in registry.iter() {
+        let values = [Value::Mac(mac); 2];
+        let comment = instance.name().map(Comment::name);
+        keyed.add(values.get(..fields.len()).unwrap_or(&values), comment.as_ref());
+    }
+    keyed
+}
+
+/// Who sits behind which port.
+fn ports(registry: &Registry) -> [(&'static str, Keyed<'_>); 3] {
+    let plain = |fields| uncounted(hash(fields));
     let (mut bound, mut bound_mac, mut bound_port) =
         (plain(BOUND_KEY), plain(&[Field::EtherSource]), plain(&[Field::InputPort]));
     let mut ports: FxHashSet<IfName> = FxHashSet::default();
     for (mac, instance) in registry.iter() {
+        let Some(port) = instance.port() else { continue };
         let comment = instance.name().map(Comment::name);
-        let ether = Value::Mac(mac);
-        own.add(&[ether, ether], comment.as_ref());
-        all.add(&[ether], comment.as_ref());
-        client.add(&[ether], comment.as_ref());
-        if let Some(port) = instance.port() {
-            bound.add(&[Value::Interface(port), ether], comment.as_ref());
-            bound_mac.add(&[ether], comment.as_ref());
-            if ports.insert(port) {
-                bound_port.add(&[Value::Interface(port)], None);
-            }
+        let (ether, at) = (Value::Mac(mac), Value::Interface(port));
+        bound.add(&[at, ether], comment.as_ref());
+        bound_mac.add(&[ether], comment.as_ref());
+        if ports.insert(port) {
+            bound_port.add(&[at], None);
         }
     }
-    let has = |protection| guard.has(protection);
-    let mut sets = Vec::new();
-    if has(Protection::Nd) || has(Protection::Dhcp4) {
-        sets.push((OWN_MAC, own));
-    }
-    if has(Protection::Mac) || has(Protection::Dhcp4) {
-        sets.push((MAC, all));
-    }
-    if has(Protection::Dhcp4) {
-        sets.push((CLIENT, client));
-    }
-    if has(Protection::BoundMac) {
-        sets.extend([(BOUND, bound), (BOUND_MAC, bound_mac), (BOUND_PORT, bound_port)]);
-    }
-    sets
+    [(BOUND, bound), (BOUND_MAC, bound_mac), (BOUND_PORT, bound_port)]
 }
 
 /// The single addresses that an instance may claim, without duplicates.
@@ -277,6 +291,10 @@ pub fn prefixes(instance: &Instance) -> Vec<IpNet> {
 
 fn hash(fields: &'static [Field]) -> Keyed<'static> {
     Keyed { fields, interval: false, counted: true, elements: Vec::new() }
+}
+
+fn uncounted(keyed: Keyed) -> Keyed {
+    Keyed { counted: false, ..keyed }
 }
 
 fn nets(fields: &'static [Field]) -> Keyed<'static> {

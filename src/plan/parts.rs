@@ -71,7 +71,7 @@ mod tests {
     use crate::plan::diff::{self, SetDelta, TableDelta};
     use crate::plan::guard::Protection;
     use crate::plan::policy::{self, Hooking};
-    use crate::plan::ruleset::{Family, Key, Ruleset};
+    use crate::plan::ruleset::{Elements, Family, Key, Ruleset};
     use crate::registry::wire;
     use proptest::collection::vec;
     use proptest::option;
@@ -173,6 +173,11 @@ mod tests {
     fn assert_differ_as_the_whole(old: &Registry, new: &Registry, guard: Guard) {
         let wishes = wishes(guard);
         let [all_old, all_new] = [old, new].map(|registry| policy::ruleset(registry, &wishes));
+        // What is counted and asked for after a load takes that for granted.
+        for set in all_new.tables.iter().flat_map(|table| &table.sets) {
+            let keys: BTreeSet<_> = set.elements.entries().map(|entry| entry.key).collect();
+            assert!(keys.len() == set.elements.len() || !matches!(set.elements, Elements::Keyed(_)), "{}", set.name);
+        }
         let parts = of(old, new, &wishes).unwrap();
         let [old, new] = parts.each_ref().map(|part| policy::ruleset(part, &wishes));
         let (all, short) = (diff::between(&all_old, &all_new), diff::between(&old, &new));

@@ -8,6 +8,7 @@ use super::ruleset::{Family, Identifier, Ruleset, Set, Table};
 use super::{claims, log, spec};
 use crate::net::{IfName, Name};
 use crate::registry::Registry;
+use std::iter;
 
 /// What is wanted besides what the registry says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,17 +48,19 @@ pub enum Hooking {
 /// The ruleset for this registry. The first table is the bridge table.
 pub fn ruleset<'a>(registry: &'a Registry, wishes: &Wishes) -> Ruleset<'a> {
     let address_sets = address_sets::sets(registry, &wishes.set_names);
-    let mut tables = vec![bridge_table(registry, wishes, &address_sets)];
+    let mut others: Vec<Table> = Vec::new();
     for (family, name) in &wishes.sets_into {
-        if tables.iter().all(|table| (table.family, &table.name) != (*family, name)) {
-            let sets = address_sets.clone();
-            tables.push(Table { sets, ..Table::named(*family, name.clone()) });
+        let is_table = |table: (Family, &Identifier)| table == (*family, name);
+        let is_there = others.iter().any(|table| is_table((table.family, &table.name)));
+        if !is_there && !is_table((Family::Bridge, &wishes.table)) {
+            others.push(Table { sets: address_sets.clone(), ..Table::named(*family, name.clone()) });
         }
     }
-    Ruleset { tables }
+    let tables = iter::once(bridge_table(registry, wishes, address_sets)).chain(others);
+    Ruleset { tables: tables.collect() }
 }
 
-fn bridge_table<'a>(registry: &'a Registry, wishes: &Wishes, address_sets: &[Set<'a>]) -> Table<'a> {
+fn bridge_table<'a>(registry: &'a Registry, wishes: &Wishes, address_sets: Vec<Set<'a>>) -> Table<'a> {
     let (guard, layout) = (wishes.guard, wishes.layout);
     let claims = claims::sets(registry, guard);
     let mut chains: Vec<_> = spec::chains(registry, layout, &claims).into();
@@ -74,7 +77,7 @@ fn bridge_table<'a>(registry: &'a Registry, wishes: &Wishes, address_sets: &[Set
         log::add(&mut chains);
     }
     sets.extend(guard::offender_sets(guard));
-    sets.extend_from_slice(address_sets);
+    sets.extend(address_sets);
 
     let mut table = Table::named(Family::Bridge, wishes.table.clone());
     table.protections = hooks::protections(guard).into();

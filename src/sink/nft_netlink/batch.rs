@@ -227,7 +227,7 @@ fn steps<'a>(ruleset: &'a Ruleset<'a>, deltas: &'a [TableDelta]) -> impl Iterato
         let rules = chains().flat_map(|(chain, delta)| rule_steps(table, chain, delta));
         let flushed = delta.emptied_chains.iter().map(|name| Step::FlushChain(table, name));
         let removed = delta.removed_chains.iter().map(|name| Step::DeleteChain(table, name));
-        let elements = sets().flat_map(|(set, delta)| element_steps(table, set, delta));
+        let elements = in_step(sets().map(|(set, delta)| element_steps(table, set, delta).collect()));
         let emptied = delta.emptied_sets.iter().map(|name| Step::FlushSet(table, name));
         // What rules refer to comes before them, and goes after them.
         let woken = delta.woken.filter(|_| !delta.is_woken_later(table));
@@ -262,4 +262,37 @@ fn element_steps<'a>(table: &'a Table, set: &'a Set, delta: &'a SetDelta) -> imp
     let all = (0..all).step_by(most).map(move |first| Part::Range(first, most.min(all - first)));
     let add = add.chunks(most).map(Part::These);
     remove.chain(all.chain(add).map(move |part| Step::Elements(table, set, part)))
+}
+
+/// All sets are filled side by side: the kernel enlarges a hash table in the background, and what is added to the same table
+/// meanwhile costs it several times more.
+fn in_step<'a>(sets: impl Iterator<Item = Vec<Step<'a>>>) -> impl Iterator<Item = Step<'a>> {
+    const WHOLE: usize = 1 << 20;
+    let placed = sets.flat_map(|steps| {
+        let number = steps.len().max(1);
+        steps.into_iter().enumerate().map(move |(index, step)| (index * WHOLE / number, step))
+    });
+    let mut placed: Vec<_> = placed.collect();
+    // Stable.
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, step)| step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::ruleset::{Family, Identifier};
+
+    #[test]
+    fn sets_of_any_size_are_filled_side_by_side_each_in_its_order() {
+        let table = Table::named(Family::Bridge, Identifier::ours("t"));
+        // Any step with a name will do.
+        let steps = |names: &[&'static str]| names.iter().map(|name| Step::FlushSet(&table, name)).collect::<Vec<_>>();
+        let order = in_step([steps(&["a1", "a2"]), steps(&[]), steps(&["b1", "b2", "b3", "b4"])].into_iter());
+        let name = |step| match step {
+            Step::FlushSet(_, name) => name,
+            _ => "",
+        };
+        assert_eq!(order.map(name).collect::<Vec<_>>(), ["a1", "b1", "b2", "a2", "b3", "b4"]);
+    }
 }

@@ -45,32 +45,36 @@ pub(super) fn compare(
     }
     let planned = distinct(set);
     if let Some(count) = count.filter(|_| depth == Depth::Bounded && planned.len() > FEW) {
-        let mut indices: Vec<_> = planned.values().copied().collect();
-        indices.sort_unstable();
-        let missing = lacking(socket, table, set, &indices)?;
+        let missing = lacking(socket, table, set, &planned)?;
         if count == planned.len() - missing.len() {
             let differences = missing.iter().filter_map(|index| lacks(set, *index)).collect();
             return Ok((SetDelta::Edited { remove: Vec::new(), add: missing }, differences));
         }
     }
-    compare_dump(socket, table, set, planned)
+    compare_dump(socket, table, set, &planned)
 }
 
-/// The planned keys, with the index of the first element of each.
-fn distinct(set: &Set) -> FxHashMap<Key, usize> {
-    let mut planned = FxHashMap::with_capacity_and_hasher(set.elements.len(), rustc_hash::FxBuildHasher);
-    for (index, entry) in set.elements.entries().enumerate() {
-        planned.entry(entry.key).or_insert(index);
+/// The planned elements by their indices, of those with the same key the first.
+fn distinct(set: &Set) -> Vec<usize> {
+    fn first_of_each(keys: impl ExactSizeIterator<Item = u128>) -> Vec<usize> {
+        let mut seen = FxHashSet::with_capacity_and_hasher(keys.len(), rustc_hash::FxBuildHasher);
+        keys.enumerate().filter(|(_, key)| seen.insert(*key)).map(|(index, _)| index).collect()
     }
-    planned
+    match &set.elements {
+        Elements::Ipv4(addresses) => first_of_each(addresses.iter().map(|address| u128::from(address.to_bits()))),
+        Elements::Ipv6(addresses) => first_of_each(addresses.iter().map(|address| address.to_bits())),
+        Elements::Keyed(_) | Elements::Recorded(_) => (0..set.elements.len()).collect(),
+    }
 }
 
 fn compare_dump(
     socket: &mut Socket,
     table: &Table,
     set: &Set,
-    mut missing: FxHashMap<Key, usize>,
+    planned: &[usize],
 ) -> Result<(SetDelta, Vec<Difference>), DumpError> {
+    let planned = planned.iter().filter_map(|index| Some((set.elements.entry(*index)?.key, *index)));
+    let mut missing: FxHashMap<Key, usize> = planned.collect();
     let mut remove = Vec::new();
     let mut differences = Vec::new();
     dump(socket.connection(), table, set.name.as_str(), |element| {
@@ -201,9 +205,7 @@ pub fn not_loaded(
                     differences.push(('-', format!("@{}: {count} of {} elements", set.name, planned.len())));
                 }
                 let every = if count.is_some() { planned.len().div_ceil(SAMPLE).max(1) } else { 1 };
-                let mut indices: Vec<_> = planned.into_values().collect();
-                indices.sort_unstable();
-                indices.into_iter().step_by(every).collect()
+                planned.into_iter().step_by(every).collect()
             }
         };
         differences.extend(lacking(socket, table, set, &indices)?.into_iter().filter_map(|index| lacks(set, index)));
