@@ -25,7 +25,7 @@ use instances::registry::{Registry, wire};
 use instances::sink::nft_netlink::batch;
 use ipnet::{Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use tree::{Message, Padding, Value as Tree};
@@ -170,20 +170,28 @@ fn assert_same(ruleset: &Ruleset, deltas: &[TableDelta]) -> (BTreeSet<&'static s
     (met, ours)
 }
 
-/// Joins the messages with the elements of one set, of which each side puts another number into one.
+/// Joins the messages with the elements of one set, of which each side puts another number into one, and puts them behind the
+/// others: nftnl is given one set after the other, we fill them side by side.
 fn joined(messages: Vec<Message>) -> Vec<Message> {
-    let mut joined: Vec<Message> = Vec::new();
+    let mut others: Vec<Message> = Vec::new();
+    let mut of_sets: BTreeMap<String, Vec<Message>> = BTreeMap::new();
     for mut message in messages {
         let more = elements(&mut message).to_vec();
-        let last = joined.last_mut().filter(|last| !more.is_empty() && last.kind == message.kind);
-        match last.map(|last| &mut last.attributes[..]) {
-            Some([table, set, (_, Tree::Nested(list))]) if message.attributes[..2] == [table.clone(), set.clone()] => {
-                list.extend(more);
-            }
-            _ => joined.push(message),
+        if more.is_empty() {
+            others.push(message);
+            continue;
+        }
+        let of_set = of_sets.entry(format!("{:?}", &message.attributes[..2])).or_default();
+        match of_set.last_mut().filter(|last| last.kind == message.kind) {
+            Some(last) => match last.attributes.last_mut() {
+                Some((_, Tree::Nested(list))) => list.extend(more),
+                _ => panic!("elements are the last attribute: {last:?}"),
+            },
+            None => of_set.push(message),
         }
     }
-    joined
+    others.extend(of_sets.into_values().flatten());
+    others
 }
 
 fn registry(json: &str) -> Registry {
