@@ -197,6 +197,8 @@ fn modes_say_which_address_is_leased() {
         let settings = with_mode(mode);
         assert_eq!(leased_address(&client(&rich()), &settings), with_ip6, "{mode:?}");
         assert_eq!(leased_address(&client(&binding()), &settings), without, "{mode:?}");
+        let compat = Settings { compat: true, ..settings.clone() };
+        assert_eq!(leased_address(&client(&binding()), &compat), None, "the original leased nothing");
         let decision = decide(&binding(), &settings, &message(kind::SOLICIT, &[addresses(1, &[])]));
         assert_eq!(matches!(decision, Decision::Reply { .. }), without.is_some(), "{mode:?}");
     }
