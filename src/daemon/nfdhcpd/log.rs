@@ -3,6 +3,7 @@
 use super::privileges::Account;
 use crate::cli::nfdhcpd::{Config, LogTo, PROGRAM};
 use crate::error::{Error, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -37,12 +38,10 @@ impl Log {
             }
             LogTo::Stderr if std::env::var_os("JOURNAL_STREAM").is_some() => {
                 // The journal writes the time itself.
-                let lines = lines.with_writer(io::stderr).without_time();
+                let lines = lines.with_writer(stderr).without_time();
                 (Self(None), tracing::subscriber::set_global_default(lines.finish()))
             }
-            LogTo::Stderr => {
-                (Self(None), tracing::subscriber::set_global_default(lines.with_writer(io::stderr).finish()))
-            }
+            LogTo::Stderr => (Self(None), tracing::subscriber::set_global_default(lines.with_writer(stderr).finish())),
             LogTo::Journal => {
                 let lines = lines.with_writer(Journal::connect()?).without_time().with_level(false);
                 (Self(None), tracing::subscriber::set_global_default(lines.finish()))
@@ -92,11 +91,46 @@ impl Write for &LogFile {
     }
 }
 
+/// Standard error, for as long as somebody reads it.
+struct Stderr(io::Stderr);
+
+/// Octets that a pipe which is ready takes without waiting (PIPE_BUF), and a socket.
+const READY: usize = 4096;
+
+impl Write for Stderr {
+    /// A formatted line comes in one piece. What does not fit is lost: packets do not wait for it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        for piece in line.chunks(READY) {
+            let mut ready = [PollFd::new(&self.0, PollFlags::OUT)];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            if !matches!(poll(&mut ready, Some(&now)), Ok(1)) {
+                break;
+            }
+            self.0.write_all(piece)?;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn stderr() -> Stderr {
+    Stderr(io::stderr())
+}
+
 /// Not through a symbolic link: the folder may be another user's, and we root.
 fn append(path: &Path) -> Result<File> {
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY;
-    let opened = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP);
-    opened.map(File::from).map_err(|error| unwritable(path, &error.into()))
+    // Nor is somebody waited for who reads a pipe.
+    let opened = rustix::fs::open(path, flags | OFlags::NONBLOCK, Mode::RUSR | Mode::WUSR | Mode::RGRP);
+    let file = opened.map(File::from).map_err(|error| unwritable(path, &error.into()))?;
+    match file.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(file),
+        Ok(_) => Err(unwritable(path, &io::Error::other("it is no file"))),
+        Err(error) => Err(unwritable(path, &error)),
+    }
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Error {
@@ -189,6 +223,11 @@ mod tests {
         assert_eq!(fs::read_to_string(moved).unwrap(), "ab");
         assert!(!folder.path().join("elsewhere").exists());
         assert!(LogFile::open(&logdir, None).is_err());
+        // Nobody reads it: opening it must not wait for that.
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let said = LogFile::open(&logdir, None).map(|_| ()).unwrap_err().to_string();
+        assert!(said.contains("cannot write the log"), "{said}");
     }
 
     #[test]

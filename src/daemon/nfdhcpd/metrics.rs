@@ -1,6 +1,6 @@
 //! What is counted, and where Prometheus asks for it (`metrics_listen`): a thread that serves what the loop counts.
 
-use crate::error::{Error, Result, in_words};
+use crate::error::in_words;
 use crate::plan::responder::Reason;
 use crate::plan::responder::rules::Traffic;
 use crate::source::nfqueue;
@@ -11,8 +11,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use std::net::{SocketAddr, TcpListener};
-use std::thread;
 
 /// What happened to packets of a kind, for a reason or with a result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -151,49 +149,25 @@ fn up_to(counter: &Counter, total: u64) {
     counter.inc_by(total.saturating_sub(counter.get()));
 }
 
-/// Where Prometheus will ask. To be had while we may still have any port.
-pub struct Listener(TcpListener, SocketAddr);
+/// What the endpoint serves.
+pub struct Page {
+    metrics: Metrics,
+    registry: Registry,
+    queues: Vec<u16>,
+}
 
-impl Listener {
-    /// Takes the port.
-    ///
-    /// # Errors
-    /// Somebody else has it, or it is not ours.
-    pub fn bind(address: SocketAddr) -> Result<Self> {
-        TcpListener::bind(address).map(|listener| Self(listener, address)).map_err(|error| {
-            let message = format!("cannot listen at metrics_listen = {address}: {}", in_words(&error));
-            Error::new(message).remedy("choose another address or port")
-        })
+impl Page {
+    /// The metrics, and the kernel's of these queues.
+    pub fn new(metrics: &Metrics, queues: Vec<u16>) -> Self {
+        Self { metrics: metrics.clone(), registry: metrics.registry(&queues), queues }
     }
 
-    /// Serves from now on. The threads end with the process.
-    ///
-    /// # Errors
-    /// No thread can be had.
-    pub fn serve(self, metrics: &Metrics, queues: Vec<u16>) -> Result<()> {
-        let Self(listener, address) = self;
-        let failed = |why: String| Error::new(format!("cannot serve metrics at {address}: {why}"));
-        let server = tiny_http::Server::from_listener(listener, None).map_err(|error| failed(error.to_string()))?;
-        let (metrics, registry) = (metrics.clone(), metrics.registry(&queues));
-        let header = tiny_http::Header::from_bytes(
-            &b"Content-Type"[..],
-            &b"application/openmetrics-text; version=1.0.0; charset=utf-8"[..],
-        );
-        let header = header.map_err(|()| failed("its type is no header".to_owned()))?;
-        let serve = move || {
-            for request in server.incoming_requests() {
-                let mut text = String::new();
-                metrics.look_at_queues(&queues);
-                // A String takes everything.
-                let _ = encode(&mut text, &registry);
-                let found = request.url() == "/metrics" || request.url() == "/";
-                let response = tiny_http::Response::from_string(if found { text } else { String::new() });
-                let status = if found { 200 } else { 404 };
-                // Whoever asked may be gone.
-                let _ = request.respond(response.with_status_code(status).with_header(header.clone()));
-            }
-        };
-        let spawned = thread::Builder::new().name("metrics".to_owned()).spawn(serve);
-        spawned.map(drop).map_err(|error| failed(in_words(&error)))
+    /// The page as it is now, in OpenMetrics' text format.
+    pub fn text(&self) -> String {
+        self.metrics.look_at_queues(&self.queues);
+        let mut text = String::new();
+        // A String takes everything.
+        let _ = encode(&mut text, &self.registry);
+        text
     }
 }

@@ -5,6 +5,7 @@ pub mod background;
 mod checks;
 pub mod desk;
 pub mod dump;
+mod endpoint;
 pub mod log;
 pub mod metrics;
 pub mod pid_file;
@@ -67,7 +68,8 @@ fn read_configuration() -> Result<Request> {
 /// Prints what is wrong, or that nothing is.
 fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
     let (store, news) = Store::open(&request.config.datapath, KernelLinks::read()?)?;
-    let mut problems = request.notices.iter().chain(&news.notices).peekable();
+    let user = privileges::Account::find(&request.config.user).err().map(|error| error.to_string());
+    let mut problems = request.notices.iter().chain(&news.notices).chain(&user).peekable();
     let well = problems.peek().is_none();
     for problem in problems {
         print(out, format_args!("{problem}\n"))?;

@@ -8,18 +8,28 @@ use crate::registry::paths::Paths;
 use crate::source::bindings::Store;
 use crate::source::bindings::store::Placed;
 use std::io;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 /// After how long a registry that could not be changed is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// The thread. It ends when this is dropped, after it has done what it was told last.
+/// How long its end may take: who waits for the lock that long is better started anew.
+const LAST: Duration = Duration::from_secs(2);
+
+/// What is to be followed: the newest only, so that nothing gathers while the thread waits.
+type Slot = Arc<Mutex<Option<Vec<Bound>>>>;
+
+/// The thread. When this is dropped it ends, after it has done what it was told last, if that is soon; otherwise the next
+/// start catches up.
 #[derive(Debug)]
 pub struct Registrar {
-    sender: Option<Sender<Vec<Bound>>>,
-    thread: Option<JoinHandle<()>>,
+    slot: Slot,
+    wake: Option<SyncSender<()>>,
+    /// Never sent to: its other end goes with the thread.
+    end: Receiver<()>,
 }
 
 impl Registrar {
@@ -29,9 +39,15 @@ impl Registrar {
     /// # Errors
     /// There can be no thread.
     pub fn start(paths: Paths, say: impl FnMut(&str) + Send + 'static) -> io::Result<Self> {
-        let (sender, receiver) = mpsc::channel();
-        let thread = thread::Builder::new().name("registry".to_owned()).spawn(move || serve(&paths, &receiver, say))?;
-        Ok(Self { sender: Some(sender), thread: Some(thread) })
+        let slot = Slot::default();
+        let (wake, woken) = mpsc::sync_channel(1);
+        let (ends, end) = mpsc::sync_channel(0);
+        let theirs = Arc::clone(&slot);
+        thread::Builder::new().name("registry".to_owned()).spawn(move || {
+            serve(&paths, &theirs, &woken, say);
+            drop(ends);
+        })?;
+        Ok(Self { slot, wake: Some(wake), end })
     }
 
     /// The bindings changed. Does not wait. Nothing happens while there is no folder: instances that are forgotten are cut
@@ -44,19 +60,18 @@ impl Registrar {
 
     /// The instances are these now, all of them.
     fn follow_all(&self, bindings: Vec<Bound>) {
-        if let Some(sender) = &self.sender {
-            // The thread only ends when we do.
-            let _ = sender.send(bindings);
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(bindings);
+        if let Some(wake) = &self.wake {
+            // If it is full, the thread is about to look.
+            let _ = wake.try_send(());
         }
     }
 }
 
 impl Drop for Registrar {
     fn drop(&mut self) {
-        drop(self.sender.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        drop(self.wake.take());
+        let _ = self.end.recv_timeout(LAST);
     }
 }
 
@@ -69,13 +84,14 @@ fn instances(store: &Store) -> Vec<Bound> {
     store.all().into_iter().filter_map(bound).collect()
 }
 
-fn serve(paths: &Paths, receiver: &Receiver<Vec<Bound>>, mut say: impl FnMut(&str)) {
+fn serve(paths: &Paths, slot: &Slot, woken: &Receiver<()>, mut say: impl FnMut(&str)) {
+    let newest = || slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     let mut said: Vec<String> = Vec::new();
     let mut open = true;
-    while open && let Ok(mut bindings) = receiver.recv() {
+    while open && woken.recv().is_ok() {
+        let Some(mut bindings) = newest() else { continue };
         loop {
-            // Only the last of several counts.
-            bindings = receiver.try_iter().last().unwrap_or(bindings);
+            bindings = newest().unwrap_or(bindings);
             let (lines, is_done) = match bound::follow(paths, &bindings) {
                 Ok(Followed { changed, conflicts }) => {
                     if changed {
@@ -90,13 +106,9 @@ fn serve(paths: &Paths, receiver: &Receiver<Vec<Bound>>, mut say: impl FnMut(&st
             if is_done {
                 break;
             }
-            match receiver.recv_timeout(RETRY) {
-                Ok(newer) => bindings = newer,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    open = false;
-                    break;
-                }
+            if woken.recv_timeout(RETRY) == Err(RecvTimeoutError::Disconnected) {
+                open = false;
+                break;
             }
         }
     }

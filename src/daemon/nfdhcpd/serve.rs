@@ -4,7 +4,8 @@
 use super::advertising::Advertising;
 use super::checks::Checks;
 use super::desk::Desk;
-use super::metrics::Listener;
+use super::endpoint::Listener;
+use super::metrics::Page;
 use super::rate::Limit;
 use super::registrar::Registrar;
 use super::{dump, rules};
@@ -109,7 +110,8 @@ pub fn run(config: &Config, opened: Opened, signals: SignalFd, hooks: &Hooks) ->
     let mut desk = Desk::new(store, config.settings.clone(), queues, out, began);
     desk.limit = Limit::per_second(config.rate_limit);
     if let Some(listener) = listener {
-        listener.serve(&desk.metrics, desk.queues.iter().map(|(_, queue)| *queue).collect())?;
+        let queues = desk.queues.iter().map(|(_, queue)| *queue).collect();
+        listener.serve(Page::new(&desk.metrics, queues))?;
     }
     let advertising = advertising(&desk.settings, Moment::ZERO);
     let mut server = Server {
@@ -124,6 +126,7 @@ pub fn run(config: &Config, opened: Opened, signals: SignalFd, hooks: &Hooks) ->
         checks: Checks::new(rules::wishes(config)),
         config: config.clone(),
         files_told: false,
+        is_news: false,
         next_look: LOOK,
         end: false,
     };
@@ -164,6 +167,8 @@ struct Server {
     checks: Checks,
     /// Whether something happened in the folder.
     files_told: bool,
+    /// Whether others are to be told of it.
+    is_news: bool,
     next_look: Moment,
     end: bool,
 }
@@ -181,6 +186,9 @@ impl Server {
             self.take_in(hooks)?;
             is_more = self.round()?;
             self.do_what_is_due()?;
+            if std::mem::take(&mut self.is_news) {
+                self.follow();
+            }
         }
         // What is in our hands gets its verdict. What comes later is dropped by the kernel, or, when the queues are gone,
         // handled as the rules say.
@@ -224,7 +232,7 @@ impl Server {
         if self.files_told {
             let news = self.desk.store.folder_changed()?;
             self.note(news);
-            self.follow();
+            self.is_news = true;
         }
         let mut events = Vec::new();
         let is_complete = self.links.take(|event| events.push(event))?;
@@ -272,7 +280,7 @@ impl Server {
         for event in news.events {
             self.note_event(event);
         }
-        self.follow();
+        self.is_news = true;
     }
 
     /// The registry, the supervisor and the metrics follow the bindings.
@@ -348,7 +356,7 @@ impl Server {
         let news = self.desk.store.read_all();
         self.note(news);
         self.supervisor.reloaded();
-        self.follow();
+        self.is_news = true;
         info!("read anew: {} bindings", self.desk.store.count().0);
     }
 

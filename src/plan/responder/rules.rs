@@ -205,7 +205,7 @@ impl FromStr for Taps {
         let starts_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
         let fits = start.is_none_or(|start| start.len() <= Self::LONGEST_START);
         match name.parse() {
-            Ok(name) if starts_well && fits && text.len() > 1 => {
+            Ok(name) if starts_well && fits => {
                 let is_start = start.is_some();
                 let has_only_legal = IfName::as_str(&name).bytes().all(legal);
                 has_only_legal.then_some(Self { name, is_start }).ok_or_else(wrong_taps)
