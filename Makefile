@@ -10,8 +10,10 @@ build_packages = libmnl-dev pkg-config $(shell command -v cc >/dev/null || echo 
 lab_packages = nftables iptables dnsmasq-base iproute2 isc-dhcp-client bind9-dnsutils iputils-ping
 # The witnesses (libnftnl, rustables by way of libclang, strace), systemd-analyze, and what boots Debian's kernel.
 test_packages = libnftnl-dev udhcpc ndisc6 socat libclang-dev strace systemd man-db kmod xz-utils
+# Whom the responder is compared with, and perfdhcp.
+bench_packages = libnftnl-dev kea-dhcp4-server kea-admin
 
-.PHONY: help build demo demo-nfdhcpd test bench bless lint man install clean packages-to-build packages-to-man packages-to-demo packages-to-test
+.PHONY: help build demo demo-nfdhcpd test bench bless lint man install clean packages-to-build packages-to-man packages-to-demo packages-to-test packages-to-bench
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do \
@@ -30,7 +32,7 @@ test: packages-to-test ## all tests, here and on Debian's own kernel in a virtua
 	cargo test --workspace --locked
 	tests/stock-kernel/run.sh
 
-bench: packages-to-demo ## measure against nft -f: tables, and JSON in target; with PLOTS=docs plots too; PART=packets, say, for one part
+bench: packages-to-bench ## measure against nft -f, Kea and dnsmasq: tables, and JSON in target; with PLOTS=docs plots too; PART=packets, say, for one part
 	BENCH_PLOTS=$(abspath $(PLOTS)) cargo bench --locked --bench bench -- $(PART)
 
 bless: packages-to-test ## rewrite the golden files (nft-fixtures, docs/attack-matrix.md) from what the programs do now
@@ -78,3 +80,5 @@ packages-to-demo:
 	@scripts/install-missing.sh $(build_packages) $(lab_packages)
 packages-to-test:
 	@scripts/install-missing.sh $(build_packages) $(lab_packages) $(test_packages)
+packages-to-bench:
+	@scripts/install-missing.sh $(build_packages) $(lab_packages) $(bench_packages)

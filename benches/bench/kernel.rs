@@ -22,6 +22,11 @@ pub(crate) fn unusable() -> Option<String> {
     if let Err(error) = Command::new(NFT).arg("--version").output() {
         return Some(format!("cannot run nft: {error}"));
     }
+    no_namespaces()
+}
+
+/// Why there are no network namespaces here.
+pub(crate) fn no_namespaces() -> Option<String> {
     unshare(CloneFlags::CLONE_NEWNET).err().map(|error| format!("needs root for network namespaces: {}", error.desc()))
 }
 

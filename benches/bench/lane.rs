@@ -198,7 +198,7 @@ fn up(batch: &str) -> Result<(), Box<dyn Error>> {
     ip(&commands)
 }
 
-fn ip(batch: &str) -> Result<(), Box<dyn Error>> {
+pub(crate) fn ip(batch: &str) -> Result<(), Box<dyn Error>> {
     batched("ip", batch)
 }
 

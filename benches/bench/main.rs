@@ -20,6 +20,8 @@ mod promise;
 mod registry;
 mod replay;
 mod report;
+#[cfg(feature = "nfdhcpd")]
+mod responder;
 mod section;
 mod traffic;
 mod variant;
@@ -46,13 +48,15 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// Measures, and gives its table to people and programs.
 type Part = fn(&Setting) -> Result<Box<dyn Table>, Box<dyn Error>>;
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: &[(&str, Part)] = &[
     ("programs", |setting| Ok(Box::new(programs::run(setting)?))),
     ("replay", |setting| Ok(Box::new(replay::run(setting)?))),
     ("delta", |setting| Ok(Box::new(delta::run(setting)?))),
     ("packets", |setting| Ok(Box::new(packets::run(setting)?))),
     ("flood", |setting| Ok(Box::new(flood::run(setting)?))),
     ("watch", |setting| Ok(Box::new(watch::run(setting)?))),
+    #[cfg(feature = "nfdhcpd")]
+    ("responder", |setting| Ok(Box::new(responder::run(setting)?))),
 ];
 
 fn main() -> ExitCode {
@@ -72,7 +76,7 @@ fn main() -> ExitCode {
 
 fn run(wanted: &[String]) -> Result<(), Box<dyn Error>> {
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
-        let parts = PARTS.map(|(name, _)| name).join(", ");
+        let parts = PARTS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         return Err(format!("there is no part {unknown}; the parts: {parts}").into());
     }
     let sizes = std::env::var("BENCH_SIZES").unwrap_or_else(|_| "100,1000,10000,100000".to_owned());
