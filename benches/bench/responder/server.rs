@@ -107,7 +107,7 @@ pub(super) fn start(kind: Kind, site: &Site, served: Served, folder: &Path) -> R
     })?
 }
 
-/// Configuration, and bindings as gnt-networking writes them.
+/// Configuration, and bindings as gnt-networking writes them. No limit by tap: no guest asks as often as these do.
 pub(super) fn write_bindings(folder: &Path, served: Served, way: Way, ipv6: &str) -> Result<PathBuf, Box<dyn Error>> {
     let bindings = folder.join("bindings");
     fs::create_dir(&bindings)?;
@@ -128,7 +128,7 @@ pub(super) fn write_bindings(folder: &Path, served: Served, way: Way, ipv6: &str
     let conf = folder.join("conf");
     let [pidfile, datapath] = [&folder.join("pid"), &bindings].map(|path| path.display().to_string());
     let text = format!(
-        "[general]\npidfile = {pidfile}\ndatapath = {datapath}\nuser = root\n[dhcp]\nserver_ip = {SERVER}\n\
+        "[general]\npidfile = {pidfile}\ndatapath = {datapath}\nuser = root\nrate_limit = 0\n[dhcp]\nserver_ip = {SERVER}\n\
          nameservers = 10.0.0.53, 10.0.1.53\ndomain = example.com\n[ipv6]\nnameservers = 2001:db8::53\n{ipv6}"
     );
     fs::write(&conf, text)?;
