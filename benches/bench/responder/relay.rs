@@ -106,7 +106,7 @@ impl Lane {
         site.behind_taps(|| ip(&format!("addr add {RELAY}/8 dev guest0\n")))??;
         let mut server = server::start(kind, &site, Served::Anybody, folder)?;
         let start = Instant::now();
-        while site.behind_taps(|| perfdhcp(&["-n", "1", "-r", "10"]))??.ended == 0 {
+        while site.behind_taps(|| perfdhcp(&["-r", "100", "-R", "10", "-p", "1"]))??.ended == 0 {
             server.failed(folder)?;
             if start.elapsed() > PATIENCE {
                 return Err("no answers".into());
