@@ -6,6 +6,7 @@
 mod netns;
 
 use netns::in_new_netns;
+use netns::wait::until;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -13,10 +14,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with everything that it needs, and what runs in the background.
 struct Lab {
@@ -85,15 +83,6 @@ impl Drop for Lab {
         if let Some(pid) = self.pid() {
             let _ = kill(pid, Signal::SIGKILL);
         }
-    }
-}
-
-#[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
-        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

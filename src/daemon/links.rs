@@ -3,21 +3,14 @@
 //! An uplink that nobody named may join a bridge at any time, at boot usually after we have loaded the policy. Only that
 //! something changed is taken from the messages: who asks reads all ports anew.
 
-use crate::error::{Error, Result, in_words};
+use crate::error::Result;
 use crate::netlink::Messages;
-use crate::netlink::group::{Came, Group, Kind};
-use crate::source::rtnetlink::{IFINFOMSG, IFLA_MASTER, RTM_NEWLINK};
+use crate::netlink::group::Came;
+use crate::source::rtnetlink::{IFINFOMSG, IFLA_MASTER, LinkGroup, RTM_DELLINK, RTM_NEWLINK};
 use rustix::fd::{AsFd, BorrowedFd};
 
-/// RTNLGRP_LINK, as a bit. Messages are read as far as is looked at: the kernel writes an interface's master before what can
-/// be long. A lost one counts as a change.
-const GROUP: Kind = Kind { family: None, groups: 1, queue: 1 << 20, longest: 1 << 14 };
-
-/// Also sent, with the family of bridges, when a port leaves its bridge.
-const RTM_DELLINK: u16 = 17;
-
 /// The listener.
-pub struct Links(Group);
+pub struct Links(LinkGroup);
 
 impl Links {
     /// Joins the group, which needs no privilege. Do so before ports are read for the first time.
@@ -25,9 +18,9 @@ impl Links {
     /// # Errors
     /// No sockets can be had.
     pub fn listen() -> Result<Self> {
-        Group::listen(&GROUP).map(Self).map_err(|error| {
-            Error::new(format!("cannot listen to changes of network interfaces: {}", in_words(&error.into())))
-        })
+        // Messages are read as far as is looked at: the kernel writes an interface's master before what can be long. A lost
+        // one counts as a change.
+        LinkGroup::listen(1 << 20, 1 << 14).map(Self)
     }
 
     /// Takes in all that has come; whether the ports of bridges may have changed.
@@ -36,16 +29,13 @@ impl Links {
     /// The socket failed.
     pub fn changed(&mut self) -> Result<bool> {
         let mut changed = false;
-        let ended = self.0.drain(|came| {
+        self.0.drain(|came| {
             changed |= match came {
                 Came::Datagram(datagram, is_cut) => is_cut || concerns_ports(datagram),
                 Came::Loss => true,
             };
-        });
-        ended.map(|()| changed).map_err(|error| {
-            let message = format!("no more news of network interfaces: {}", in_words(&error.into()));
-            Error::new(message).remedy("start again")
-        })
+        })?;
+        Ok(changed)
     }
 }
 
@@ -53,6 +43,7 @@ impl Links {
 fn concerns_ports(datagram: &[u8]) -> bool {
     Messages(datagram).any(|message| match message.kind {
         RTM_NEWLINK => message.attributes(IFINFOMSG).get(IFLA_MASTER).is_some(),
+        // Also sent, with the family of bridges, when a port leaves its bridge.
         RTM_DELLINK => true,
         _ => false,
     })

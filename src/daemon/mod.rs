@@ -1,6 +1,6 @@
 //! What stays running. [`watch`] is the loop of `instances-process --watch`; what it does next is decided by
 //! [`schedule`], a value without clock or I/O, from what [`folder`] (inotify), [`commits`] (nf_tables' events), [`links`]
-//! (ports of bridges), both by way of [`crate::netlink::group`], and signals bring. [`policy`] is one attempt: read, plan, load, write. [`supervisor`] is told about it.
+//! (ports of bridges), both by way of [`crate::netlink::group`], and [`signals`] bring. [`policy`] is one attempt: read, plan, load, write. [`supervisor`] is told about it.
 //!
 //! `nfdhcpd` is the responder: its loop, and what it needs besides packets.
 
@@ -12,5 +12,6 @@ mod metrics;
 pub mod nfdhcpd;
 pub mod policy;
 pub mod schedule;
+pub mod signals;
 pub mod supervisor;
 pub mod watch;

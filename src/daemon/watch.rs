@@ -9,18 +9,19 @@ use super::links::Links;
 use super::metrics::Metrics;
 use super::policy::{Attempt, Policy};
 use super::schedule::{Event, Moment, Outcome, Part, Schedule, Step, Verdict, Work};
+use super::signals;
 use super::supervisor::Supervisor;
 use crate::cli::process::{PROGRAM, Request};
 use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
 use crate::process::refuse_own_files;
 use crate::sink::nft_netlink::apply;
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// How often we look whether everything is as it was, in case that an event did not come.
@@ -37,7 +38,7 @@ pub fn run(request: &Request, news: &mut dyn Write) -> Result<Exit> {
     }
     let mut watch = Watch {
         began: Instant::now(),
-        signals: signals()?,
+        signals: signals::take()?,
         folder: Folder::watch(&request.paths.registry(), &request.paths.flag())?,
         // Before the first look at the ruleset: no change of it is missed.
         commits: Commits::listen()?,
@@ -72,14 +73,6 @@ pub fn run(request: &Request, news: &mut dyn Write) -> Result<Exit> {
             }
         }
     }
-}
-
-fn signals() -> Result<SignalFd> {
-    let signals: SigSet = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1].into_iter().collect();
-    let taken = signals
-        .thread_block()
-        .and_then(|()| SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK));
-    taken.map_err(|error| Error::new(format!("cannot take signals: {}", in_words(&io::Error::from(error)))))
 }
 
 struct Watch<'a> {

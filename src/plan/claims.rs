@@ -5,7 +5,7 @@
 
 use super::guard::{Guard, Protection};
 use super::ruleset::{Bytes, Comment, Element, Elements, Field, Identifier, Key, Keyed, Set, Value};
-use crate::net::{IfName, Mac, V6Class};
+use crate::net::{IfName, Mac, V6Class, link_local_of};
 use crate::registry::{Instance, Registry};
 use ipnet::IpNet;
 use rustc_hash::FxHashSet;
@@ -255,7 +255,7 @@ pub fn addresses(mac: Mac, instance: &Instance, guard: Guard) -> impl Iterator<I
     let v6 = classes.into_iter().filter_map(|class| instance.ipv6(class)).map(IpAddr::V6);
     // Of instances with no known link-local address it is the usual one; the original knows no such rule.
     let link_local = instance.ipv6(V6Class::LinkLocal).is_none() && !guard.is_spec();
-    let link_local = link_local.then(|| IpAddr::V6(eui64(mac)));
+    let link_local = link_local.then(|| IpAddr::V6(link_local_of(mac)));
     let single = |net: &&IpNet| net.prefix_len() == net.max_prefix_len();
     let allowed = instance.allowed().iter().filter(single).map(IpNet::addr);
     let all = instance.ipv4().map(IpAddr::V4).into_iter().chain(v6).chain(link_local).chain(allowed);
@@ -271,12 +271,6 @@ pub fn addresses(mac: Mac, instance: &Instance, guard: Guard) -> impl Iterator<I
 fn target_link_layer(mac: Mac) -> Value {
     let [a, b, c, d, e, f] = mac.0;
     Value::Bits(Bytes::from(&[2, 1, a, b, c, d, e, f][..]))
-}
-
-/// The link-local address that comes of a MAC (RFC 4291, appendix A; RFC 2464, section 5).
-fn eui64(mac: Mac) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = mac.0;
-    Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
 }
 
 /// The prefixes that an instance may use, without those that lie in another: the kernel's ranges must not overlap.

@@ -1,10 +1,12 @@
 //! The network interfaces of this host: which there are, what they are called, which MAC they have; read by rtnetlink, and
 //! kept by its events (linux/rtnetlink.h, linux/if_link.h).
 
-use super::rtnetlink::{IFINFOMSG, IFLA_IFNAME, IFLA_MASTER, RTM_GETLINK, RTM_NEWLINK, again, host_number, in_words};
+use super::rtnetlink::{
+    IFINFOMSG, IFLA_IFNAME, IFLA_MASTER, LinkGroup, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, again, host_number, in_words,
+};
 use crate::error::{Error, Result};
 use crate::net::{IfName, Mac, until_nul};
-use crate::netlink::group::{Came, Group, Kind};
+use crate::netlink::group::Came;
 use crate::netlink::{Connection, Message, Messages};
 use rustc_hash::FxHashMap;
 use rustix::fd::{AsFd, BorrowedFd};
@@ -107,11 +109,8 @@ impl FromIterator<(u32, Link)> for Links {
     }
 }
 
-/// RTNLGRP_LINK, as a bit. A message that is cut counts as lost.
-const GROUP: Kind = Kind { family: None, groups: 1, queue: 4 << 20, longest: 1 << 16 };
-
 /// Listens to the kernel.
-pub struct KernelLinks(Group);
+pub struct KernelLinks(LinkGroup);
 
 impl KernelLinks {
     /// Joins the group, which needs no privilege. Do so before [`Self::read`], so that nothing is missed in between.
@@ -119,10 +118,8 @@ impl KernelLinks {
     /// # Errors
     /// No sockets can be had.
     pub fn listen() -> Result<Self> {
-        Group::listen(&GROUP).map(Self).map_err(|error| {
-            let error = crate::error::in_words(&error.into());
-            Error::new(format!("cannot listen to changes of network interfaces: {error}"))
-        })
+        // A message that is cut counts as lost.
+        LinkGroup::listen(4 << 20, 1 << 16).map(Self)
     }
 
     /// All interfaces there are.
@@ -150,17 +147,14 @@ impl KernelLinks {
     /// The socket failed.
     pub fn take(&mut self, mut see: impl FnMut(LinkEvent)) -> Result<bool> {
         let mut complete = true;
-        let ended = self.0.drain(|came| match came {
+        self.0.drain(|came| match came {
             Came::Datagram(datagram, is_cut) => {
                 complete &= !is_cut;
                 Messages(datagram).filter_map(|message| event(&message)).for_each(&mut see);
             }
             Came::Loss => complete = false,
-        });
-        ended.map(|()| complete).map_err(|error| {
-            let error = crate::error::in_words(&error.into());
-            Error::new(format!("no more news of network interfaces: {error}")).remedy("start again")
-        })
+        })?;
+        Ok(complete)
     }
 }
 
@@ -170,7 +164,6 @@ impl AsFd for KernelLinks {
     }
 }
 
-const RTM_DELLINK: u16 = 17;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;

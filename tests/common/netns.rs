@@ -3,6 +3,8 @@
 
 #[path = "needs.rs"]
 pub mod needs;
+#[path = "wait.rs"]
+pub mod wait;
 
 pub use needs::skipped;
 use nix::sched::{CloneFlags, unshare};

@@ -1,6 +1,7 @@
 //! A running `instances-nfdhcpd`, and guests behind taps, each in a network namespace of its own.
 #![allow(dead_code, reason = "each test crate uses its part")]
 
+pub use crate::netns::wait::{PATIENCE, until};
 use crate::netns::{output, run};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -13,19 +14,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-/// How long anything is waited for; whoever needs it has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Waits until something holds.
-#[track_caller]
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// A guest behind a tap, for as long as this lives.
 pub struct Guest {

@@ -3,7 +3,7 @@
 use super::clients::{Machine, forward, gnt_networking};
 use super::netns::run;
 use super::responder::mac;
-use super::{by_each_way, nothing_waits, on_a_host};
+use super::{by_each_way, nothing_waits, on_a_host, reach_each_other_and_the_gateway};
 use std::fs;
 
 /// A bridge with the gateway's addresses, and the taps in it. Nobody else answers there.
@@ -43,13 +43,7 @@ fn guests_configure_themselves_and_reach_each_other_and_the_gateway() {
             machine.ip("-6 route", "default via fe80::", true);
             assert!(machine.resolv_conf().contains("nameserver 192.0.2.2\n"));
         }
-        for (machine, other) in [(&machines[0], 3), (&machines[1], 2)] {
-            for address in ["192.0.2.1", "2001:db8:1::1"] {
-                machine.reaches(address);
-            }
-            machine.reaches(&format!("192.0.2.{other}"));
-            machine.reaches(&format!("2001:db8:1::ff:fe00:{other}"));
-        }
+        reach_each_other_and_the_gateway(&machines);
         nothing_waits();
     });
 }

@@ -15,6 +15,7 @@ mod netns;
 #[path = "../common/responder.rs"]
 mod responder;
 
+use clients::Machine;
 use instances::source::nfqueue::states;
 use netns::needs::can;
 use responder::{GENERAL, Host, until};
@@ -53,6 +54,18 @@ fn by_each_way(test: fn(&Host)) {
                 test(&host);
             }
         });
+    }
+}
+
+/// Machines 2 and 3 do so, over both families.
+#[track_caller]
+fn reach_each_other_and_the_gateway(machines: &[Machine; 2]) {
+    for (machine, other) in [(&machines[0], 3), (&machines[1], 2)] {
+        for address in ["192.0.2.1", "2001:db8:1::1"] {
+            machine.reaches(address);
+        }
+        machine.reaches(&format!("192.0.2.{other}"));
+        machine.reaches(&format!("2001:db8:1::ff:fe00:{other}"));
     }
 }
 

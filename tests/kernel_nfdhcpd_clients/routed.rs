@@ -3,7 +3,7 @@
 use super::clients::{Child, Machine, gnt_networking, route};
 use super::netns::run;
 use super::responder::{Guest, Host, mac, until};
-use super::{by_each_way, nothing_waits, on_a_host};
+use super::{by_each_way, nothing_waits, on_a_host, reach_each_other_and_the_gateway};
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -42,13 +42,7 @@ fn guests_configure_themselves_and_reach_each_other_and_the_gateway() {
         }
         assert!(told.contains("\nnew_dhcp_server_identifier=192.0.2.1\n"), "{told}");
         assert_eq!(machines[1].inside("hostname", &[]), "vm3.example.org\n");
-        for (machine, other) in [(&machines[0], 3), (&machines[1], 2)] {
-            for address in ["192.0.2.1", "2001:db8:1::1"] {
-                machine.reaches(address);
-            }
-            machine.reaches(&format!("192.0.2.{other}"));
-            machine.reaches(&format!("2001:db8:1::ff:fe00:{other}"));
-        }
+        reach_each_other_and_the_gateway(&machines);
         nothing_waits();
     });
 }

@@ -203,15 +203,20 @@ pub struct Queues {
 impl Config {
     /// The queues of the protocols that are enabled, and what comes by each.
     pub fn queues_in_use(&self) -> Vec<(Traffic, u16)> {
+        self.queues.in_use(self.settings.dhcp.is_some(), self.settings.ipv6.is_some())
+    }
+}
+
+impl Queues {
+    /// Those of IPv4, if that is enabled, and those of IPv6, likewise.
+    fn in_use(self, dhcp: bool, ipv6: bool) -> Vec<(Traffic, u16)> {
         let number = |traffic| match traffic {
-            Traffic::Dhcp4 => self.queues.dhcp,
-            Traffic::RouterSolicitations => self.queues.rs,
-            Traffic::NeighborSolicitations => self.queues.ns,
-            Traffic::Dhcp6 => self.queues.dhcpv6,
+            Traffic::Dhcp4 => self.dhcp,
+            Traffic::RouterSolicitations => self.rs,
+            Traffic::NeighborSolicitations => self.ns,
+            Traffic::Dhcp6 => self.dhcpv6,
         };
-        let is_enabled = |traffic: &Traffic| {
-            if traffic.is_ipv6() { self.settings.ipv6.is_some() } else { self.settings.dhcp.is_some() }
-        };
+        let is_enabled = |traffic: &Traffic| if traffic.is_ipv6() { ipv6 } else { dhcp };
         Traffic::ALL.into_iter().filter(is_enabled).map(|traffic| (traffic, number(traffic))).collect()
     }
 }
@@ -344,12 +349,10 @@ fn queues(options: &Options) -> Result<Queues> {
         ns: options.ns_queue.unwrap_or(44),
         dhcpv6: options.dhcpv6_queue.unwrap_or(45),
     };
-    let dhcp = options.enable_dhcp.unwrap_or(true).then_some(("dhcp_queue", queues.dhcp));
-    let ipv6 = [("rs_queue", queues.rs), ("ns_queue", queues.ns), ("dhcpv6_queue", queues.dhcpv6)];
-    let ipv6 = ipv6.into_iter().filter(|_| options.enable_ipv6.unwrap_or(true));
-    let used: Vec<_> = dhcp.into_iter().chain(ipv6).collect();
-    for (place, (name, number)) in used.iter().enumerate() {
+    let used = queues.in_use(options.enable_dhcp.unwrap_or(true), options.enable_ipv6.unwrap_or(true));
+    for (place, (traffic, number)) in used.iter().enumerate() {
         if let Some((other, _)) = used.iter().take(place).find(|(_, other)| other == number) {
+            let (other, name) = (other.queue_option(), traffic.queue_option());
             let message = format!("{other} and {name} are both {number}: each needs a queue of its own");
             return Err(Error::new(message).remedy("choose another, here and in the packet filter rules"));
         }

@@ -18,6 +18,7 @@ pub mod start;
 
 use crate::cli::nfdhcpd::{Arguments, LogTo, PROGRAM, Place, Request, Task};
 use crate::cli::print;
+use crate::daemon::signals;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::source::bindings::Store;
@@ -81,7 +82,7 @@ fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
 
 /// Answers packets: what needs root comes first, then we are it no more.
 fn serve(request: &Request, place: Place) -> Result<Exit> {
-    let signals = serve::signals()?;
+    let signals = signals::take()?;
     let start = Start::begin(request, place)?;
     let opened = serve::Opened::open(&request.config)?;
     start.drop_privileges()?;

@@ -21,12 +21,11 @@ use crate::sink::packet_socket::PacketSocket;
 use crate::source::bindings::{Event, News, Store};
 use crate::source::links::KernelLinks;
 use crate::source::nfqueue::{Refused, Socket};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
-use std::io;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -36,18 +35,6 @@ const ROUND: usize = 64;
 const LAST_ROUNDS: usize = 1024;
 /// How often we look whether the folder is still the one at its path, of which no event tells.
 const LOOK: Duration = Duration::from_secs(10);
-
-/// Signals that are for us, blocked from now on: before anything else, threads above all.
-///
-/// # Errors
-/// The system has none left.
-pub fn signals() -> Result<SignalFd> {
-    let signals: SigSet = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGUSR1].into_iter().collect();
-    let taken = signals
-        .thread_block()
-        .and_then(|()| SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK));
-    taken.map_err(|error| Error::new(format!("cannot take signals: {}", in_words(&io::Error::from(error)))))
-}
 
 /// What takes privileges to open.
 pub struct Opened {
@@ -125,7 +112,6 @@ pub fn run(config: &Config, opened: Opened, signals: SignalFd, hooks: &Hooks) ->
         registrar: registrar(config)?,
         checks: Checks::new(rules::wishes(config)),
         config: config.clone(),
-        files_told: false,
         is_news: false,
         next_look: LOOK,
         end: false,
@@ -154,6 +140,14 @@ fn advertising(settings: &Settings, now: Moment) -> Option<Advertising> {
     settings.ipv6.as_ref().map(|ipv6| Advertising::every(ipv6.ra_period, now))
 }
 
+/// Who has something to say, as poll(2) has it.
+#[derive(Clone, Copy)]
+struct Told {
+    signals: bool,
+    links: bool,
+    files: bool,
+}
+
 struct Server {
     began: Instant,
     config: Config,
@@ -165,9 +159,7 @@ struct Server {
     supervisor: Supervisor,
     registrar: Option<Registrar>,
     checks: Checks,
-    /// Whether something happened in the folder.
-    files_told: bool,
-    /// Whether others are to be told of it.
+    /// Whether others are to be told of what happened to files and taps.
     is_news: bool,
     next_look: Moment,
     end: bool,
@@ -181,9 +173,9 @@ impl Server {
     fn serve(mut self, hooks: &Hooks) -> Result<Exit> {
         let mut is_more = false;
         while !self.end {
-            self.wait(is_more)?;
+            let told = self.wait(is_more)?;
             // First what was said before the packets that are there: who writes a file, then starts the guest, is served by it.
-            self.take_in(hooks)?;
+            self.take_in(told, hooks)?;
             is_more = self.round()?;
             self.do_what_is_due()?;
             if std::mem::take(&mut self.is_news) {
@@ -203,20 +195,20 @@ impl Server {
         Ok(Exit::Done)
     }
 
-    /// Waits for events, or until something is due; not if there are more packets.
-    fn wait(&mut self, is_more: bool) -> Result<()> {
+    /// Waits for events, or until something is due; not if there are more packets. Who besides the queues has something to say.
+    fn wait(&self, is_more: bool) -> Result<Told> {
         let now = self.now();
         let advertise = self.advertising.as_ref().and_then(Advertising::next);
         let due = [advertise, Some(self.next_look), self.supervisor.next(now)].into_iter().flatten().min();
         let timeout = due.map(|due| due.saturating_sub(now)).filter(|_| !is_more).unwrap_or_default();
-        let fds = [self.socket.as_fd(), self.signals.as_fd(), self.links.as_fd(), self.desk.store.as_fd()];
+        let fds = [self.signals.as_fd(), self.links.as_fd(), self.desk.store.as_fd(), self.socket.as_fd()];
         let mut fds = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         match poll(&mut fds, Timespec::try_from(timeout).ok().as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(Error::new(format!("cannot wait for packets: {}", in_words(&error.into())))),
         }
-        self.files_told = fds.last().is_some_and(|files| !files.revents().is_empty());
-        Ok(())
+        let [signals, links, files, _] = fds.map(|fd| !fd.revents().is_empty());
+        Ok(Told { signals, links, files })
     }
 
     /// Answers packets; whether there may be more.
@@ -228,12 +220,29 @@ impl Server {
     }
 
     /// Takes in what happened to files, interfaces, and us.
-    fn take_in(&mut self, hooks: &Hooks) -> Result<()> {
-        if self.files_told {
+    fn take_in(&mut self, told: Told, hooks: &Hooks) -> Result<()> {
+        if told.files {
             let news = self.desk.store.folder_changed()?;
             self.note(news);
             self.is_news = true;
         }
+        if told.links {
+            self.take_in_links()?;
+        }
+        while told.signals
+            && let Ok(Some(signal)) = self.signals.read_signal()
+        {
+            match Signal::try_from(signal.ssi_signo.cast_signed()) {
+                Ok(Signal::SIGHUP) => self.reload(hooks),
+                Ok(Signal::SIGUSR1) => info!("clients:\n{}", dump::table(&self.desk.store)),
+                Ok(Signal::SIGINT | Signal::SIGTERM) => self.end = true,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in_links(&mut self) -> Result<()> {
         let mut events = Vec::new();
         let is_complete = self.links.take(|event| events.push(event))?;
         for event in events {
@@ -243,14 +252,6 @@ impl Server {
         if !is_complete {
             let news = self.desk.store.links_are(&KernelLinks::read()?);
             self.note(news);
-        }
-        while let Ok(Some(signal)) = self.signals.read_signal() {
-            match Signal::try_from(signal.ssi_signo.cast_signed()) {
-                Ok(Signal::SIGHUP) => self.reload(hooks),
-                Ok(Signal::SIGUSR1) => info!("clients:\n{}", dump::table(&self.desk.store)),
-                Ok(Signal::SIGINT | Signal::SIGTERM) => self.end = true,
-                _ => {}
-            }
         }
         Ok(())
     }

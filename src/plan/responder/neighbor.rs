@@ -8,10 +8,10 @@
 //! Solicitations for other targets go their way: the host's kernel has addresses of its own, and on a bridge there are
 //! neighbours that no binding knows. The original dropped them, and with `compat` we do.
 
-use super::over_ipv6::{ALL_NODES, frame, ours};
+use super::over_ipv6::{ALL_NODES, frame, solicitation};
 use super::{Client, Decision, Settings};
 use crate::net::{Mac, link_local_of};
-use crate::packet::ipv6::{self, Ipv6};
+use crate::packet::ipv6::Ipv6;
 use crate::packet::nd::{self, Nd, NdOption};
 use std::net::Ipv6Addr;
 
@@ -35,29 +35,18 @@ pub fn answer(
     settings: &Settings,
     bound_elsewhere: &dyn Fn(Ipv6Addr) -> bool,
 ) -> Decision {
+    const ANOTHER: &str = "no neighbour solicitation";
     let Some(ipv6) = &settings.ipv6 else { return Decision::Pass("IPv6 is off") };
-    let packet = match ipv6::parse(packet) {
-        Ok(packet) if !packet.is_icmpv6(nd::NEIGHBOR_SOLICITATION) => {
-            return Decision::Pass("no neighbour solicitation");
-        }
-        Ok(packet) => packet,
-        Err(malformed) => return Decision::Silence(malformed.0),
+    let (solicitor, received) = match solicitation(packet, nd::NEIGHBOR_SOLICITATION, source, client, ANOTHER) {
+        Ok(asked) => asked,
+        Err(decision) => return decision,
     };
-    let (target, has_option) = match nd::receive(&packet) {
-        Ok(received @ nd::Received { message: Nd::NeighborSolicitation { target }, .. }) => {
-            (target, received.source_link_layer().is_some())
-        }
-        Ok(_) => return Decision::Pass("no neighbour solicitation"),
-        Err(malformed) => return Decision::Silence(malformed.0),
-    };
-    if let Err(reason) = ours(source, client) {
-        return Decision::Silence(reason);
-    }
+    let Nd::NeighborSolicitation { target } = received.message else { return Decision::Pass(ANOTHER) };
     // The original answered for all of SUBNET6.
     let for_all = ipv6.proxy_all || settings.compat;
     let others = |reason| if settings.compat { Decision::Silence(reason) } else { Decision::Pass(reason) };
     // So it did for the instance's own addresses there, but not without the option, as in duplicate address detection.
-    let spares_own = !settings.compat || !has_option;
+    let spares_own = !settings.compat || received.source_link_layer().is_none();
     let owner = match owner(target, client, spares_own, &|target| for_all || bound_elsewhere(target)) {
         Ok(Owner::Gateway) if client.binding.private && !settings.compat => {
             return Decision::Silence("PRIVATE: no router");
@@ -65,7 +54,7 @@ pub fn answer(
         Ok(owner) => owner,
         Err(reason) => return others(reason),
     };
-    match packet.source {
+    match solicitor {
         // Duplicate address detection. An instance which takes another one's address is stopped by filters; and during
         // a migration an address is bound twice.
         Ipv6Addr::UNSPECIFIED if owner == Owner::Neighbor => others("a new address of its own"),
@@ -74,7 +63,7 @@ pub fn answer(
             let to = (ALL_NODES, nd::multicast_mac(ALL_NODES));
             advertised(target, owner, client, settings.compat, false, to)
         }
-        solicitor => advertised(target, owner, client, settings.compat, true, (solicitor, source)),
+        _ => advertised(target, owner, client, settings.compat, true, (solicitor, source)),
     }
 }
 

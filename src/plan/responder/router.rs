@@ -7,10 +7,10 @@
 //! source link-layer option, there is an answer with `compat` too: the frame's source says where to.
 
 use super::binding::Binding;
-use super::over_ipv6::{ALL_NODES, frame, ours};
+use super::over_ipv6::{ALL_NODES, frame, solicitation};
 use super::settings::{Ipv6 as Settings6, Mode};
 use super::{Client, Decision, Settings};
-use crate::packet::ipv6::{self, Ipv6};
+use crate::packet::ipv6::Ipv6;
 use crate::packet::nd::{self, Nd, NdOption, flag};
 use crate::{net, net::Mac};
 use std::net::Ipv6Addr;
@@ -30,26 +30,17 @@ const MOST_SEARCHED: usize = 512;
 /// What becomes of a router solicitation: `packet` from the IPv6 header on, `source` of the frame.
 pub fn answer(packet: &[u8], source: Mac, client: &Client, settings: &Settings) -> Decision {
     let Some(ipv6) = &settings.ipv6 else { return Decision::Pass("IPv6 is off") };
-    let packet = match ipv6::parse(packet) {
-        Ok(packet) if !packet.is_icmpv6(nd::ROUTER_SOLICITATION) => return Decision::Pass("no router solicitation"),
-        Ok(packet) => packet,
-        Err(malformed) => return Decision::Silence(malformed.0),
+    let solicitor = match solicitation(packet, nd::ROUTER_SOLICITATION, source, client, "no router solicitation") {
+        Ok((solicitor, _)) => solicitor,
+        Err(decision) => return decision,
     };
-    match nd::receive(&packet) {
-        Ok(nd::Received { message: Nd::RouterSolicitation, .. }) => {}
-        Ok(_) => return Decision::Pass("no router solicitation"),
-        Err(malformed) => return Decision::Silence(malformed.0),
-    }
-    if let Err(reason) = ours(source, client) {
-        return Decision::Silence(reason);
-    }
     let Some(message) = Advertisement::new(client, settings, ipv6) else {
         return Decision::Silence("no SUBNET6");
     };
-    let to = match packet.source {
+    let to = match solicitor {
         _ if settings.compat => (ALL_NODES, nd::multicast_mac(ALL_NODES)),
         Ipv6Addr::UNSPECIFIED => (ALL_NODES, source),
-        solicitor => (solicitor, source),
+        _ => (solicitor, source),
     };
     Decision::Reply { frame: message.frame(client, to), what: "router advertisement" }
 }

@@ -77,14 +77,13 @@ struct Said<'a> {
 /// The first thing that makes it no binding: a required key is missing, or a value is none of its key's.
 pub fn parse(text: &[u8]) -> Result<Parsed, Problem> {
     let said = &said(text);
-    let required = |key: &str| said.iter().flatten().find(|said| said.key == key);
     let Some(mac) = one(said, "MAC", mac)? else { return Err(missing("MAC")) };
-    let hostname = required("HOSTNAME").ok_or_else(|| missing("HOSTNAME"))?;
+    let hostname = find(said, "HOSTNAME").ok_or_else(|| missing("HOSTNAME"))?;
     let mut warnings = Vec::new();
     let hostname = sendable(hostname, &mut warnings);
-    let (nameservers, nameservers6) = by_family(list(said, "NAMESERVERS", ',', served::ip)?);
-    let (ntp, ntp6) = by_family(list(said, "NTP", ',', served::ip)?);
-    let search = list(said, "SEARCH", ',', served::domain)?;
+    let (nameservers, nameservers6) = by_family(list(said, "NAMESERVERS", served::ip)?);
+    let (ntp, ntp6) = by_family(list(said, "NTP", served::ip)?);
+    let search = list(said, "SEARCH", served::domain)?;
     let binding = Binding {
         indev: one(said, "INDEV", interface)?,
         mac,
@@ -106,7 +105,7 @@ pub fn parse(text: &[u8]) -> Result<Parsed, Problem> {
             domain: one(said, "DOMAIN", served::domain)?,
             search6: search.clone(),
             search,
-            routes: list(said, "ROUTES", ',', served::route)?,
+            routes: list(said, "ROUTES", served::route)?,
             ntp,
             ntp6,
             tftp: one(said, "TFTP", served::tftp)?,
@@ -123,7 +122,7 @@ fn missing(key: &str) -> Problem {
 
 /// What is allowed and yet hardly meant.
 fn doubts(binding: &Binding, said: &[Option<Said>], warnings: &mut Vec<Problem>) {
-    let line = |key: &str| said.iter().flatten().find(|said| said.key == key).map(|said| said.line);
+    let line = |key: &str| find(said, key).map(|said| said.line);
     let mut doubt = |key: &str, why: String| warnings.push(Problem { line: line(key), why });
     match (binding.ip, binding.subnet) {
         (Some(ip), None) => doubt("IP", format!("IP={ip} has no SUBNET: no mask can be served with it")),
@@ -175,19 +174,18 @@ impl Said<'_> {
     }
 }
 
+fn find<'a, 'b>(all: &'a [Option<Said<'b>>], key: &str) -> Option<&'a Said<'b>> {
+    all.iter().flatten().find(|said| said.key == key)
+}
+
 fn one<T>(all: &[Option<Said>], key: &str, read: impl Fn(&str) -> Read<T>) -> Result<Option<T>, Problem> {
-    let Some(said) = all.iter().flatten().find(|said| said.key == key) else { return Ok(None) };
+    let Some(said) = find(all, key) else { return Ok(None) };
     read(said.text("text")?).map(Some).map_err(|allowed| said.wrong(&allowed))
 }
 
-fn list<T>(
-    all: &[Option<Said>],
-    key: &str,
-    separator: char,
-    read: impl Fn(&str) -> Read<T>,
-) -> Result<Option<Vec<T>>, Problem> {
-    let Some(said) = all.iter().flatten().find(|said| said.key == key) else { return Ok(None) };
-    let parts = said.text("text")?.split(separator).map(str::trim).filter(|part| !part.is_empty());
+fn list<T>(all: &[Option<Said>], key: &str, read: impl Fn(&str) -> Read<T>) -> Result<Option<Vec<T>>, Problem> {
+    let Some(said) = find(all, key) else { return Ok(None) };
+    let parts = said.text("text")?.split(',').map(str::trim).filter(|part| !part.is_empty());
     let values: Vec<T> = parts.map(read).collect::<Result<_, _>>().map_err(|allowed| said.wrong(&allowed))?;
     if values.len() > LONGEST_LIST {
         return Err(said.wrong(&format!("a list of at most {LONGEST_LIST}")));
@@ -211,7 +209,7 @@ fn by_family(addresses: Option<Vec<IpAddr>>) -> ByFamily {
 
 /// Set by anything: nfdhcpd asks only whether it is empty.
 fn is_set(all: &[Option<Said>], key: &str, warnings: &mut Vec<Problem>) -> bool {
-    let Some(said) = all.iter().flatten().find(|said| said.key == key) else { return false };
+    let Some(said) = find(all, key) else { return false };
     let meant_not = [&b"no"[..], b"false", b"off", b"0", b"\"\"", b"''"];
     if meant_not.iter().any(|word| said.value.eq_ignore_ascii_case(word)) {
         let shown = String::from_utf8_lossy(said.value);

@@ -23,8 +23,7 @@ pub(super) fn answer(message: &Received<'_>, address: Ipv4Addr) -> Result<Answer
 
 /// The frame.
 pub(super) fn frame(exchange: &Exchange<'_>, answer: Answer) -> Vec<u8> {
-    let lease = matches!(answer, Answer::Offer | Answer::Ack);
-    let yours = if lease { exchange.address } else { Ipv4Addr::UNSPECIFIED };
+    let yours = if answer.is_lease() { exchange.address } else { Ipv4Addr::UNSPECIFIED };
     let mut frame = Vec::with_capacity(HEADERS + 576);
     frame.extend([0; HEADERS]);
     frame.extend(exchange.message.fixed);
@@ -42,7 +41,6 @@ pub(super) fn frame(exchange: &Exchange<'_>, answer: Answer) -> Vec<u8> {
 
 fn put_options(frame: &mut Vec<u8>, exchange: &Exchange<'_>, answer: Answer) {
     let binding = exchange.client.binding;
-    let lease = matches!(answer, Answer::Offer | Answer::Ack);
     if answer != Answer::Nak {
         if let Some(name) = &binding.hostname {
             put_option(frame, number::HOSTNAME, name.as_str().as_bytes());
@@ -51,7 +49,7 @@ fn put_options(frame: &mut Vec<u8>, exchange: &Exchange<'_>, answer: Answer) {
             put_option(frame, number::DOMAIN, domain.as_bytes());
         }
     }
-    if lease {
+    if answer.is_lease() {
         // Without SUBNET, the original fails.
         if let Some(subnet) = binding.subnet {
             put_option(frame, number::BROADCAST, &subnet.broadcast().octets());

@@ -65,6 +65,11 @@ impl Answer {
         }
     }
 
+    /// Whether it gives an address.
+    const fn is_lease(self) -> bool {
+        matches!(self, Self::Offer | Self::Ack)
+    }
+
     const fn what(self) -> &'static str {
         match self {
             Self::Offer => "offer",

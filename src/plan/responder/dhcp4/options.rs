@@ -33,7 +33,7 @@ pub(super) fn put_all(message: &mut Vec<u8>, start: usize, exchange: &Exchange<'
     let mut writer = Writer { message, end, written: Numbers::default() };
     writer.put(number::KIND, &[answer.kind()]);
     writer.put(number::SERVER, &exchange.server.octets());
-    if matches!(answer, Answer::Offer | Answer::Ack) {
+    if answer.is_lease() {
         let dhcp = exchange.dhcp;
         writer.put(number::LIFETIME, &dhcp.lease_lifetime.to_be_bytes());
         // Clients follow them though they do not ask for them.
