@@ -6,7 +6,7 @@
 //! [`groups`] what no rule sees, [`hosts`] is the hosts file. [`policy`] puts them together, [`diff`] says what has to change
 //! where a policy is held already, and [`parts`] which instances it takes to know that.
 //!
-//! [`responder`] answers guests' packets from what is bound to their taps.
+//! [`responder`] answers guests' packets from what is bound to their taps. `pxe_access` says who may boot from the inspection network.
 
 pub mod address_sets;
 pub mod claims;
@@ -19,6 +19,8 @@ pub mod layout;
 pub mod log;
 pub mod parts;
 pub mod policy;
+#[cfg(feature = "pxe-filter")]
+pub mod pxe_access;
 pub mod responder;
 pub mod ruleset;
 pub mod spec;

@@ -5,6 +5,8 @@ pub mod bindings;
 pub mod bridge_ports;
 pub mod folder_watch;
 pub mod host_iface;
+#[cfg(feature = "pxe-filter")]
+pub mod ironic;
 #[cfg(feature = "nfdhcpd")]
 pub mod links;
 #[cfg(feature = "nfdhcpd")]
