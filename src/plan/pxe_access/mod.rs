@@ -1,8 +1,14 @@
 //! Who may boot from the inspection network: from Ironic's ports and the nodes under inspection to an answer for each MAC
-//! address, and one for all that nobody knows.
+//! address, and one for all that nobody knows. [`inventory`] puts together what Ironic tells in pieces, [`changes`] is the
+//! way from what a folder says to what it should say.
 //!
 //! The rules are those of the two filters that this one replaces, [`Semantics`]; docs/pxe-filter.md has them as a truth
 //! table, which is also the test.
+
+pub mod changes;
+pub mod inventory;
+#[cfg(test)]
+mod truth_table;
 
 use crate::net::Mac;
 use std::collections::{BTreeMap, HashMap};
@@ -166,5 +172,64 @@ impl Table {
         let is_any_open = nodes.values().any(|node| settings.opens(node));
         let unknown = Access::when(!settings.deny_unknown_macs && (settings.discovers || is_any_open));
         Self { macs, unknown, disputed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn mac(number: u8) -> Mac {
+        Mac([0x52, 0x54, 0, 0, 0, number])
+    }
+
+    /// A port of a node.
+    pub(super) fn port(number: u8, node: u128) -> Port {
+        let uuid = Uuid::from_u128(number.into());
+        Port { uuid, node: Uuid::from_u128(node), address: mac(number), pxe_enabled: true, guid: None }
+    }
+
+    pub(super) fn node(number: u128) -> Node {
+        let inspect_interface = Some("agent".to_owned());
+        Node { uuid: Uuid::from_u128(number), name: None, inspect_interface, since: None }
+    }
+
+    pub(super) fn settings() -> Settings {
+        Settings {
+            semantics: Semantics::Ironic,
+            supported_inspect_interfaces: vec!["agent".to_owned()],
+            deny_unknown_macs: false,
+            discovers: false,
+            deny_pxe_disabled: false,
+            removed: Removed::Denied,
+        }
+    }
+
+    fn nodes(nodes: impl IntoIterator<Item = Node>) -> HashMap<Uuid, Node> {
+        nodes.into_iter().map(|node| (node.uuid, node)).collect()
+    }
+
+    #[test]
+    fn a_mac_of_two_nodes_is_open_only_if_both_may_boot() {
+        let ports = [port(1, 1), Port { node: Uuid::from_u128(2), ..port(1, 1) }];
+        let table = |inspected: &[u128]| {
+            let nodes = nodes(inspected.iter().map(|number| node(*number)));
+            let table = Table::new(&ports, &nodes, &settings(), &InfiniBand::default());
+            (table.macs[&mac(1)], table.disputed)
+        };
+        assert_eq!(table(&[1, 2]), (Access::Allow, vec![]));
+        assert_eq!(table(&[1]), (Access::Deny, vec![mac(1)]));
+        assert_eq!(table(&[2]), (Access::Deny, vec![mac(1)]));
+        assert_eq!(table(&[]), (Access::Deny, vec![]));
+    }
+
+    #[test]
+    fn an_infiniband_port_is_where_the_host_sees_it() {
+        let guid = Guid([0x7c, 0xfe, 0x90, 3, 0, 0x29, 0x24, 0x4f]);
+        let ports = [Port { guid: Some(guid), ..port(1, 1) }];
+        let seen = InfiniBand::from([(guid, mac(9))]);
+        let macs = |infiniband| Table::new(&ports, &nodes([node(1)]), &settings(), infiniband).macs;
+        assert_eq!(macs(&seen), BTreeMap::from([(mac(9), Access::Allow)]));
+        assert_eq!(macs(&InfiniBand::default()), BTreeMap::from([(mac(1), Access::Allow)]));
     }
 }
