@@ -149,6 +149,50 @@ pub enum Kind {
     Nonsense,
 }
 
+/// Without secrets, for they end up in logs.
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Access")
+            .field("endpoint", &self.endpoint)
+            .field("auth", &self.auth)
+            .field("ca_file", &self.ca_file)
+            .field("insecure", &self.insecure)
+            .field("timeout", &self.timeout)
+            .field("page_size", &self.page_size)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::HttpBasic { username, .. } => {
+                f.debug_struct("HttpBasic").field("username", username).finish_non_exhaustive()
+            }
+            Self::Keystone { auth_url, identity, scope } => f
+                .debug_struct("Keystone")
+                .field("auth_url", auth_url)
+                .field("identity", identity)
+                .field("scope", scope)
+                .finish(),
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Password { user, .. } => f.debug_struct("Password").field("user", user).finish_non_exhaustive(),
+            Self::ApplicationCredential { credential, user, .. } => f
+                .debug_struct("ApplicationCredential")
+                .field("credential", credential)
+                .field("user", user)
+                .finish_non_exhaustive(),
+        }
+    }
+}
+
 /// Why an answer did not come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
