@@ -2,16 +2,23 @@
 //! [`schedule`], a value without clock or I/O, from what [`folder`] (inotify), [`commits`] (nf_tables' events), [`links`]
 //! (ports of bridges), both by way of [`crate::netlink::group`], and [`signals`] bring. [`policy`] is one attempt: read, plan, load, write. [`supervisor`] is told about it.
 //!
-//! `nfdhcpd` is the responder: its loop, and what it needs besides packets.
+//! `nfdhcpd` is the responder: its loop, and what it needs besides packets. `pxe_filter` is the loop between Ironic and
+//! dnsmasq. `endpoint` is where Prometheus asks either of them.
 
 pub mod commits;
+#[cfg(any(feature = "nfdhcpd", feature = "pxe-filter"))]
+pub mod endpoint;
 pub mod folder;
 pub mod links;
 mod metrics;
 #[cfg(feature = "nfdhcpd")]
 pub mod nfdhcpd;
 pub mod policy;
+#[cfg(feature = "pxe-filter")]
+pub mod pxe_filter;
 pub mod schedule;
 pub mod signals;
+#[cfg(any(feature = "nfdhcpd", feature = "pxe-filter"))]
+pub mod stderr;
 pub mod supervisor;
 pub mod watch;

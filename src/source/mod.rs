@@ -3,6 +3,8 @@
 #[cfg(feature = "nfdhcpd")]
 pub mod bindings;
 pub mod bridge_ports;
+#[cfg(feature = "pxe-filter")]
+pub mod ethoib;
 pub mod folder_watch;
 pub mod host_iface;
 #[cfg(feature = "pxe-filter")]

@@ -2,8 +2,8 @@
 
 use super::privileges::Account;
 use crate::cli::nfdhcpd::{Config, LogTo, PROGRAM};
+use crate::daemon::stderr::stderr;
 use crate::error::{Error, Result};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -89,35 +89,6 @@ impl Write for &LogFile {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Standard error, for as long as somebody reads it.
-struct Stderr(io::Stderr);
-
-/// Octets that a pipe which is ready takes without waiting (PIPE_BUF), and a socket.
-const READY: usize = 4096;
-
-impl Write for Stderr {
-    /// A formatted line comes in one piece. What does not fit is lost: packets do not wait for it.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        for piece in line.chunks(READY) {
-            let mut ready = [PollFd::new(&self.0, PollFlags::OUT)];
-            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-            if !matches!(poll(&mut ready, Some(&now)), Ok(1)) {
-                break;
-            }
-            self.0.write_all(piece)?;
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn stderr() -> Stderr {
-    Stderr(io::stderr())
 }
 
 /// Not through a symbolic link: the folder may be another user's, and we root.

@@ -5,7 +5,6 @@ pub mod background;
 mod checks;
 pub mod desk;
 pub mod dump;
-mod endpoint;
 pub mod log;
 pub mod metrics;
 pub mod pid_file;

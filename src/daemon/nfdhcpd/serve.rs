@@ -4,12 +4,12 @@
 use super::advertising::Advertising;
 use super::checks::Checks;
 use super::desk::Desk;
-use super::endpoint::Listener;
 use super::metrics::Page;
 use super::rate::Limit;
 use super::registrar::Registrar;
 use super::{dump, rules};
 use crate::cli::nfdhcpd::{Config, Request};
+use crate::daemon::endpoint::Listener;
 use crate::daemon::schedule::Moment;
 use crate::daemon::supervisor::Supervisor;
 use crate::error::{Error, Result, in_words};
@@ -98,7 +98,8 @@ pub fn run(config: &Config, opened: Opened, signals: SignalFd, hooks: &Hooks) ->
     desk.limit = Limit::per_second(config.rate_limit);
     if let Some(listener) = listener {
         let queues = desk.queues.iter().map(|(_, queue)| *queue).collect();
-        listener.serve(Page::new(&desk.metrics, queues))?;
+        let page = Page::new(&desk.metrics, queues);
+        listener.serve(move || page.text())?;
     }
     let advertising = advertising(&desk.settings, Moment::ZERO);
     let mut server = Server {

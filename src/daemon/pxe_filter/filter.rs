@@ -1,0 +1,443 @@
+//! The filter itself: asks Ironic, puts together what it tells, and brings the folder in step.
+
+use super::agenda::{Agenda, Task};
+use super::metrics::{Metrics, signed};
+use super::status::{NodeStatus, Status};
+use super::tidy::Tidy;
+use crate::cli::pxe_filter::Config;
+use crate::daemon::schedule::Moment;
+use crate::error::{Error, Result};
+use crate::net::{IfName, Mac};
+use crate::plan::pxe_access::changes::{Changes, Found};
+use crate::plan::pxe_access::inventory::{Circle, Inventory};
+use crate::plan::pxe_access::{Access, InfiniBand, Settings, Table, Who};
+use crate::source::ethoib;
+use crate::source::ironic::{Baremetal, Failure, Kind, Ports};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::Future;
+use std::time::{Duration, Instant, SystemTime};
+use tracing::{debug, error, info, warn};
+use uuid::Uuid;
+
+/// Up to how many changes are logged each by itself.
+const LOGGED: usize = 256;
+/// How often in a row a listing may begin anew because a port was deleted meanwhile.
+const BEGINNINGS: u32 = 5;
+
+/// The folder, as the filter sees it.
+pub trait Hosts {
+    /// Everything that it says now.
+    ///
+    /// # Errors
+    /// It cannot be read, or is another's.
+    fn look(&mut self) -> Result<Look>;
+
+    /// Has it say this, in this order. Given up half-way, what was written stays.
+    fn write(&mut self, writes: &[(Who, Access)]) -> impl Future<Output = Result<()>>;
+
+    /// Deletes files of MAC addresses, and has dnsmasq forget them. Whether it could be told.
+    ///
+    /// # Errors
+    /// They cannot be deleted.
+    fn delete(&mut self, macs: &[Mac]) -> Result<bool>;
+
+    /// Deletes files that are not ours and could mean something to dnsmasq. Their names.
+    ///
+    /// # Errors
+    /// They cannot be deleted.
+    fn purge(&mut self) -> Result<Vec<String>>;
+}
+
+/// What a folder holds.
+#[derive(Debug, Clone, Default)]
+pub struct Look {
+    /// What it says.
+    pub found: Found,
+    /// What else there is, and what is wrong, for people.
+    pub notices: BTreeSet<String>,
+    /// How many files are not ours.
+    pub foreign: usize,
+}
+
+/// The filter.
+pub struct Filter<B, H> {
+    api: B,
+    hosts: H,
+    settings: Settings,
+    purges: bool,
+    ethoib: Vec<IfName>,
+    /// The counters.
+    pub metrics: Metrics,
+    inventory: Inventory,
+    agenda: Agenda,
+    tidy: Tidy,
+    start: Instant,
+    /// What is known was not compared with the folder yet, or the folder was changed.
+    is_stale: bool,
+    /// Of a listing that has just ended.
+    is_listed: bool,
+    marker: Option<Uuid>,
+    beginnings: u32,
+    /// Ports of the listing so far that make no sense: how many, and the first of them.
+    refused: (usize, Vec<String>),
+    said: Said,
+    status: Status,
+}
+
+/// What was logged already, not to be repeated.
+#[derive(Debug, Default)]
+struct Said {
+    failure: Option<String>,
+    folder: Option<String>,
+    notices: BTreeSet<String>,
+    refused: BTreeSet<String>,
+    disputed: Vec<Mac>,
+}
+
+impl<B: Baremetal, H: Hosts> Filter<B, H> {
+    /// A filter that knows nothing yet.
+    pub fn new(api: B, hosts: H, config: &Config) -> Self {
+        Self {
+            api,
+            hosts,
+            settings: config.policy.clone(),
+            purges: config.purge,
+            ethoib: config.ethoib_interfaces.clone(),
+            metrics: Metrics::default(),
+            inventory: Inventory::default(),
+            agenda: Agenda::new(config.poll_interval, config.sync_period),
+            tidy: Tidy::default(),
+            start: Instant::now(),
+            is_stale: true,
+            is_listed: false,
+            marker: None,
+            beginnings: 0,
+            refused: (0, Vec::new()),
+            said: Said::default(),
+            status: Status::new(),
+        }
+    }
+
+    /// Since the filter began.
+    pub fn now(&self) -> Moment {
+        self.start.elapsed()
+    }
+
+    /// How it is.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// The folder.
+    pub fn hosts(&mut self) -> &mut H {
+        &mut self.hosts
+    }
+
+    /// Whether the folder was brought in step completely at least once.
+    pub fn is_in_step(&self) -> bool {
+        self.status.last_sync.is_some()
+    }
+
+    /// Whether nobody is let in that should not be: it is in step, or denies everybody.
+    pub fn is_safe(&self) -> bool {
+        self.is_in_step() || self.status.denies_all
+    }
+
+    /// Everything may have changed.
+    pub fn doubt(&mut self) {
+        self.is_stale = true;
+        self.agenda.doubt();
+    }
+
+    /// Somebody else changed the folder.
+    pub fn folder_changed(&mut self) {
+        self.is_stale = true;
+    }
+
+    /// Does what is due, and says when there is more to do. Given up half-way, nothing is lost but the time.
+    pub async fn step(&mut self) -> Moment {
+        let began = self.now();
+        let task = self.agenda.next(began, self.inventory.to_ask().is_some());
+        let answered = match task {
+            Task::Wait(until) => {
+                self.bring_in_step().await;
+                self.tidy_up();
+                return until;
+            }
+            Task::Nodes => self.ask_nodes(began).await,
+            Task::PortsOfNode => self.ask_ports_of_node().await,
+            Task::Page => self.ask_page(began).await,
+        };
+        match answered {
+            Ok(()) => self.answered(),
+            Err(failure) => self.failed(&failure).await,
+        }
+        // Ports that are still to be asked for come first: one write for all. Unless they do not come.
+        if self.inventory.to_ask().is_none() || self.agenda.failures() > 0 {
+            self.bring_in_step().await;
+        }
+        began
+    }
+
+    async fn ask_nodes(&mut self, began: Moment) -> Result<(), Failure> {
+        let asked = Instant::now();
+        let nodes = self.api.nodes_under_inspection().await?;
+        self.metrics.answered("nodes", asked.elapsed());
+        self.metrics.inspected.set(signed(nodes.len()));
+        self.agenda.told_nodes(began);
+        let before: HashMap<Uuid, _> = self.inventory.nodes().clone();
+        for node in nodes.iter().filter(|node| !before.contains_key(&node.uuid)) {
+            info!(node = %node.uuid, name = node.name, "inspection has begun");
+        }
+        self.inventory.inspected(nodes);
+        for node in before.values().filter(|node| !self.inventory.nodes().contains_key(&node.uuid)) {
+            info!(node = %node.uuid, name = node.name, "inspection has ended");
+        }
+        self.is_stale |= before != *self.inventory.nodes();
+        Ok(())
+    }
+
+    async fn ask_ports_of_node(&mut self) -> Result<(), Failure> {
+        let Some(node) = self.inventory.to_ask() else { return Ok(()) };
+        let asked = Instant::now();
+        let Ports { ports, refused } = self.api.ports_of(node).await?;
+        self.metrics.answered("ports_of_node", asked.elapsed());
+        self.agenda.told_ports(self.now());
+        self.say_refused(&refused);
+        self.inventory.ports_of(node, ports);
+        self.is_stale = true;
+        Ok(())
+    }
+
+    async fn ask_page(&mut self, began: Moment) -> Result<(), Failure> {
+        if !self.inventory.is_listing() {
+            self.inventory.begin_listing();
+            self.marker = None;
+            self.refused = (0, Vec::new());
+        }
+        let asked = Instant::now();
+        let page = match self.api.ports(self.marker).await {
+            Err(failure) if failure.kind == Kind::MarkerGone && self.beginnings < BEGINNINGS => {
+                debug!("{failure}; the listing begins anew");
+                self.beginnings += 1;
+                self.inventory.abandon_listing();
+                self.agenda.begin_anew();
+                return Ok(());
+            }
+            answer => answer?,
+        };
+        self.metrics.answered("ports", asked.elapsed());
+        self.inventory.page(page.ports.ports).map_err(|Circle(port)| Failure {
+            kind: Kind::Nonsense,
+            text: format!("Ironic lists port {port} twice: its pages go in circles; look at what is between us and it"),
+        })?;
+        let (number, first) = &mut self.refused;
+        *number += page.ports.refused.len();
+        first.extend(page.ports.refused);
+        first.truncate(LOGGED);
+        self.marker = page.next;
+        self.agenda.told_page(began, page.next.is_none());
+        if page.next.is_none() {
+            self.beginnings = 0;
+            self.inventory.end_listing();
+            self.tidy.listed();
+            let (number, refused) = std::mem::take(&mut self.refused);
+            self.metrics.refused.set(signed(number));
+            self.said.refused.retain(|said| refused.contains(said));
+            self.say_refused(&refused);
+            (self.is_stale, self.is_listed) = (true, true);
+        }
+        Ok(())
+    }
+
+    fn say_refused(&mut self, refused: &[String]) {
+        for what in refused {
+            if self.said.refused.len() < LOGGED && self.said.refused.insert(what.clone()) {
+                warn!("ignored: {what}");
+            }
+        }
+    }
+
+    fn answered(&mut self) {
+        self.status.last_answer = Some(SystemTime::now());
+        self.status.failure = None;
+        if self.said.failure.take().is_some() {
+            info!("Ironic answers again");
+        }
+    }
+
+    /// Ironic did not answer. What the folder says stays as it is; only if nothing is known yet, nobody may boot.
+    async fn failed(&mut self, failure: &Failure) {
+        self.metrics.failed(failure);
+        self.agenda.failed(self.now(), fastrand::f64());
+        self.inventory.abandon_listing();
+        if self.said.failure.as_ref() != Some(&failure.text) {
+            let what = if self.inventory.is_complete() { "everything stays as it is" } else { "nobody may boot" };
+            error!("{failure}; until Ironic answers {what}");
+            self.said.failure = Some(failure.text.clone());
+        }
+        self.status.failure = Some(failure.text.clone());
+        if !self.inventory.is_complete() && !self.status.denies_all {
+            let denied = self.deny_all().await;
+            self.status.denies_all = denied.is_ok();
+            self.folder_said(denied);
+        }
+    }
+
+    /// Denies everybody.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written.
+    pub async fn deny_all(&mut self) -> Result<()> {
+        let look = self.hosts.look()?;
+        let changes = Changes::to_deny_all(&look.found);
+        self.hosts.write(&changes.writes).await?;
+        self.metrics.written.inc_by(changes.writes.len() as u64);
+        Ok(())
+    }
+
+    /// Compares all that is known with all that the folder says, and has it say that.
+    async fn bring_in_step(&mut self) {
+        if !self.is_stale || !self.inventory.is_complete() {
+            return;
+        }
+        let compared = self.compare().await;
+        self.folder_said(compared);
+    }
+
+    async fn compare(&mut self) -> Result<()> {
+        let began = Instant::now();
+        let look = self.hosts.look()?;
+        let infiniband = self.infiniband();
+        let table = self.inventory.table(&self.settings, &infiniband);
+        let changes = Changes::new(&table, &look.found, &self.settings);
+        self.hosts.write(&changes.writes).await?;
+        self.is_stale = false;
+        self.status.denies_all = false;
+        if !changes.writes.is_empty() {
+            self.tidy.changed(self.now());
+            self.say_written(&changes.writes, &infiniband, began.elapsed());
+        }
+        self.tidy.removed(&changes.removed);
+        self.say(&look, &table);
+        if std::mem::take(&mut self.is_listed) {
+            self.metrics.synchronized();
+            let is_first = self.status.last_sync.replace(SystemTime::now()).is_none();
+            if is_first {
+                info!(ports = table.macs.len(), written = changes.writes.len(), "all ports are as Ironic has them");
+            }
+            if is_first && self.purges {
+                for name in self.hosts.purge()? {
+                    warn!("deleted {name}, which was not the filter's: purge_dhcp_hostsdir");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where InfiniBand ports are, as the host's interfaces know.
+    fn infiniband(&mut self) -> InfiniBand {
+        let (known, failed) = ethoib::read(&self.ethoib);
+        for (interface, error) in failed {
+            let notice = format!("cannot read which InfiniBand ports {interface} has: {error}; see ethoib_interfaces");
+            if self.said.notices.insert(notice.clone()) {
+                warn!("{notice}");
+            }
+        }
+        known
+    }
+
+    fn say_written(&mut self, writes: &[(Who, Access)], infiniband: &InfiniBand, took: Duration) {
+        self.metrics.written.inc_by(writes.len() as u64);
+        let allowed = writes.iter().filter(|(_, access)| *access == Access::Allow).count();
+        info!(allowed, denied = writes.len() - allowed, seconds = took.as_secs_f64(), "written");
+        let written: BTreeMap<Mac, Access> = writes
+            .iter()
+            .filter_map(|(who, access)| match who {
+                Who::Mac(mac) => Some((*mac, *access)),
+                Who::Unknown => {
+                    info!("MAC addresses that Ironic does not know: {access}");
+                    None
+                }
+            })
+            .collect();
+        let mut nodes = BTreeSet::new();
+        let mut owned = BTreeSet::new();
+        for port in self.inventory.ports() {
+            let mac = port.guid.and_then(|guid| infiniband.get(&guid)).copied().unwrap_or(port.address);
+            let Some(access) = written.get(&mac) else { continue };
+            owned.insert(mac);
+            let node = self.inventory.nodes().get(&port.node);
+            if *access == Access::Allow {
+                nodes.insert(port.node);
+            }
+            if writes.len() <= LOGGED {
+                let name = node.and_then(|node| node.name.as_deref());
+                info!(%mac, node = %port.node, name, port = %port.uuid, "{access}");
+            }
+        }
+        if writes.len() <= LOGGED {
+            for (mac, access) in written.iter().filter(|(mac, _)| !owned.contains(mac)) {
+                info!(%mac, "{access}: no port of Ironic's");
+            }
+        }
+        for since in nodes.iter().filter_map(|node| self.inventory.nodes().get(node)?.since) {
+            self.metrics.changed(since);
+        }
+    }
+
+    /// What people should know, once.
+    fn say(&mut self, look: &Look, table: &Table) {
+        for notice in look.notices.difference(&self.said.notices) {
+            warn!("{notice}");
+        }
+        self.said.notices.clone_from(&look.notices);
+        if table.disputed != self.said.disputed {
+            for mac in &table.disputed {
+                warn!(%mac, "denied: several nodes have it, and not all of them are under inspection");
+            }
+            self.said.disputed.clone_from(&table.disputed);
+        }
+        self.metrics.in_step(table);
+        self.metrics.foreign.set(signed(look.foreign));
+        self.status.unknown = Some(table.unknown);
+        self.status.ports = table.macs.len();
+        self.status.foreign = look.foreign;
+        self.status.disputed.clone_from(&table.disputed);
+        let node = |node: &crate::plan::pxe_access::Node| {
+            let ports = self.inventory.ports().filter(|port| port.node == node.uuid);
+            NodeStatus { uuid: node.uuid, name: node.name.clone(), ports: ports.map(|port| port.address).collect() }
+        };
+        self.status.inspected = self.inventory.nodes().values().map(node).collect();
+        self.status.inspected.sort_by_key(|node| node.uuid);
+    }
+
+    fn folder_said(&mut self, result: Result<()>) {
+        let failure = result.err().map(|error: Error| error.to_string());
+        if let Some(failure) = &failure {
+            self.metrics.folder_failures.inc();
+            if self.said.folder.as_ref() != Some(failure) {
+                error!("{failure}");
+            }
+        } else if self.said.folder.is_some() {
+            info!("the folder can be written again");
+        }
+        self.status.folder_failure.clone_from(&failure);
+        self.said.folder = failure;
+    }
+
+    fn tidy_up(&mut self) {
+        let macs = self.tidy.due(self.now(), !self.inventory.nodes().is_empty());
+        if macs.is_empty() || self.is_stale {
+            return;
+        }
+        let deleted = self.hosts.delete(&macs).map(|told| {
+            self.tidy.removed(&[]);
+            self.metrics.reloads.inc_by(told.into());
+            let dnsmasq =
+                if told { "dnsmasq reads everything anew" } else { "dnsmasq denies them until it starts again" };
+            info!(number = macs.len(), "files of MAC addresses that are no port's any more are deleted; {dnsmasq}");
+        });
+        self.folder_said(deleted);
+    }
+}
