@@ -1,6 +1,7 @@
 //! What to ask Ironic next, and when: a value without clock or I/O.
 
 use crate::daemon::schedule::Moment;
+use crate::source::ironic::Backoff;
 use std::time::Duration;
 
 /// The first pause after a failure, and the longest.
@@ -29,7 +30,7 @@ pub struct Agenda {
     /// None: only when there is doubt.
     next_listing: Option<Moment>,
     is_listing: bool,
-    failures: u32,
+    backoff: Backoff,
     not_before: Moment,
 }
 
@@ -37,8 +38,9 @@ impl Agenda {
     /// Nodes every `poll_interval`, all ports every `sync_period`; both at once for a start.
     pub fn new(poll_interval: Duration, sync_period: Option<Duration>) -> Self {
         let (next_nodes, next_listing) = (Moment::ZERO, Some(Moment::ZERO));
-        let (is_listing, failures, not_before) = (false, 0, Moment::ZERO);
-        Self { poll_interval, sync_period, next_nodes, next_listing, is_listing, failures, not_before }
+        let (is_listing, not_before) = (false, Moment::ZERO);
+        let backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        Self { poll_interval, sync_period, next_nodes, next_listing, is_listing, backoff, not_before }
     }
 
     /// What to do at this time. `asks`: there is a node to be asked for its ports.
@@ -89,23 +91,21 @@ impl Agenda {
         self.doubt();
     }
 
-    /// A question failed: nothing is asked for a while, which doubles with each failure in a row. Of that, between half and all:
-    /// `share` (0 to 1) says where, so that many filters do not come back at the same time.
-    pub fn failed(&mut self, now: Moment, share: f64) {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(16)).min(LONGEST_PAUSE);
-        self.failures = self.failures.saturating_add(1);
-        self.not_before = now + pause.mul_f64(0.5 + share.clamp(0.0, 1.0) / 2.0);
+    /// A question failed: nothing is asked for a while, which grows with each failure in a row; `seed` is any number, see
+    /// [`Backoff::next`].
+    pub fn failed(&mut self, now: Moment, seed: u64) {
+        self.not_before = now + self.backoff.next(seed);
         self.begin_anew();
     }
 
     /// How often in a row a question failed.
     pub fn failures(&self) -> u32 {
-        self.failures
+        self.backoff.failures()
     }
 
     /// After failures, the next answers are taken as they are, and all ports are listed.
     fn succeeded(&mut self, now: Moment) {
-        self.failures = 0;
+        self.backoff.reset();
         self.not_before = self.not_before.min(now);
     }
 }
@@ -156,7 +156,7 @@ mod tests {
         let mut now = seconds(0.0);
         let mut pauses = Vec::new();
         for _ in 0..40 {
-            agenda.failed(now, 1.0);
+            agenda.failed(now, u64::MAX);
             let Task::Wait(until) = agenda.next(now, true) else { panic!("it does not wait") };
             pauses.push(until.abs_diff(now).as_secs());
             now = until;
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(agenda.failures(), 0);
         // And what was missed meanwhile is listed.
         assert_eq!(agenda.next(now, false), Task::Page);
-        agenda.failed(now, 0.0);
+        agenda.failed(now, 0);
         assert_eq!(agenda.next(now, false), Task::Wait(now + seconds(0.5)));
     }
 }

@@ -171,6 +171,9 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
             Task::PortsOfNode => self.ask_ports_of_node().await,
             Task::Page => self.ask_page(began).await,
         };
+        for notice in self.api.notices() {
+            warn!("{notice}");
+        }
         match answered {
             Ok(()) => self.answered(),
             Err(failure) => self.failed(&failure).await,
@@ -272,7 +275,7 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
     /// Ironic did not answer. What the folder says stays as it is; only if nothing is known yet, nobody may boot.
     async fn failed(&mut self, failure: &Failure) {
         self.metrics.failed(failure);
-        self.agenda.failed(self.now(), fastrand::f64());
+        self.agenda.failed(self.now(), fastrand::u64(..));
         self.inventory.abandon_listing();
         if self.said.failure.as_ref() != Some(&failure.text) {
             let what = if self.inventory.is_complete() { "everything stays as it is" } else { "nobody may boot" };
@@ -449,7 +452,7 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
 mod tests {
     use super::super::tests::{Twin, allow, config, deny, mac, node, port};
     use super::*;
-    use crate::source::ironic::memory::{Asked, Memory};
+    use crate::source::ironic::{Asked, Memory};
 
     fn uuid(number: u128) -> Uuid {
         Uuid::from_u128(number)

@@ -1,7 +1,7 @@
 //! What is counted, for Prometheus (`metrics_listen`).
 
 use crate::plan::pxe_access::{Access, Table};
-use crate::source::ironic::{Failure, Kind};
+use crate::source::ironic::Failure;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -84,7 +84,7 @@ impl Metrics {
 
     /// It did not, or not well.
     pub fn failed(&self, failure: &Failure) {
-        self.failures.get_or_create(&Failed { kind: word(failure.kind) }).inc();
+        self.failures.get_or_create(&Failed { kind: failure.kind.name() }).inc();
         self.is_up.set(0);
     }
 
@@ -157,20 +157,4 @@ pub fn signed(number: usize) -> i64 {
 fn now() -> i64 {
     let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// A kind of failure as a label.
-pub fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Unreachable => "unreachable",
-        Kind::Timeout => "timeout",
-        Kind::Tls => "tls",
-        Kind::Unauthorized => "unauthorized",
-        Kind::Forbidden => "forbidden",
-        Kind::MarkerGone => "marker_gone",
-        Kind::NotFound => "not_found",
-        Kind::Version => "version",
-        Kind::Server => "server",
-        Kind::Nonsense => "nonsense",
-    }
 }

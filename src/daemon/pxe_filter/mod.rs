@@ -77,7 +77,7 @@ mod tests {
         }
 
         async fn changed(&mut self) {
-            std::future::pending().await
+            std::future::pending().await;
         }
     }
 
@@ -127,6 +127,7 @@ mod tests {
                 insecure: false,
                 timeout: Duration::from_secs(60),
                 page_size: 1000,
+                environment_proxies: false,
             },
             dnsmasq_pid_file: None,
             ethoib_interfaces: Vec::new(),
