@@ -77,7 +77,7 @@ mod tests {
         }
 
         async fn changed(&mut self) {
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         }
     }
 
