@@ -15,6 +15,8 @@ pub mod links;
 pub mod nfdhcpd_conf;
 #[cfg(feature = "nfdhcpd")]
 pub mod nfqueue;
+#[cfg(feature = "pxe-filter")]
+pub mod oslo_conf;
 pub(crate) mod rtnetlink;
 #[cfg(feature = "nfdhcpd")]
 pub mod served;
