@@ -35,6 +35,36 @@ pub(crate) fn written(result: io::Result<()>) -> Result<()> {
     }
 }
 
+/// Far more than any configuration has.
+#[cfg(any(feature = "nfdhcpd", feature = "pxe-filter"))]
+const LONGEST_CONFIGURATION: u64 = 1 << 20;
+
+/// The text of a configuration file; `None` if it need not be there and is not.
+#[cfg(any(feature = "nfdhcpd", feature = "pxe-filter"))]
+fn configuration_text(path: &std::path::Path, required: bool) -> Result<Option<String>> {
+    let read = || {
+        let mut text = Vec::new();
+        let file = std::fs::File::open(path)?;
+        io::Read::read_to_end(&mut io::Read::take(file, LONGEST_CONFIGURATION), &mut text)?;
+        Ok::<_, io::Error>(text)
+    };
+    match read() {
+        Ok(text) if u64::try_from(text.len()).is_ok_and(|length| length == LONGEST_CONFIGURATION) => {
+            Err(Error::new(format!("the configuration {} is larger than 1 MiB", path.display())))
+        }
+        Ok(text) => Ok(Some(String::from_utf8(text).map_err(|error| {
+            let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|byte| **byte == b'\n');
+            let line = line.count().saturating_add(1);
+            Error::new(format!("{}:{line}: not UTF-8", path.display())).remedy("write it in UTF-8")
+        })?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !required => Ok(None),
+        Err(error) => {
+            let why = crate::error::in_words(&error);
+            Err(Error::new(format!("cannot read the configuration {}: {why}", path.display())))
+        }
+    }
+}
+
 /// The end of a main function: the last of `out`, and what went wrong, if so, as one line on standard error.
 pub fn finish(program: &str, ended: Result<Exit>, out: &mut dyn Write) -> ExitCode {
     let flushed = written(out.flush());

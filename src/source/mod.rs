@@ -4,6 +4,8 @@
 pub mod bindings;
 pub mod bridge_ports;
 #[cfg(feature = "pxe-filter")]
+pub mod clouds_yaml;
+#[cfg(feature = "pxe-filter")]
 pub mod ethoib;
 pub mod folder_watch;
 pub mod host_iface;

@@ -3,15 +3,14 @@
 
 mod options;
 
-use super::Environment;
-use crate::error::{Error, Result, in_words};
+use super::{Environment, configuration_text};
+use crate::error::{Error, Result};
 use crate::plan::responder::binding;
 use crate::plan::responder::rules::{Taps, Traffic};
 use crate::plan::responder::settings::{self, Mode, Settings};
 use crate::source::nfdhcpd_conf;
 use clap::{ArgGroup, Parser, ValueEnum};
 use options::Options;
-use std::io::{ErrorKind, Read as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -276,7 +275,7 @@ impl Arguments {
             None => (PathBuf::from(CONFIGURATION), false),
         };
         let mut notices = Vec::new();
-        match text(&path, required)? {
+        match configuration_text(&path, required)? {
             Some(text) => self.options.fill(&path, &text, &mut notices)?,
             None => notices.push(format!("there is no {}: what the options say is all there is", path.display())),
         }
@@ -315,31 +314,6 @@ impl Arguments {
         };
         Ok(Request { task, config, notices })
     }
-}
-
-/// Far more than any configuration has.
-const LONGEST: u64 = 1 << 20;
-
-/// The file's text; `None` if it need not be there and is not.
-fn text(path: &Path, required: bool) -> Result<Option<String>> {
-    let read = || {
-        let mut text = Vec::new();
-        std::fs::File::open(path)?.take(LONGEST).read_to_end(&mut text)?;
-        Ok::<_, std::io::Error>(text)
-    };
-    match read() {
-        Ok(text) => Ok(Some(String::from_utf8(text).map_err(|error| {
-            let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|byte| **byte == b'\n');
-            let line = line.count().saturating_add(1);
-            Error::new(format!("{}:{line}: not UTF-8", path.display())).remedy("write it in UTF-8")
-        })?)),
-        Err(error) if error.kind() == ErrorKind::NotFound && !required => Ok(None),
-        Err(error) => Err(unread(path, &error)),
-    }
-}
-
-fn unread(path: &Path, error: &std::io::Error) -> Error {
-    Error::new(format!("cannot read the configuration {}: {}", path.display(), in_words(error)))
 }
 
 fn queues(options: &Options) -> Result<Queues> {
