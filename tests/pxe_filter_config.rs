@@ -131,6 +131,7 @@ fn inspectors_configuration_is_read_as_it_is() {
             insecure: false,
             timeout: Duration::from_secs(60),
             page_size: 1000,
+            environment_proxies: false,
         },
         dnsmasq_pid_file: None,
         ethoib_interfaces: vec!["eth-ib0".parse().unwrap(), "eth-ib1".parse().unwrap()],
@@ -165,6 +166,7 @@ fn ironics_configuration_is_read_as_it_is() {
         insecure: false,
         timeout: Duration::from_secs(60),
         page_size: 1000,
+        environment_proxies: false,
     };
     assert_eq!(config.api, expected);
 }
@@ -472,6 +474,7 @@ fn a_cloud_says_where_ironic_is_in_place_of_files() {
         insecure: true,
         timeout: Duration::from_secs(7),
         page_size: 1000,
+        environment_proxies: false,
     };
     assert_eq!(request.config.api, expected);
     assert_eq!(said(&request, "[ironic] password"), "*** (@home/.config/openstack/clouds.yaml: cloud lab)");

@@ -232,12 +232,9 @@ cache: {expiration_time: 3600}
 
     #[test]
     fn aliases_do_not_blow_up() {
-        let mut text = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
-        for n in 1..12 {
-            let aliases = vec![format!("*a{}", n - 1); 10].join(",");
-            text.push_str(&format!("a{n}: &a{n} [{aliases}]\n"));
-        }
-        assert!(read(&text).is_err());
+        let line = |n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(","));
+        let lines: Vec<_> = (1..12).map(line).collect();
+        assert!(read(&format!("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n{}", lines.concat())).is_err());
     }
 
     proptest! {

@@ -316,8 +316,8 @@ mod tests {
 
     #[test]
     fn options_that_stand_for_many_others_end_somewhere() {
-        let doubled = (0..15).map(|n| format!("x{n} = $x{0}$x{0}\n", n + 1)).collect::<String>();
-        let files = files(&[&format!("[a]\n{doubled}x15 = {}\n", "y".repeat(100))]).unwrap();
+        let doubled: Vec<_> = (0..15).map(|n| format!("x{n} = $x{0}$x{0}\n", n + 1)).collect();
+        let files = files(&[&format!("[a]\n{}x15 = {}\n", doubled.concat(), "y".repeat(100))]).unwrap();
         assert!(option(&files, "a", "x0").is_object());
         assert_eq!(option(&files, "a", "x6").as_str().map(str::len), Some(100 << 9));
     }

@@ -15,7 +15,8 @@ pub(super) fn access(lookup: &mut Lookup, notices: &mut Vec<String>) -> Option<A
     let insecure = lookup.get_or(&opt::INSECURE, false, "false");
     let timeout = lookup.get_or(&opt::TIMEOUT, Duration::from_secs(60), "60");
     let page_size = lookup.get_or(&opt::PAGE_SIZE, 1000, "1000");
-    Some(Access { endpoint: endpoint?, auth: auth?, ca_file, insecure, timeout, page_size })
+    let environment_proxies = lookup.get_or(&opt::ENVIRONMENT_PROXIES, false, "false");
+    Some(Access { endpoint: endpoint?, auth: auth?, ca_file, insecure, timeout, page_size, environment_proxies })
 }
 
 fn auth(lookup: &mut Lookup, notices: &mut Vec<String>) -> Option<Auth> {

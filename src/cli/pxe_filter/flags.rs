@@ -43,9 +43,7 @@ const FOLDER: &str = "config-dir";
 
 fn argument(option: &'static dyn Described) -> Arg {
     let about = option.about();
-    let parser = move |text: &str| {
-        option.check(text).map(|()| text.to_owned()).map_err(|what| values::expected(&what))
-    };
+    let parser = move |text: &str| option.check(text).map(|()| text.to_owned()).map_err(|what| values::expected(&what));
     let argument = Arg::new(about.flag)
         .long(about.flag)
         .help(format!("[{}] {}", about.section, about.help))

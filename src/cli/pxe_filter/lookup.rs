@@ -108,7 +108,11 @@ impl<'a> Lookup<'a> {
                 value.map(|value| (value, source))
             }
             Err(expected) => {
-                self.wrong.push(format!("{source}: {name} = {} is wrong: {}", Shown(&shown), values::expected(&expected)));
+                self.wrong.push(format!(
+                    "{source}: {name} = {} is wrong: {}",
+                    Shown(&shown),
+                    values::expected(&expected)
+                ));
                 None
             }
         }

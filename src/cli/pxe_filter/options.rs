@@ -149,6 +149,9 @@ pub(super) static METRICS_LISTEN: Opt<SocketAddr> =
         .help("ADDRESS:PORT", "Serve metrics for Prometheus here, like 127.0.0.1:9548 [default: nowhere]");
 pub(super) static PAGE_SIZE: Opt<u32> = Opt::new(PXE_FILTER, "page_size", "page-size", values::page_size)
     .help("NUMBER", "Ask for as many ports at once; Ironic may give fewer [default: 1000]");
+pub(super) static ENVIRONMENT_PROXIES: Opt<bool> =
+    Opt::new(PXE_FILTER, "environment_proxies", "environment-proxies", values::switch)
+        .switch("Ask through the proxies of http_proxy, https_proxy and no_proxy in the environment [default: no]");
 pub(super) static OS_CLOUD: Opt<String> = Opt::new(PXE_FILTER, "os_cloud", "os-cloud", values::text)
     .help("NAME", "Take where Ironic is and how to get in from this cloud of clouds.yaml, instead of [ironic] [default: OS_CLOUD]")
     .openrc(&["OS_CLOUD"]);
@@ -298,7 +301,7 @@ pub(super) static TIMEOUT: Opt<Duration> = Opt::new(IRONIC, "timeout", "timeout"
     .help("SECONDS", "How long an answer may take [default: 60]");
 
 /// All of them, in the order of the help.
-pub(super) static ALL: [&dyn Described; 53] = [
+pub(super) static ALL: [&dyn Described; 54] = [
     &DRIVER,
     &SEMANTICS,
     &SYNC_PERIOD,
@@ -312,6 +315,7 @@ pub(super) static ALL: [&dyn Described; 53] = [
     &COMMAND_TIMEOUT,
     &METRICS_LISTEN,
     &PAGE_SIZE,
+    &ENVIRONMENT_PROXIES,
     &OS_CLOUD,
     &DHCP_HOSTSDIR,
     &PURGE_DHCP_HOSTSDIR,

@@ -99,7 +99,10 @@ pub(super) fn listen(text: &str) -> Read<SocketAddr> {
 pub(super) fn driver(text: &str) -> Read<()> {
     said(text, |text| match text {
         "dnsmasq" => Ok(()),
-        "noop" => Err("dnsmasq; with noop there is nothing to do for this program, --driver dnsmasq overrides the file".to_owned()),
+        "noop" => {
+            Err("dnsmasq; with noop there is nothing to do for this program, --driver dnsmasq overrides the file"
+                .to_owned())
+        }
         _ => Err("dnsmasq; other filters stay with ironic-inspector, --driver dnsmasq overrides the file".to_owned()),
     })
 }
