@@ -7,12 +7,14 @@
 //! where a policy is held already, and [`parts`] which instances it takes to know that.
 //!
 //! [`responder`] answers guests' packets from what is bound to their taps. `pxe_access` says who may boot from the inspection network.
+//! [`guest`] are Proxmox VE's guests.
 
 pub mod address_sets;
 pub mod claims;
 pub mod diff;
 pub mod groups;
 pub mod guard;
+pub mod guest;
 pub mod hooks;
 pub mod hosts;
 pub mod layout;
