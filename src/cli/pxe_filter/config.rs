@@ -31,7 +31,7 @@ pub enum Mode {
     DryRun,
     /// Print the configuration and what is wrong with it.
     CheckConfig,
-    /// Print what the folder says now.
+    /// Print how the filter of the folder is, if one runs. [`Config::api`] has no meaning.
     Status {
         /// As JSON.
         json: bool,

@@ -6,6 +6,7 @@ Environment:
   OS_PXE_FILTER__SYNC_PERIOD        what sync_period in [pxe_filter] says, as all of OpenStack's services have it; stronger than files
   OS_CLOUD                          what --os-cloud says
   OS_AUTH_URL, OS_USERNAME, ...     as openrc files set them; with OS_AUTH_URL or OS_AUTH_TYPE, [ironic] in files is not used
+  CREDENTIALS_DIRECTORY             pxe-filter.conf there is read in place of the one below (systemd)
   NOTIFY_SOCKET                     told when the service is ready, and that it still runs (systemd)
 
 Files (oslo.config's format: inspector.conf and ironic.conf are read as they are):
@@ -20,6 +21,7 @@ Configuration (sections and names are those of ironic-inspector and ironic):
   # comment                         on a line of its own
 
 Signals:
+  SIGHUP                            compare everything now
   SIGTERM, SIGINT                   run the stop command, or else deny everybody; then leave, within 5 seconds
 
 Exit status: 0 done, 1 failed, or the configuration is wrong, 2 usage
@@ -29,5 +31,5 @@ Examples:
   instances-pxe-filter --config-file /etc/ironic-inspector/inspector.conf --dry-run          what would it change?
   instances-pxe-filter --config-file /etc/ironic-inspector/inspector.conf                    take over from ironic-inspector
   instances-pxe-filter --dhcp-hostsdir /run/hosts --auth-type none --endpoint-override http://127.0.0.1:6385
-  instances-pxe-filter --status                                                              who may boot now?
+  instances-pxe-filter --status                                                              how is it, and who may boot?
 ";

@@ -5,10 +5,11 @@ use super::flags::Place;
 use super::lookup::Lookup;
 use super::options as opt;
 use super::options::Described as _;
-use super::{Arguments, CONFIGURATION, Config, FileNames, Request, clouds, unknown};
+use super::{Arguments, CONFIGURATION, Config, FileNames, Mode, Request, clouds, unknown};
 use crate::cli::{Environment, configuration_text};
 use crate::error::{Error, Result, in_words};
 use crate::plan::pxe_access::{Removed, Semantics, Settings};
+use crate::source::ironic::{Access, Auth, Endpoint};
 use crate::source::oslo_conf::Files;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,7 +22,8 @@ impl Arguments {
     /// line).
     pub fn lower(self, environment: Environment) -> Result<Request> {
         let mut notices = Vec::new();
-        let files = files(&self.flags.places, &mut notices)?;
+        let mode = self.mode();
+        let files = files(&self.flags.places, environment, &mut notices)?;
         let mut lookup = Lookup::new(&self.flags, environment, &files);
         let rules = semantics(&mut lookup, &files);
         if rules == Semantics::Ironic && !files.has_section(opt::IRONIC) && files.has_section(SERVICE_CATALOG) {
@@ -32,7 +34,7 @@ impl Arguments {
         lookup.auth = lookup.get(&opt::AUTH_SECTION).unwrap_or_else(|| lookup.ironic.to_owned()).to_lowercase();
         let policy = policy(&mut lookup, rules);
         let hostsdir = hostsdir(&mut lookup, rules);
-        let config = config(&mut lookup, policy, hostsdir, &mut notices);
+        let config = config(&mut lookup, mode, policy, hostsdir, &mut notices);
         notices.extend(unknown::unknown(&files, lookup.ironic));
         for secret in [&opt::PASSWORD, &opt::APPLICATION_CREDENTIAL_SECRET] {
             if self.flags.get(secret.about().flag).is_some() {
@@ -42,16 +44,19 @@ impl Arguments {
         }
         let Lookup { said, wrong, .. } = lookup;
         match config {
-            Some(config) if wrong.is_empty() => Ok(Request { mode: self.mode(), config, said, notices }),
+            Some(config) if wrong.is_empty() => Ok(Request { mode, config, said, notices }),
             _ => Err(Error::new(wrong.join("\n"))),
         }
     }
 }
 
+/// What the configuration is called in a service's CREDENTIALS_DIRECTORY.
+const CREDENTIAL: &str = "pxe-filter.conf";
+
 /// Where ironic.conf says how Keystone's catalogue is reached.
 const SERVICE_CATALOG: &str = "service_catalog";
 
-fn files(places: &[Place], notices: &mut Vec<String>) -> Result<Files> {
+fn files(places: &[Place], environment: Environment, notices: &mut Vec<String>) -> Result<Files> {
     let mut files = Files::default();
     let mut add = |path: &Path, required| {
         let Some(text) = configuration_text(path, required)? else { return Ok(false) };
@@ -70,8 +75,13 @@ fn files(places: &[Place], notices: &mut Vec<String>) -> Result<Files> {
             }
         }
     }
-    if places.is_empty() && !add(Path::new(CONFIGURATION), false)? {
-        notices.push(format!("there is no {CONFIGURATION}: what flags and variables say is all there is"));
+    if places.is_empty() {
+        // systemd's LoadCredential= brings a file that the service's user could not read.
+        let brought = environment("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(CREDENTIAL));
+        let is_there = brought.map_or(Ok(false), |path| add(&path, false))? || add(Path::new(CONFIGURATION), false)?;
+        if !is_there {
+            notices.push(format!("there is no {CONFIGURATION}: what flags and variables say is all there is"));
+        }
     }
     Ok(files)
 }
@@ -170,6 +180,7 @@ const NO_HOSTSDIR: &str = "[pxe_filter] dhcp_hostsdir is missing: the folder tha
 
 fn config(
     lookup: &mut Lookup,
+    mode: Mode,
     policy: Settings,
     hostsdir: Option<PathBuf>,
     notices: &mut Vec<String>,
@@ -189,7 +200,15 @@ fn config(
     let dnsmasq_pid_file = lookup.get(&opt::DNSMASQ_PID_FILE);
     let ethoib_interfaces = lookup.get(&opt::ETHOIB_INTERFACES).unwrap_or_default();
     let metrics_listen = lookup.get(&opt::METRICS_LISTEN);
+    // Who only wants to know how the filter is need not be let in anywhere.
+    let before = lookup.wrong.len();
     let api = access(lookup, notices);
+    let api = if let (None, Mode::Status { .. }) = (&api, mode) {
+        lookup.wrong.truncate(before);
+        Some(nowhere())
+    } else {
+        api
+    };
     Some(Config {
         policy,
         sync_period: Some(Duration::from_secs(sync_period.into())).filter(|period| !period.is_zero()),
@@ -206,4 +225,16 @@ fn config(
         metrics_listen,
         log_level: if debug { tracing::Level::DEBUG } else { tracing::Level::INFO },
     })
+}
+
+fn nowhere() -> Access {
+    Access {
+        endpoint: Endpoint::Url(String::new()),
+        auth: Auth::None,
+        ca_file: None,
+        insecure: false,
+        timeout: Duration::ZERO,
+        page_size: 1,
+        environment_proxies: false,
+    }
 }

@@ -43,7 +43,7 @@ pub struct Arguments {
     #[arg(long)]
     dry_run: bool,
 
-    /// Change nothing, ask nobody: print what the folder says now
+    /// Change nothing: print how the filter of this folder is, if one runs
     #[arg(long)]
     status: bool,
 

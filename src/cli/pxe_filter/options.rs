@@ -142,8 +142,10 @@ pub(super) static DNSMASQ_PID_FILE: Opt<PathBuf> =
     Opt::new(PXE_FILTER, "dnsmasq_pid_file", "dnsmasq-pid-file", values::path)
         .help("FILE", "Where dnsmasq writes its number, for a SIGHUP when many files change at once [default: none]");
 pub(super) static COMMAND_TIMEOUT: Opt<Duration> =
-    Opt::new(PXE_FILTER, "command_timeout", "command-timeout", values::seconds)
-        .help("SECONDS", "How long dnsmasq's start and stop command may take [default: 60]");
+    Opt::new(PXE_FILTER, "command_timeout", "command-timeout", values::seconds).help(
+        "SECONDS",
+        "How long dnsmasq's start command may take; the stop command has 4 seconds at most [default: 60]",
+    );
 pub(super) static METRICS_LISTEN: Opt<SocketAddr> =
     Opt::new(PXE_FILTER, "metrics_listen", "metrics-listen", values::listen)
         .help("ADDRESS:PORT", "Serve metrics for Prometheus here, like 127.0.0.1:9548 [default: nowhere]");
