@@ -1,5 +1,5 @@
 //! Man pages and completions leave nothing out, and `man` has nothing to complain about.
-#![cfg(feature = "nfdhcpd")]
+#![cfg(all(feature = "nfdhcpd", feature = "pxe-filter"))]
 #![allow(clippy::expect_used)]
 
 #[path = "../examples/man/pages.rs"]
@@ -81,7 +81,7 @@ fn what_follows_the_options_in_the_help_is_on_the_page() {
 
 #[test]
 fn terms_are_set_apart_and_examples_are_not_filled() {
-    let [update, process, _] =
+    let [update, process, ..] =
         pages::pages().map(|page| String::from_utf8(page.render().expect("render")).expect("UTF-8"));
     assert!(update.contains(".TP\n\\fB\\-\\-rename MAC NAME\\fR\nname an instance"), "{update}");
     assert!(
@@ -104,6 +104,9 @@ fn completions_know_every_option() {
         ("instances-nfdhcpd.bash", "--server-ip"),
         ("_instances-nfdhcpd", "--server-ip"),
         ("instances-nfdhcpd.fish", "server-ip"),
+        ("instances-pxe-filter.bash", "--dhcp-hostsdir"),
+        ("_instances-pxe-filter", "--dhcp-hostsdir"),
+        ("instances-pxe-filter.fish", "dhcp-hostsdir"),
     ];
     for (file, option) in files {
         let text = fs::read_to_string(folder.path().join("completions").join(file)).expect(file);

@@ -459,7 +459,8 @@ clouds:
       project_name: p
       domain_name: Default
     region_name: r
-    interface: admin
+    interface: public
+    baremetal_interface: admin
     baremetal_endpoint_override: http://192.0.2.2:6385
     verify: false
     cacert: /ca.pem

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
-use instances::cli::{nfdhcpd, process, update};
+use instances::cli::{nfdhcpd, process, pxe_filter, update};
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(crate) struct Page {
 }
 
 /// The pages there are, all in section 8.
-pub(crate) fn pages() -> [Page; 3] {
+pub(crate) fn pages() -> [Page; 4] {
     [
         Page {
             // Positional arguments only: OPTIONS would be the wrong heading.
@@ -61,6 +61,20 @@ pub(crate) fn pages() -> [Page; 3] {
             ],
             see_also: "instances-process(8), iptables(8), nft(8)",
         },
+        Page {
+            command: pxe_filter::Arguments::command(),
+            prose: &[
+                "Ironic has a port for each network interface of a machine. Each port's MAC address gets a file in a \
+                folder that dnsmasq watches: dnsmasq answers it while the machine is under inspection, and is silent \
+                otherwise. Nothing is changed unless everything about it is known; while Ironic does not answer, the \
+                last state stays, and at the start everybody is denied until it does.",
+                "It takes the place of ironic-inspector's dnsmasq filter and of ironic's pxe_filter service, with \
+                their configuration files; --semantics says whose rules count.",
+                "instances-pxe-filter.service runs it with systemd. Do not run it beside one of those that it \
+                replaces.",
+            ],
+            see_also: "dnsmasq(8), systemd.exec(5)",
+        },
     ]
 }
 
@@ -73,8 +87,12 @@ pub(crate) fn write_all(folder: &Path) -> io::Result<()> {
         let file = format!("{}.8", page.command.get_name());
         fs::write(man.join(file), page.render()?)?;
     }
-    for mut command in [typed_by_hand(&update::command()), process::Arguments::command(), nfdhcpd::Arguments::command()]
-    {
+    for mut command in [
+        typed_by_hand(&update::command()),
+        process::Arguments::command(),
+        nfdhcpd::Arguments::command(),
+        pxe_filter::Arguments::command(),
+    ] {
         let name = command.get_name().to_owned();
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             clap_complete::generate_to(shell, &mut command, &name, &completions)?;

@@ -9,7 +9,7 @@ Environment:
   CREDENTIALS_DIRECTORY             pxe-filter.conf there is read in place of the one below (systemd)
   NOTIFY_SOCKET                     told when the service is ready, and that it still runs (systemd)
 
-Files (oslo.config's format: inspector.conf and ironic.conf are read as they are):
+Files (configuration is in oslo.config's format, and inspector.conf and ironic.conf are read as they are):
   /etc/instances/pxe-filter.conf    read unless --config-file or --config-dir names others
   clouds.yaml, secure.yaml          read with --os-cloud: where OS_CLIENT_CONFIG_FILE says, here, in ~/.config/openstack, in /etc/openstack
   FOLDER/52:54:00:12:34:56          written: what dnsmasq is to make of a MAC address; FOLDER is --dhcp-hostsdir
@@ -17,7 +17,7 @@ Files (oslo.config's format: inspector.conf and ironic.conf are read as they are
 
 Configuration (sections and names are those of ironic-inspector and ironic):
   [pxe_filter]                      heading of a section; it stands in brackets before each option above
-  sync_period = 15                  what --sync-period 15 says, with _ for -; names of sections, and those that differ: see above
+  sync_period = 15                  what --sync-period 15 says, under its heading; --auto-discovery-enabled is enabled in [auto_discovery]
   # comment                         on a line of its own
 
 Signals:

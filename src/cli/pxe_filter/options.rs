@@ -205,7 +205,8 @@ pub(super) static AUTH_SECTION: Opt<String> = Opt::new(IRONIC, "auth_section", "
 pub(super) static AUTH_STRATEGY: Opt<String> = Opt::new(IRONIC, "auth_strategy", "auth-strategy", values::text)
     .help("WHICH", "Of old: noauth is auth_type = none [default: none]");
 pub(super) static AUTH_URL: Opt<String> =
-    auth("auth_url", "auth-url", "Keystone", &["OS_AUTH_URL"]).older(&[("", "os_auth_url")]);
+    auth("auth_url", "auth-url", "Where Keystone is, like http://192.0.2.1:5000/v3", &["OS_AUTH_URL"])
+        .older(&[("", "os_auth_url")]);
 pub(super) static USERNAME: Opt<String> =
     auth("username", "username", "The user's name, for Keystone or HTTP Basic", &["OS_USERNAME"]).older(&[
         ("", "user_name"),
@@ -213,10 +214,14 @@ pub(super) static USERNAME: Opt<String> =
         ("", "os_username"),
     ]);
 pub(super) static USER_ID: Opt<String> = auth("user_id", "user-id", "The user's id", &["OS_USER_ID"]);
-pub(super) static PASSWORD: Opt<String> =
-    auth("password", "password", "Better in a file or a variable: other users see command lines", &["OS_PASSWORD"])
-        .older(&[("", "os_password")])
-        .secret();
+pub(super) static PASSWORD: Opt<String> = auth(
+    "password",
+    "password",
+    "The password; better in a file or a variable: other users see command lines",
+    &["OS_PASSWORD"],
+)
+.older(&[("", "os_password")])
+.secret();
 pub(super) static USER_DOMAIN_ID: Opt<String> =
     auth("user_domain_id", "user-domain-id", "The user's domain", &["OS_USER_DOMAIN_ID"]);
 pub(super) static USER_DOMAIN_NAME: Opt<String> =
@@ -265,7 +270,7 @@ pub(super) static APPLICATION_CREDENTIAL_NAME: Opt<String> = auth(
 pub(super) static APPLICATION_CREDENTIAL_SECRET: Opt<String> = auth(
     "application_credential_secret",
     "application-credential-secret",
-    "Better in a file or a variable: other users see command lines",
+    "Its secret; better in a file or a variable: other users see command lines",
     &["OS_APPLICATION_CREDENTIAL_SECRET"],
 )
 .secret();
