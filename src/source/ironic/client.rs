@@ -8,6 +8,7 @@ use super::wire::{self, Listed};
 use super::{Access, Auth, Baremetal, Endpoint, Failure, Kind, Page, Ports};
 use crate::error::{Error, Result};
 use crate::plan::pxe_access::Node;
+use reqwest::header::AUTHORIZATION;
 use reqwest::{Request, StatusCode, Url};
 use std::collections::{HashMap, HashSet};
 use std::mem;
@@ -25,6 +26,8 @@ pub struct Client {
     auth: Auth,
     endpoint: Place,
     keystone: Option<Keystone>,
+    /// The header with which HTTP Basic lets us in, for it not to be shown.
+    authorization: Option<String>,
     page_size: u32,
     version: Option<Version>,
     listing: Listing,
@@ -78,6 +81,7 @@ impl Client {
             auth: access.auth.clone(),
             endpoint,
             keystone: Keystone::new(&access.auth, &access.endpoint)?,
+            authorization: None,
             page_size: access.page_size.max(1),
             version: None,
             listing: Listing::default(),
@@ -174,7 +178,10 @@ impl Client {
         if let Auth::HttpBasic { username, password } = &self.auth {
             builder = builder.basic_auth(username, Some(password));
         }
-        builder.build().map_err(|error| failure(format!("{}: {error}", shown(base))))
+        let request = builder.build().map_err(|error| failure(format!("{}: {error}", shown(base))))?;
+        let text = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        self.authorization = text.map(|text| text.trim_start_matches("Basic ").to_owned());
+        Ok(request)
     }
 
     /// Forgets a token that was refused; whether there was one.
@@ -195,7 +202,7 @@ impl Client {
     /// A failure that shows no secret, whatever a server sent back to us.
     fn discreet(&self, mut failure: Failure) -> Failure {
         let token = self.keystone.as_ref().and_then(Keystone::secret);
-        for secret in [self.auth.secret(), token].into_iter().flatten() {
+        for secret in [self.auth.secret(), self.authorization.as_deref(), token].into_iter().flatten() {
             if secret.len() > 3 {
                 failure.text = failure.text.replace(secret, "***");
             }

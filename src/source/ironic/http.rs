@@ -77,7 +77,10 @@ impl Http {
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(|error| {
-            Error::new(format!("cannot prepare HTTP and TLS: {}", root(&error))).remedy("name certificates with cafile")
+            let ca_file =
+                access.ca_file.as_ref().map_or_else(String::new, |path| format!(" with cafile {}", path.display()));
+            let message = format!("cannot prepare TLS{ca_file}: {}", root(&error));
+            Error::new(message).remedy("let cafile name certificates in PEM")
         })?;
         Ok(Self { client, timeout: access.timeout })
     }
@@ -135,7 +138,7 @@ impl Http {
                 "is it running, and is the address right?",
             );
         }
-        if error.is_decode() {
+        if error.is_decode() && is_packing(error) {
             return failure(
                 Kind::Nonsense,
                 format!("the answer cannot be unpacked: {why}"),
@@ -180,13 +183,26 @@ fn may_need_tls(access: &Access) -> bool {
     endpoint || keystone || access.environment_proxies
 }
 
-/// What all the errors around it come from, in the system's words.
-fn root(error: &(dyn StdError + 'static)) -> String {
+/// What all the errors around it come from.
+fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
+    innermost
+}
+
+/// The same, in the system's words.
+fn root(error: &(dyn StdError + 'static)) -> String {
+    let innermost = innermost(error);
     innermost.downcast_ref::<io::Error>().map_or_else(|| innermost.to_string(), in_words)
+}
+
+/// Whether it is what a body was packed into that makes no sense. reqwest says "decode" of a body that broke off, too.
+fn is_packing(error: &(dyn StdError + 'static)) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput};
+    let kind = innermost(error).downcast_ref().map(io::Error::kind);
+    kind.is_some_and(|kind| matches!(kind, InvalidData | InvalidInput))
 }
 
 /// The error of TLS that it comes from, if it does. An `io::Error` hides what it was made of from `source`.

@@ -237,7 +237,9 @@ fn found(catalog: &[Service], wanted: &Endpoint, keystone: &str) -> Result<Url, 
     let Some(place) = first else {
         let what = service_name.as_ref().map_or_else(String::new, |name| format!(" named {name}"));
         let there = region.as_ref().map_or_else(String::new, |region| format!(" in region {region}"));
-        let has = if places.is_empty() {
+        let has = if catalog.is_empty() {
+            "no services".to_owned()
+        } else if places.is_empty() {
             let kinds: Vec<&str> = catalog.iter().map(|service| service.kind.as_str()).collect();
             format!("services of the types {}", kinds.join(", "))
         } else {

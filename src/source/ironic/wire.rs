@@ -44,15 +44,18 @@ pub(super) fn ports(body: &[u8]) -> Result<Listed<Ports>, serde_json::Error> {
     let mut uuids = Vec::with_capacity(raw.len());
     let mut last = None;
     for raw in &raw {
-        last = uuid_of(raw);
-        uuids.extend(last);
         match port(raw) {
-            Ok(port) => items.ports.push(port),
+            Ok(port) => {
+                last = Some(port.uuid);
+                items.ports.push(port);
+            }
             Err(why) => {
+                last = uuid_of(raw);
                 let name = last.map_or_else(|| format!("{}", Shown(raw.get())), |uuid| uuid.to_string());
                 items.refused.push(format!("port {name}: {why}"));
             }
         }
+        uuids.extend(last);
     }
     Ok(Listed { items, count: raw.len(), uuids, last, goes_on: next.is_some() })
 }
