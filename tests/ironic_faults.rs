@@ -1,6 +1,7 @@
 //! Everything that can go wrong between a filter and Ironic: each is a failure that says what and what to do, never a panic,
 //! never half a listing that passes for a whole one; and afterwards all is well again.
 #![cfg(feature = "pxe-filter")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "common/ironic/mod.rs"]
 mod simulator;

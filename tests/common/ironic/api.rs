@@ -217,26 +217,25 @@ fn ports(state: &State, request: &Request, version: u32) -> Result<Response, Res
     };
     let host = request.header("host").unwrap_or_default();
     let mut page = Page::new("ports");
-    match &asked.node {
-        Some(node) => {
-            let gone = || error(404, &format!("Node {node} could not be found."));
-            let is = |(uuid, known): &&(Uuid, super::state::Node)| {
-                uuid.to_string() == *node || known.name.as_ref() == Some(node)
-            };
-            let by_uuid = node.parse().ok().filter(|uuid| state.node_id(*uuid).is_some());
-            let uuid = by_uuid.or_else(|| state.nodes.values().find(is).map(|(uuid, _)| *uuid)).ok_or_else(gone)?;
-            let ids = state.ports_of(uuid).iter().filter(|id| match behind {
-                Bound::Excluded(marker) => **id > marker,
-                _ => true,
-            });
-            ids.take(asked.limit).for_each(|id| page.port(state, *id, &asked, host));
-        }
-        None => {
-            let range = state.ports.range((behind, Bound::Unbounded));
-            range.take(asked.limit).for_each(|(id, _)| page.port(state, *id, &asked, host));
-        }
+    if let Some(node) = &asked.node {
+        let uuid = node_named(state, node).ok_or_else(|| error(404, &format!("Node {node} could not be found.")))?;
+        let ids = state.ports_of(uuid).iter().filter(|id| match behind {
+            Bound::Excluded(marker) => **id > marker,
+            _ => true,
+        });
+        ids.take(asked.limit).for_each(|id| page.port(state, *id, &asked, host));
+    } else {
+        let range = state.ports.range((behind, Bound::Unbounded));
+        range.take(asked.limit).for_each(|(id, _)| page.port(state, *id, &asked, host));
     }
     Ok(page.end(&asked, host))
+}
+
+/// The node of this UUID or name.
+fn node_named(state: &State, text: &str) -> Option<Uuid> {
+    let by_uuid = text.parse().ok().filter(|uuid| state.node_id(*uuid).is_some());
+    let is = |(_, node): &&(Uuid, super::state::Node)| node.name.as_deref() == Some(text);
+    by_uuid.or_else(|| state.nodes.values().find(is).map(|(uuid, _)| *uuid))
 }
 
 fn nodes(state: &State, request: &Request, version: u32) -> Result<Response, Response> {

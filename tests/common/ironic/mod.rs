@@ -3,7 +3,15 @@
 //!
 //! Each has a loopback address of its own, so that it can go down and come back at the same place. Dropping it ends it.
 // Every test crate uses some of it; a test fails by panicking.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod api;
 mod asking;

@@ -168,7 +168,7 @@ impl State {
     }
 
     pub fn set_state(&mut self, node: Uuid, state: &str) {
-        self.node(node).state = state.to_owned();
+        state.clone_into(&mut self.node(node).state);
     }
 
     pub fn node(&mut self, node: Uuid) -> &mut Node {
