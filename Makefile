@@ -61,7 +61,12 @@ install: ## what `make build man` made, to DESTDIR and PREFIX (/usr/local)
 	    install -m 644 target/generated/completions/$$name.fish $(share)/fish/vendor_completions.d || exit; done
 	for unit in packaging/systemd/*; do \
 	    sed 's,/usr/bin/instances,$(PREFIX)/bin/instances,' $$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit; done
-	install -d $(DESTDIR)/etc/default $(DESTDIR)/etc/nfdhcpd $(DESTDIR)/etc/logrotate.d
+	install -d $(DESTDIR)/etc/default $(DESTDIR)/etc/instances $(DESTDIR)/etc/nfdhcpd $(DESTDIR)/etc/logrotate.d \
+	    $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	install -m 644 packaging/sysusers.d/* $(DESTDIR)$(PREFIX)/lib/sysusers.d
+	[ -n "$(DESTDIR)" ] || ! command -v systemd-sysusers >/dev/null || systemd-sysusers
+	[ -e $(DESTDIR)/etc/instances/pxe-filter.conf ] || \
+	    install -m 600 packaging/pxe-filter/pxe-filter.conf $(DESTDIR)/etc/instances/pxe-filter.conf
 	[ -e $(DESTDIR)/etc/nfdhcpd/nfdhcpd.conf ] || \
 	    install -m 644 packaging/nfdhcpd/nfdhcpd.conf $(DESTDIR)/etc/nfdhcpd/nfdhcpd.conf
 	[ -e $(DESTDIR)/etc/logrotate.d/instances-nfdhcpd ] || \

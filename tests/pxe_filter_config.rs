@@ -569,6 +569,13 @@ fn variables_of_openstacks_tools_are_credentials() {
     let api = lab.lower(&["--dhcp-hostsdir", "/h"]).unwrap().config.api;
     assert_eq!((api.auth, api.endpoint), (Auth::None, Endpoint::Url("http://192.0.2.1:6385".to_owned())));
 
+    let lab = Lab::new(&[]).with(&[("OS_AUTH_URL", "http://k"), ("OS_USER_ID", "i"), ("OS_PASSWORD", "p")]);
+    let Endpoint::Catalog { interfaces, .. } = lab.lower(&["--dhcp-hostsdir", "/h"]).unwrap().config.api.endpoint
+    else {
+        panic!()
+    };
+    assert_eq!(interfaces, ["public"]);
+
     // A password alone completes what the file says.
     let text = "[pxe_filter]\ndhcp_hostsdir = /h\n[ironic]\nauth_url = http://k\nuser_id = i\n";
     for variable in ["OS_PASSWORD", "OS_IRONIC__PASSWORD", "INSTANCES_PXE_FILTER_PASSWORD"] {
@@ -614,4 +621,24 @@ fn the_configuration_is_told_with_its_sources_and_in_words() {
     ] {
         assert!(out.contains(line), "{line}{out}");
     }
+}
+
+#[test]
+fn the_sample_is_understood_and_so_is_all_that_it_proposes() {
+    let sample = include_str!("../packaging/pxe-filter/pxe-filter.conf");
+    let request = Lab::of(sample).a(&[]).unwrap();
+    assert_eq!(request.notices, [""; 0]);
+    // Proposals are `#name = value`; prose has a blank behind the #.
+    let is_proposal = |rest: &&str| rest.starts_with(|first: char| first.is_ascii_lowercase() || first == '[');
+    let all: Vec<_> = sample.lines().map(|line| line.strip_prefix('#').filter(is_proposal).unwrap_or(line)).collect();
+    let with_all = Lab::of(&all.join("\n")).a(&[]).unwrap();
+    assert!(!with_all.notices.iter().any(|notice| notice.contains("unknown")), "{:?}", with_all.notices);
+    // What is proposed as default is one.
+    let (one, other) = (&request.config, &with_all.config);
+    assert_eq!(one.policy, other.policy);
+    assert_eq!((one.sync_period, one.poll_interval), (other.sync_period, other.poll_interval));
+    assert_eq!(
+        (one.file_names, &one.hostsdir, one.api.timeout),
+        (other.file_names, &other.hostsdir, other.api.timeout)
+    );
 }

@@ -164,12 +164,14 @@ fn endpoint(lookup: &mut Lookup, auth: Option<&Auth>) -> Option<Endpoint> {
         );
         return None;
     }
-    let standard = || vec!["internal".to_owned(), "public".to_owned()];
+    // Services are inside; whoever has a clouds.yaml or an openrc file may be anywhere.
+    let standard = if lookup.elsewhere { "public" } else { "internal,public" };
+    let interfaces = standard.split(',').map(str::to_owned).collect();
     Some(Endpoint::Catalog {
         service_type: lookup.get_or(&opt::SERVICE_TYPE, "baremetal".to_owned(), "baremetal"),
         service_name: lookup.get(&opt::SERVICE_NAME),
         region: lookup.get(&opt::REGION_NAME),
-        interfaces: lookup.get_or(&opt::VALID_INTERFACES, standard(), "internal,public"),
+        interfaces: lookup.get_or(&opt::VALID_INTERFACES, interfaces, standard),
     })
 }
 

@@ -53,7 +53,7 @@ pub(super) struct Lookup<'a> {
     pub(super) auth: String,
     credentials: Credentials,
     /// Whether files are not asked about Ironic: what they say belongs to other credentials.
-    elsewhere: bool,
+    pub(super) elsewhere: bool,
     /// Every option that was asked for.
     pub(super) said: Vec<Said>,
     /// What is wrong with values.

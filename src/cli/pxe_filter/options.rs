@@ -294,7 +294,7 @@ pub(super) static VALID_INTERFACES: Opt<Vec<String>> =
     Opt::new(IRONIC, "valid_interfaces", "valid-interfaces", values::endpoints)
         .help(
             "NAME,...",
-            "Which of its endpoints, those to be preferred first: internal, public, admin [default: internal,public]",
+            "Which of its endpoints, those to be preferred first: internal, public, admin [default: internal,public; with a cloud or OS_AUTH_URL public]",
         )
         .older(&[("", "interface"), ("", "os_endpoint_type")])
         .openrc(&["OS_INTERFACE", "OS_ENDPOINT_TYPE"]);
