@@ -28,8 +28,8 @@ fn installed() -> tempfile::TempDir {
         let text = PROGRAMS.iter().fold(text, |text, (installed, built)| text.replace(installed, built));
         let name = entry.file_name().into_string().expect("a name");
         fs::write(folder.path().join(&name), &text).expect("write a unit");
-        // It has no registry of its own.
-        if name.starts_with("instances-nfdhcpd") {
+        // These have no registry of their own.
+        if name.starts_with("instances-nfdhcpd") || name.starts_with("instances-pxe-filter") {
             continue;
         }
 
