@@ -19,6 +19,8 @@ pub mod nfdhcpd_conf;
 pub mod nfqueue;
 #[cfg(feature = "pxe-filter")]
 pub mod oslo_conf;
+#[cfg(feature = "proxmox")]
+pub mod proxmox;
 pub(crate) mod rtnetlink;
 #[cfg(feature = "nfdhcpd")]
 pub mod served;
