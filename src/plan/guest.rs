@@ -3,7 +3,7 @@
 
 use crate::daemon::schedule::Moment;
 use crate::net::Mac;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -146,6 +146,18 @@ pub struct Sighting {
     pub since: Moment,
     /// When it was said or heard last. Of a lease, when it was granted or renewed, not when the file was read.
     pub at: Moment,
+}
+
+impl Sighting {
+    /// These, with [`Self::since`] of what they were before: the same said by the same about the same.
+    pub fn continued(mut now: Vec<Self>, before: &[Self]) -> Vec<Self> {
+        let what = |sighting: &Self| (sighting.mac, sighting.address, sighting.vmid, sighting.by);
+        let before: HashMap<_, _> = before.iter().map(|sighting| (what(sighting), sighting.since)).collect();
+        for sighting in &mut now {
+            sighting.since = before.get(&what(sighting)).copied().unwrap_or(sighting.since).min(sighting.since);
+        }
+        now
+    }
 }
 
 /// Who saw an address.

@@ -7,11 +7,13 @@
 //! where a policy is held already, and [`parts`] which instances it takes to know that.
 //!
 //! [`responder`] answers guests' packets from what is bound to their taps. `pxe_access` says who may boot from the inspection network.
-//! [`guest`] are Proxmox VE's guests.
+//! [`guest`] are Proxmox VE's guests,
+//! [`dns_records`] their names in DNS.
 
 pub mod address_sets;
 pub mod claims;
 pub mod diff;
+pub mod dns_records;
 pub mod groups;
 pub mod guard;
 pub mod guest;

@@ -1,0 +1,226 @@
+//! Who says that which interface has which address, and who is right.
+
+use super::addresses::{Passing, current, lasting};
+use super::subjects::{Plugged, Subject};
+use super::{LeftOut, Policy, Records, Source, Warning, Why};
+use crate::daemon::schedule::Moment;
+use crate::net::Mac;
+use crate::plan::guest::{By, Guest, Nic, Sighting, State};
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+/// An interface has an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub vmid: u32,
+    pub nic: u8,
+    pub network: usize,
+    pub address: IpAddr,
+    pub source: Source,
+    since: Moment,
+    at: Moment,
+}
+
+/// Interfaces and sightings by MAC address.
+struct ByMac<'a> {
+    owners: HashMap<Mac, Vec<(&'a Guest, &'a Nic)>>,
+    seen: HashMap<Mac, Vec<&'a Sighting>>,
+}
+
+/// All claims, and what is to be said about addresses that are none.
+pub(super) fn all(
+    guests: &[&Guest],
+    subjects: &[Subject],
+    sightings: &[Sighting],
+    policy: &Policy,
+    records: &mut Records,
+) -> Vec<Claim> {
+    let owners = owners(guests);
+    report_shared_macs(&owners, records);
+    let mut seen: HashMap<Mac, Vec<&Sighting>> = HashMap::new();
+    for sighting in sightings {
+        seen.entry(sighting.mac).or_default().push(sighting);
+    }
+    let by_mac = ByMac { owners, seen };
+    let mut claims = Vec::new();
+    for subject in subjects {
+        for plugged in &subject.nics {
+            let mut of_nic = OfNic { guest: subject.guest, plugged, policy, records };
+            of_nic.claims(&by_mac, &mut claims);
+        }
+    }
+    claims
+}
+
+/// Whose a MAC address is: of all guests but templates, those that may run first, then those with the lowest number.
+pub(super) fn owners<'a>(guests: &[&'a Guest]) -> HashMap<Mac, Vec<(&'a Guest, &'a Nic)>> {
+    let mut owners: HashMap<Mac, Vec<(&Guest, &Nic)>> = HashMap::new();
+    for guest in guests.iter().filter(|guest| !guest.is_template) {
+        for nic in &guest.nics {
+            owners.entry(nic.mac).or_default().push((guest, nic));
+        }
+    }
+    // Stable: guests come by number.
+    for owners in owners.values_mut() {
+        owners.sort_by_key(|(guest, _)| guest.state == State::Stopped);
+    }
+    owners
+}
+
+fn report_shared_macs(owners: &HashMap<Mac, Vec<(&Guest, &Nic)>>, records: &mut Records) {
+    for (mac, owners) in owners.iter().filter(|(_, owners)| owners.len() > 1) {
+        let mut by_network: BTreeMap<_, Vec<u32>> = BTreeMap::new();
+        for (guest, nic) in owners {
+            by_network.entry((&nic.bridge, nic.tag)).or_default().push(guest.vmid);
+        }
+        for mut vmids in by_network.into_values() {
+            vmids.sort_unstable();
+            vmids.dedup();
+            if vmids.len() > 1 {
+                records.warnings.push(Warning::MacTwice { mac: *mac, vmids });
+            }
+        }
+    }
+}
+
+/// One interface's claims in the making.
+struct OfNic<'a> {
+    guest: &'a Guest,
+    plugged: &'a Plugged<'a>,
+    policy: &'a Policy,
+    records: &'a mut Records,
+}
+
+impl OfNic<'_> {
+    fn claims(&mut self, by_mac: &ByMac, claims: &mut Vec<Claim>) {
+        let nic = self.plugged.nic;
+        let is_hidden = self.guest.has_custom_cloud_init;
+        let v4 = nic.v4.address().map(IpAddr::V4).filter(|_| !is_hidden);
+        let v6 = nic.v6.address().map(IpAddr::V6).filter(|_| !is_hidden);
+        for address in [v4, v6].into_iter().flatten() {
+            claims.extend(self.configured(address));
+        }
+        let of_mac = by_mac.seen.get(&nic.mac).map(Vec::as_slice).unwrap_or_default();
+        let of_mac: Vec<_> = of_mac.iter().copied().filter(|sighting| self.is_believed(sighting)).collect();
+        for (is_v4, configured) in [(true, v4), (false, v6)] {
+            if configured.is_some() {
+                continue;
+            }
+            let of_family = of_mac.iter().copied().filter(|sighting| sighting.address.is_ipv4() == is_v4);
+            let here: Vec<_> = of_family.filter(|sighting| self.is_here(sighting, by_mac)).collect();
+            let (last, pass) = lasting(nic.mac, current(&here), &of_mac);
+            claims.extend(last.into_iter().filter_map(|current| {
+                let source = Source::Seen(current.by);
+                self.claim(current.address, source, current.since, current.at)
+            }));
+            for (current, passing) in pass {
+                if passing == Passing::Ambiguous {
+                    self.records.warnings.push(Warning::Ambiguous { vmid: self.guest.vmid, nic: nic.index });
+                }
+                self.leave_out(
+                    current.address,
+                    match passing {
+                        Passing::Temporary => Why::Temporary,
+                        Passing::Ambiguous => Why::Ambiguous,
+                    },
+                );
+            }
+        }
+    }
+
+    fn configured(&mut self, address: IpAddr) -> Option<Claim> {
+        let (vmid, nic) = (self.guest.vmid, self.plugged.nic.index);
+        let claim = self.claim(address, Source::Config, Moment::ZERO, Moment::ZERO);
+        if claim.is_none() {
+            let warning = if self.policy.reserved_addresses.contains(&address) {
+                self.leave_out(address, Why::Reserved);
+                Warning::ReservedAddress { vmid, nic, address }
+            } else {
+                self.leave_out(address, Why::Outside);
+                Warning::Outside { vmid, nic, address }
+            };
+            self.records.warnings.push(warning);
+        }
+        claim
+    }
+
+    /// A claim, if the interface can have the address.
+    fn claim(&self, address: IpAddr, source: Source, since: Moment, at: Moment) -> Option<Claim> {
+        let network = self.network(address)?;
+        let (vmid, nic) = (self.guest.vmid, self.plugged.nic.index);
+        (!self.policy.reserved_addresses.contains(&address)).then_some(Claim {
+            vmid,
+            nic,
+            network,
+            address,
+            source,
+            since,
+            at,
+        })
+    }
+
+    /// The network that an address of the interface is in.
+    fn network(&self, address: IpAddr) -> Option<usize> {
+        let holds = |index: &&usize| self.policy.networks.get(**index).is_some_and(|network| network.holds(address));
+        self.plugged.networks.iter().find(holds).copied()
+    }
+
+    /// Whether a sighting can be about this guest at all: it says no other, and a guest that does not run is not seen.
+    fn is_believed(&self, sighting: &Sighting) -> bool {
+        let is_ours = sighting.vmid.is_none_or(|vmid| vmid == self.guest.vmid);
+        is_ours && (self.guest.state != State::Stopped || sighting.by == By::Ipam)
+    }
+
+    /// Whether it is this interface that was seen, in its network. If not, and if it is nobody else's, that is noted.
+    fn is_here(&mut self, sighting: &Sighting, by_mac: &ByMac) -> bool {
+        let address = sighting.address;
+        if self.network(address).is_none() {
+            let is_link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+            if !is_link_local {
+                self.leave_out(address, Why::Outside);
+            }
+            return false;
+        }
+        if self.policy.reserved_addresses.contains(&address) {
+            self.leave_out(address, Why::Reserved);
+            return false;
+        }
+        // Of several that have the MAC address, the first whose network holds the address.
+        let owners = by_mac.owners.get(&sighting.mac).map(Vec::as_slice).unwrap_or_default();
+        let can_have =
+            |nic: &Nic| self.policy.networks.iter().any(|network| network.has(nic) && network.holds(address));
+        let is_asked = |guest: &Guest| sighting.vmid.is_none_or(|vmid| vmid == guest.vmid);
+        let first = owners.iter().find(|(guest, nic)| is_asked(guest) && can_have(nic));
+        first.is_some_and(|(guest, nic)| (guest.vmid, nic.index) == (self.guest.vmid, self.plugged.nic.index))
+    }
+
+    fn leave_out(&mut self, address: IpAddr, why: Why) {
+        let (vmid, nic) = (self.guest.vmid, Some(self.plugged.nic.index));
+        self.records.left_out.push(LeftOut { vmid, nic, address: Some(address), why });
+    }
+}
+
+/// One claim for each address in each network, and what is to be said about the others.
+pub(super) fn settled(claims: Vec<Claim>, records: &mut Records) -> Vec<Claim> {
+    let mut by_address: BTreeMap<(IpAddr, usize), Vec<Claim>> = BTreeMap::new();
+    for claim in claims {
+        by_address.entry((claim.address, claim.network)).or_default().push(claim);
+    }
+    let mut owned = Vec::with_capacity(by_address.len());
+    for ((address, _), claims) in by_address {
+        // Who was seen last before somebody else came, has left: an address may be leased again.
+        let newest = claims.iter().map(|claim| claim.since).max();
+        let has_left = |claim: &Claim| claim.source != Source::Config && newest.is_some_and(|newest| newest > claim.at);
+        let rank = |claim: &Claim| (claim.source != Source::Config, has_left(claim), claim.vmid, claim.nic);
+        let Some(winner) = claims.iter().min_by_key(|claim| rank(claim)).copied() else { continue };
+        owned.push(winner);
+        for loser in claims.iter().filter(|claim| claim.vmid != winner.vmid) {
+            let (vmid, nic) = (loser.vmid, Some(loser.nic));
+            records.left_out.push(LeftOut { vmid, nic, address: Some(address), why: Why::Claimed(winner.vmid) });
+            if !has_left(loser) {
+                records.warnings.push(Warning::AddressTwice { address, winner: winner.vmid, loser: vmid });
+            }
+        }
+    }
+    owned
+}
