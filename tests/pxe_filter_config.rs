@@ -8,6 +8,7 @@ use instances::cli::pxe_filter::{Arguments, Config, FileNames, Mode, Request};
 use instances::plan::pxe_access::{Removed, Semantics, Settings};
 use instances::source::ironic::{Access, Auth, Domain, Endpoint, Identity, Named, Scope};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -24,7 +25,8 @@ impl Lab {
         for (name, text) in files {
             let path = lab.path(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
+            fs::write(&path, text).unwrap();
+            lab.chmod(name, 0o640);
         }
         lab
     }
@@ -37,6 +39,10 @@ impl Lab {
     fn with(mut self, variables: &[(&str, &str)]) -> Self {
         self.variables.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         self
+    }
+
+    fn chmod(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -602,6 +608,15 @@ fn secrets_are_printed_nowhere() {
             assert!(!shown.contains("s3cret"), "{shown}");
         }
     }
+}
+
+#[test]
+fn a_password_that_all_users_can_read_is_told() {
+    let lab = Lab::of(&format!("{ENOUGH}password = p\n"));
+    assert_eq!(lab.a(&[]).unwrap().notices, [""; 0]);
+    lab.chmod("a", 0o644);
+    let notice = "@a:6: [ironic] password can be read by all users of this host: chmod o= @a";
+    assert_eq!(lab.a(&[]).unwrap().notices, [notice]);
 }
 
 #[test]

@@ -172,6 +172,11 @@ impl<'a> Lookup<'a> {
         self.substituted(&section, about, &text, Source::File(place))
     }
 
+    /// Whether its flag is given.
+    pub(super) fn has_flag(&self, about: &About) -> bool {
+        self.flags.get(about.flag).is_some()
+    }
+
     /// What the files say, whoever is stronger.
     pub(super) fn in_files(&self, about: &About) -> Option<Found<'a>> {
         let section = self.section(about);

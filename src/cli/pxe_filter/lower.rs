@@ -4,13 +4,14 @@ use super::access::access;
 use super::flags::Place;
 use super::lookup::Lookup;
 use super::options as opt;
-use super::options::Described as _;
+use super::options::{About, Described as _};
 use super::{Arguments, CONFIGURATION, Config, FileNames, Mode, Request, clouds, unknown};
 use crate::cli::{Environment, configuration_text};
 use crate::error::{Error, Result, in_words};
 use crate::plan::pxe_access::{Removed, Semantics, Settings};
 use crate::source::ironic::{Access, Auth, Endpoint};
 use crate::source::oslo_conf::Files;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,10 +38,7 @@ impl Arguments {
         let config = config(&mut lookup, mode, policy, hostsdir, &mut notices);
         notices.extend(unknown::unknown(&files, lookup.ironic));
         for secret in [&opt::PASSWORD, &opt::APPLICATION_CREDENTIAL_SECRET] {
-            if self.flags.get(secret.about().flag).is_some() {
-                let flag = secret.about().flag;
-                notices.push(format!("--{flag} can be seen by all users of this host: better write it into a file"));
-            }
+            notices.extend(open_secret(&lookup, secret.about()));
         }
         let Lookup { said, wrong, .. } = lookup;
         match config {
@@ -48,6 +46,19 @@ impl Arguments {
             _ => Err(Error::new(wrong.join("\n"))),
         }
     }
+}
+
+/// That all users of the host can see a secret, if so.
+fn open_secret(lookup: &Lookup, about: &About) -> Option<String> {
+    if lookup.has_flag(about) {
+        let flag = about.flag;
+        return Some(format!("--{flag} can be seen by all users of this host: better write it into a file"));
+    }
+    let found = lookup.in_files(about)?;
+    let mode = found.path.metadata().ok()?.permissions().mode();
+    let path = found.path.display();
+    let name = lookup.name(about);
+    (mode & 0o004 != 0).then(|| format!("{found}: {name} can be read by all users of this host: chmod o= {path}"))
 }
 
 /// What the configuration is called in a service's CREDENTIALS_DIRECTORY.
