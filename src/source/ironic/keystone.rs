@@ -118,14 +118,18 @@ impl Keystone {
             (Some(issued), Some(ends)) => Some(ends.duration_since(issued).unwrap_or_default()),
             _ => None,
         };
-        // No later than three quarters through, however short its life.
-        let renew = lifetime.map(|lifetime| asked + lifetime.saturating_sub(AHEAD).max(lifetime / 4 * 3));
+        let renew = lifetime.map(|lifetime| asked + renewal(lifetime));
         let endpoint = match &self.endpoint {
             Endpoint::Url(_) => None,
             Endpoint::Catalog { .. } => Some(found(&token.catalog, &self.endpoint, &shown(&self.url))?),
         };
         Ok(Token { value, endpoint, renew, ends: lifetime.map(|lifetime| asked + lifetime) })
     }
+}
+
+/// How long after its beginning a token is renewed: in good time, but not before three quarters of a short life are over.
+fn renewal(lifetime: Duration) -> Duration {
+    lifetime.saturating_sub(AHEAD).max(lifetime / 4 * 3)
 }
 
 /// `auth_url` with or without `/v3`.
@@ -259,4 +263,16 @@ fn found(catalog: &[Service], wanted: &Endpoint, keystone: &str) -> Result<Url, 
         let url = explain::printable(&super::access::without_user(url));
         failure(format!("{keystone}: the catalogue's URL of {service_type}, {url}, {why}; set endpoint_override"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_renewed_a_minute_before_it_ends_or_after_three_quarters_of_its_life() {
+        for (lifetime, seconds) in [(3600, 3540), (240, 180), (120, 90), (4, 3), (0, 0)] {
+            assert_eq!(renewal(Duration::from_secs(lifetime)).as_secs(), seconds);
+        }
+    }
 }

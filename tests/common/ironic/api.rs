@@ -78,7 +78,7 @@ fn document(state: &State, request: &Request, path: &str) -> Response {
 }
 
 /// The answer of whoever guards the door, unless the request may pass.
-fn refused(state: &State, request: &Request) -> Option<Response> {
+fn refused(state: &mut State, request: &Request) -> Option<Response> {
     let plain = |status, message: &str| {
         let body = serde_json::json!({ "error": { "message": message, "code": status } });
         Response::json(status, body.to_string())
@@ -102,6 +102,7 @@ fn refused(state: &State, request: &Request) -> Option<Response> {
             if request.header("x-auth-token").is_some_and(is_good) {
                 return None;
             }
+            state.tokens_refused += 1;
             let message = "The request you have made requires authentication.";
             let body = serde_json::json!({ "error": { "code": 401, "title": "Unauthorized", "message": message } });
             Some(

@@ -145,7 +145,8 @@ impl Simulator {
         self.address
     }
 
-    /// What it knows, to be looked at and changed while it runs.
+    /// What it knows, to be looked at and changed while it runs. Nothing is answered while somebody has it; twice in one statement
+    /// waits for ever.
     pub fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.shared.state)
     }

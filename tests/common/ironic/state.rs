@@ -70,6 +70,8 @@ pub struct State {
     pub clock_error: i64,
     pub tokens: HashMap<String, Instant>,
     pub tokens_given: u64,
+    /// How often somebody came without a good one.
+    pub tokens_refused: u64,
     /// The catalogue, JSON.
     pub catalog: String,
 }
@@ -96,6 +98,7 @@ impl Default for State {
             clock_error: 0,
             tokens: HashMap::new(),
             tokens_given: 0,
+            tokens_refused: 0,
             catalog: "[]".to_owned(),
         }
     }
