@@ -2,6 +2,7 @@
 
 use crate::net::IfName;
 use crate::plan::pxe_access::Settings;
+pub use crate::sink::dhcp_hostsdir::FileNames;
 use crate::source::ironic;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -81,13 +82,4 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// `[DEFAULT] debug`: `DEBUG`, otherwise `INFO`.
     pub log_level: tracing::Level,
-}
-
-/// How the files of MAC addresses are called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileNames {
-    /// `52:54:00:12:34:56`, as the originals write them.
-    Colons,
-    /// `52-54-00-12-34-56`, as their document shows them.
-    Dashes,
 }
