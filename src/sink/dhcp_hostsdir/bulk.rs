@@ -177,7 +177,7 @@ impl HostsDir {
                 bulk.todo.pop_front();
             }
             number -= 1;
-            if number % TURN == 0 {
+            if number.is_multiple_of(TURN) {
                 self.take_in();
                 tokio::task::yield_now().await;
             }

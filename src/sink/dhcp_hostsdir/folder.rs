@@ -86,12 +86,7 @@ impl Folder {
             let message = format!("{}/{STAGING} is in the way: it is no folder", self.path.display());
             Error::new(message).remedy("move it out of the way")
         })?;
-        for entry in Dir::read_from(&staging).map_err(unwritable)? {
-            let entry = entry.map_err(unwritable)?;
-            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-                rustix::fs::unlinkat(&staging, entry.file_name(), AtFlags::empty()).map_err(unwritable)?;
-            }
-        }
+        empty(&staging).map_err(unwritable)?;
         Ok(staging)
     }
 
@@ -118,7 +113,7 @@ impl Folder {
     pub fn list(&self, mut see: impl FnMut(&CStr)) -> Result<()> {
         let unread = |error: Errno| Error::io("read", &self.path, &error.into());
         rustix::fs::seek(&self.fd, SeekFrom::Start(0)).map_err(unread)?;
-        let mut buffer = [MaybeUninit::uninit(); 32 * 1024];
+        let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
         let mut entries = RawDir::new(&self.fd, &mut buffer);
         while let Some(entry) = entries.next() {
             let entry = entry.map_err(unread)?;
@@ -186,7 +181,11 @@ impl Folder {
     }
 
     /// Takes a file out of the folder; dnsmasq is told nothing. Whether there was one.
-    pub fn take_out(&self, name: impl rustix::path::Arg) -> rustix::io::Result<bool> {
+    pub fn take_out(&self, name: impl rustix::path::Arg + Copy) -> rustix::io::Result<bool> {
+        // That would be moved with all that is in it.
+        if self.stat(name)?.is_some_and(|(kind, _)| kind == FileType::Directory) {
+            return Err(Errno::ISDIR);
+        }
         match rustix::fs::renameat(&self.fd, name, self.staging(), OLD) {
             Ok(()) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
@@ -258,10 +257,21 @@ impl AsFd for Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if self.staging.is_some() {
-            self.clear_staging();
+            let _ = empty(self.staging());
             let _ = rustix::fs::unlinkat(&self.fd, STAGING, AtFlags::REMOVEDIR);
         }
     }
+}
+
+/// Removes what killed filters, and writes that failed, left.
+fn empty(staging: impl AsFd) -> rustix::io::Result<()> {
+    for entry in Dir::read_from(&staging)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            rustix::fs::unlinkat(&staging, entry.file_name(), AtFlags::empty())?;
+        }
+    }
+    Ok(())
 }
 
 #[allow(clippy::unnecessary_cast, reason = "the types differ by architecture")]

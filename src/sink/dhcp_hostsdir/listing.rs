@@ -74,9 +74,6 @@ impl Listing {
             Ok(stat) => stat?,
             Err(error) => return Some(self.wrong(entry, in_words(&error.into()))),
         };
-        if let Some(before) = before.filter(|before| before.stamp == stamp) {
-            return Some(*before);
-        }
         if kind != FileType::RegularFile {
             let what = match kind {
                 FileType::Symlink => "it is a symbolic link",
@@ -85,6 +82,9 @@ impl Listing {
             };
             let wrong = self.wrong(entry, what.to_owned());
             return Some(Known { stamp, ..wrong });
+        }
+        if let Some(before) = before.filter(|before| before.stamp == stamp) {
+            return Some(*before);
         }
         Some(match folder.read(entry, LONGEST_ANSWER) {
             Ok((content, stamp)) => Known { stamp, access: content.and_then(|content| name::answer(&content, who)) },
@@ -99,19 +99,20 @@ impl Listing {
 
     /// What all of it comes down to. Where two files say something else about the same, dnsmasq goes by the order in which it
     /// happens to find them.
-    pub fn contents(&self, folder: &Folder, names: FileNames, bulk: Option<&Lines>) -> Contents {
+    pub fn contents(&self, folder: &Folder, bulk: Option<&Lines>) -> Contents {
         let mut said: BTreeMap<Who, Option<Access>> =
             self.own.iter().map(|(who, known)| (*who, known.access)).collect();
         for (mac, known) in &self.other {
             agree(&mut said, Who::Mac(*mac), known.access);
         }
         for (who, access) in bulk.into_iter().flatten() {
-            // It is no file that may stay the only one.
-            if said.contains_key(who) { agree(&mut said, *who, Some(*access)) } else { drop(said.insert(*who, None)) }
+            // It stands for files that were about to be exchanged; who has none yet is to get one.
+            let access = said.contains_key(who).then_some(*access);
+            agree(&mut said, *who, access);
         }
         let path = folder.path().display();
         let mut notices: BTreeSet<String> =
-            self.wrong.iter().map(|(name, why)| format!("{path}/{name} says nothing: {why}; it is replaced")).collect();
+            self.wrong.iter().map(|(name, why)| format!("{path}/{name} says nothing: {why}")).collect();
         if !self.foreign.is_empty() {
             let shown: Vec<_> = self.foreign.iter().take(NAMED).map(|name| name.escape_debug().to_string()).collect();
             let more = if self.foreign.len() > NAMED { ", ..." } else { "" };
@@ -126,7 +127,6 @@ impl Listing {
             Who::Mac(mac) => Some((mac, access)),
             Who::Unknown => None,
         });
-        let _ = names;
         Contents { macs: macs.collect(), unknown, notices, foreign: self.foreign.clone(), unread: 0 }
     }
 

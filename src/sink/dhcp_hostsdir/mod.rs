@@ -8,6 +8,8 @@ mod bulk;
 mod folder;
 mod listing;
 mod name;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use folder::Identity;
@@ -72,7 +74,7 @@ pub fn contents(path: &Path, names: FileNames) -> Result<Contents> {
     let folder = Folder::look_at(path)?;
     let mut listing = Listing::default();
     let bulk = listing.read(&folder, names)?;
-    Ok(listing.contents(&folder, names, bulk.as_ref()))
+    Ok(listing.contents(&folder, bulk.as_ref()))
 }
 
 /// Which folder is at a path.
@@ -123,7 +125,7 @@ impl HostsDir {
         if self.bulk.is_none() {
             self.bulk = found.map(Bulk::left_over);
         }
-        let mut contents = self.listing.contents(&self.folder, self.names, self.bulk.as_ref().map(Bulk::lines));
+        let mut contents = self.listing.contents(&self.folder, self.bulk.as_ref().map(Bulk::lines));
         contents.unread = self.unread.len() + usize::from(self.bulk.as_ref().is_some_and(Bulk::is_unread));
         contents.notices.extend(self.folder.unreadable());
         contents.notices.extend(self.unread_notice());
@@ -231,7 +233,7 @@ impl HostsDir {
             && self.listing.other.contains_key(&mac)
         {
             let other = self.names.other_of(mac);
-            self.folder.take_out(&other).map_err(|error| self.failure(&other, &error.into()))?;
+            self.folder.take_out(other.as_str()).map_err(|error| self.failure(&other, &error.into()))?;
             self.listing.other.remove(&mac);
         }
         Ok(())
@@ -244,7 +246,7 @@ impl HostsDir {
     pub fn delete(&mut self, macs: &[Mac]) -> Result<()> {
         for mac in macs {
             for name in [self.names.of(Who::Mac(*mac)), self.names.other_of(*mac)] {
-                self.folder.take_out(&name).map_err(|error| self.failure(&name, &error.into()).error)?;
+                self.folder.take_out(name.as_str()).map_err(|error| self.failure(&name, &error.into()).error)?;
             }
             self.listing.own.remove(&Who::Mac(*mac));
             self.listing.other.remove(mac);

@@ -58,8 +58,8 @@ impl Watch {
             .map_err(|error| unwatched(error, "raise fs.inotify.max_user_watches"))?;
         #[allow(deprecated, reason = "its successor is unsafe for descriptors that are not owned; this one is")]
         let watch = AsyncFd::new(inotify);
-        let watch = watch
-            .map_err(|error| Error::new(format!("cannot watch {}: {}", path.display(), in_words(&error))))?;
+        let watch =
+            watch.map_err(|error| Error::new(format!("cannot watch {}: {}", path.display(), in_words(&error))))?;
         Ok(Self(watch))
     }
 
