@@ -5,6 +5,7 @@ pub mod agenda;
 pub mod commands;
 pub mod filter;
 pub mod metrics;
+mod report;
 pub mod serve;
 pub mod status;
 pub mod tidy;
