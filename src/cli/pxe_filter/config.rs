@@ -30,6 +30,8 @@ pub enum Mode {
     Once,
     /// Print what [`Self::Once`] would change.
     DryRun,
+    /// Do what [`Self::Run`] does at its end. [`Config::api`] has no meaning.
+    Stop,
     /// Print the configuration and what is wrong with it.
     CheckConfig,
     /// Print how the filter of the folder is, if one runs. [`Config::api`] has no meaning.

@@ -29,7 +29,7 @@ pub const CONFIGURATION: &str = "/etc/instances/pxe-filter.conf";
 #[allow(clippy::struct_excessive_bools, reason = "they are switches of a command line")]
 #[derive(Debug, Parser)]
 #[command(name = PROGRAM, version, after_help = help::AFTER_HELP, max_term_width = 120)]
-#[command(group = ArgGroup::new("task").args(["check_config", "once", "dry_run", "status"]))]
+#[command(group = ArgGroup::new("task").args(["check_config", "once", "dry_run", "status", "stop"]))]
 pub struct Arguments {
     /// Change nothing: print the configuration, who says what of it, and who may boot; exits 1 if anything is wrong
     #[arg(long)]
@@ -47,6 +47,10 @@ pub struct Arguments {
     #[arg(long)]
     status: bool,
 
+    /// Do what the end of a filter does: run the stop command, or else deny everybody; for one that was killed
+    #[arg(long)]
+    stop: bool,
+
     /// With --status: JSON
     #[arg(long, requires = "status")]
     json: bool,
@@ -57,11 +61,12 @@ pub struct Arguments {
 
 impl Arguments {
     fn mode(&self) -> Mode {
-        match (self.check_config, self.once, self.dry_run, self.status) {
+        match (self.check_config, self.once, self.dry_run, self.status, self.stop) {
             (true, ..) => Mode::CheckConfig,
             (_, true, ..) => Mode::Once,
-            (_, _, true, _) => Mode::DryRun,
-            (.., true) => Mode::Status { json: self.json },
+            (_, _, true, ..) => Mode::DryRun,
+            (_, _, _, true, _) => Mode::Status { json: self.json },
+            (.., true) => Mode::Stop,
             _ => Mode::Run,
         }
     }

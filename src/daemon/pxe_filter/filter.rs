@@ -60,6 +60,8 @@ pub struct Look {
     pub notices: BTreeSet<String>,
     /// How many files are not ours.
     pub foreign: usize,
+    /// How many files nobody has read since they were written.
+    pub unread: usize,
 }
 
 /// The filter.
@@ -131,6 +133,11 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
         &self.status
     }
 
+    /// What Ironic has told.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
     /// The folder.
     pub fn hosts(&mut self) -> &mut H {
         &mut self.hosts
@@ -159,30 +166,51 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
 
     /// Does what is due, and says when there is more to do. Given up half-way, nothing is lost but the time.
     pub async fn step(&mut self) -> Moment {
-        let began = self.now();
-        let task = self.agenda.next(began, self.inventory.to_ask().is_some());
-        let answered = match task {
-            Task::Wait(until) => {
-                self.bring_in_step().await;
-                self.tidy_up();
-                return until;
-            }
-            Task::Nodes => self.ask_nodes(began).await,
-            Task::PortsOfNode => self.ask_ports_of_node().await,
-            Task::Page => self.ask_page(began).await,
-        };
+        let asked = self.ask().await;
         for notice in self.api.notices() {
             warn!("{notice}");
         }
-        match answered {
-            Ok(()) => self.answered(),
+        match asked {
+            Ok(Some(then)) => {
+                self.bring_in_step().await;
+                self.tidy_up();
+                return then;
+            }
+            Ok(None) => self.answered(),
             Err(failure) => self.failed(&failure).await,
         }
         // Ports that are still to be asked for come first: one write for all. Unless they do not come.
         if self.inventory.to_ask().is_none() || self.agenda.failures() > 0 {
             self.bring_in_step().await;
         }
-        began
+        Moment::ZERO
+    }
+
+    /// Asks everything once, and brings the folder in step. What failed before anything was written has changed nothing.
+    ///
+    /// # Errors
+    /// Ironic does not answer, or the folder cannot be written.
+    pub async fn once(&mut self) -> Result<()> {
+        while !self.inventory.is_complete() || self.inventory.to_ask().is_some() {
+            let asked = self.ask().await;
+            for notice in self.api.notices() {
+                warn!("{notice}");
+            }
+            asked.map_err(|failure| Error::new(failure.text))?;
+        }
+        self.compare().await
+    }
+
+    /// Asks Ironic what is to be asked now; nothing if there is nothing before the time that is returned.
+    async fn ask(&mut self) -> Result<Option<Moment>, Failure> {
+        let began = self.now();
+        match self.agenda.next(began, self.inventory.to_ask().is_some()) {
+            Task::Wait(then) => return Ok(Some(then)),
+            Task::Nodes => self.ask_nodes(began).await?,
+            Task::PortsOfNode => self.ask_ports_of_node().await?,
+            Task::Page => self.ask_page(began).await?,
+        }
+        Ok(None)
     }
 
     async fn ask_nodes(&mut self, began: Moment) -> Result<(), Failure> {
@@ -406,6 +434,7 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
         }
         self.metrics.in_step(table);
         self.metrics.foreign.set(signed(look.foreign));
+        self.metrics.unread.set(signed(look.unread));
         self.status.unknown = Some(table.unknown);
         self.status.ports = table.macs.len();
         self.status.foreign = look.foreign;

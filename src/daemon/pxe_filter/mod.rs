@@ -4,11 +4,140 @@
 pub mod agenda;
 pub mod commands;
 pub mod filter;
+pub mod folder;
 pub mod metrics;
 mod report;
 pub mod serve;
 pub mod status;
 pub mod tidy;
+
+use crate::cli::pxe_filter::{Config, Mode, PROGRAM, Request};
+use crate::cli::print;
+use crate::daemon::endpoint::Listener;
+use crate::daemon::stderr::stderr;
+use crate::daemon::supervisor::Supervisor;
+use crate::error::{Error, Result, in_words};
+use crate::exit::Exit;
+use crate::sink::dhcp_hostsdir;
+use crate::source::ironic::Client;
+use filter::Filter;
+use folder::{Folder, Rehearsal};
+use serve::{Server, Signals};
+use status::Board;
+use std::future::Future;
+use std::io::{IsTerminal as _, Write};
+use tracing::warn;
+
+/// Does what is requested. Results go to `out`, what the user should know to `err` or the log.
+///
+/// # Errors
+/// It cannot be done.
+pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
+    let config = &request.config;
+    if matches!(request.mode, Mode::CheckConfig | Mode::Status { .. }) {
+        for notice in &request.notices {
+            let _ = writeln!(err, "{PROGRAM}: {notice}");
+        }
+    } else {
+        begin_to_log(config)?;
+        for notice in &request.notices {
+            warn!("{notice}");
+        }
+    }
+    match request.mode {
+        Mode::CheckConfig => check(request, out),
+        Mode::Status { json } => {
+            let contents = dhcp_hostsdir::contents(&config.hostsdir, config.file_names)?;
+            let running = status::ask(dhcp_hostsdir::identity(&config.hostsdir)?);
+            let text = report::status(&config.hostsdir, &folder::look(contents), running.as_ref(), json);
+            print(out, format_args!("{text}"))?;
+            Ok(Exit::Done)
+        }
+        Mode::DryRun => {
+            let mut filter = Filter::new(Client::new(&config.api)?, Rehearsal::new(config), config);
+            complete(filter.once())??;
+            let writes = std::mem::take(&mut filter.hosts().writes);
+            print(out, format_args!("{}", report::changes(&writes, filter.inventory())))?;
+            Ok(Exit::Done)
+        }
+        Mode::Once => {
+            let once = async { Filter::new(Client::new(&config.api)?, Folder::open(config)?, config).once().await };
+            complete(once)??;
+            Ok(Exit::Done)
+        }
+        Mode::Stop => {
+            complete(stop(config))??;
+            Ok(Exit::Done)
+        }
+        Mode::Run => {
+            complete(serve(config))??;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// Waits for what is done in one thread.
+fn complete<T>(work: impl Future<Output = T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::new(format!("cannot wait for anything: {}", in_words(&error))))?;
+    Ok(runtime.block_on(work))
+}
+
+async fn serve(config: &Config) -> Result<()> {
+    let signals = Signals::take()?;
+    let listener = config.metrics_listen.map(Listener::bind).transpose()?;
+    let folder = Folder::open(config)?;
+    let board = Board::default();
+    // A filter is not worth less for it.
+    if let Err(error) = board.serve(folder.identity()) {
+        warn!("{error}");
+    }
+    let filter = Filter::new(Client::new(&config.api)?, folder, config);
+    if let Some(listener) = listener {
+        let registry = filter.metrics.registry();
+        listener.serve(move || metrics::page(&registry))?;
+    }
+    let supervisor = Supervisor::from_environment();
+    Server { filter, board, supervisor, signals }.run(config).await
+}
+
+/// What a filter does at its end, for one that could not: the stop command, or everybody is denied.
+async fn stop(config: &Config) -> Result<()> {
+    match &config.stop_command {
+        Some(command) => commands::run("dnsmasq_stop_command", command, config.command_timeout).await,
+        None => Filter::new(Client::new(&config.api)?, Folder::open(config)?, config).deny_all().await,
+    }
+}
+
+/// Prints the configuration, and what is wrong.
+fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
+    request.describe(out)?;
+    let config = &request.config;
+    let mut problems = Vec::new();
+    problems.extend(Client::new(&config.api).err().map(|error| error.to_string()));
+    match dhcp_hostsdir::contents(&config.hostsdir, config.file_names) {
+        Ok(contents) => problems.extend(folder::look(contents).notices),
+        Err(error) => problems.push(error.to_string()),
+    }
+    let findings = dhcp_hostsdir::dnsmasq::findings(config.dnsmasq_pid_file.as_deref(), &config.hostsdir);
+    problems.extend(findings.iter().map(ToString::to_string));
+    for problem in &problems {
+        print(out, format_args!("{problem}\n"))?;
+    }
+    Ok(if problems.is_empty() && request.notices.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+fn begin_to_log(config: &Config) -> Result<()> {
+    let is_terminal = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_max_level(config.log_level).with_target(false).with_ansi(is_terminal);
+    // The journal writes the time itself.
+    let set = if std::env::var_os("JOURNAL_STREAM").is_some() {
+        tracing::subscriber::set_global_default(lines.with_writer(stderr).without_time().finish())
+    } else {
+        tracing::subscriber::set_global_default(lines.with_writer(stderr).finish())
+    };
+    set.map_err(|error| Error::new(format!("cannot log: {error}")))
+}
 
 #[cfg(test)]
 mod tests {

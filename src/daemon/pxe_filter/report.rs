@@ -1,7 +1,6 @@
 //! What people ask for instead of a running filter: what would change, and how it is.
 
 use super::filter::Look;
-use crate::plan::pxe_access::changes::Changes;
 use crate::plan::pxe_access::inventory::Inventory;
 use crate::plan::pxe_access::{Access, Who};
 use serde_json::{Value, json};
@@ -10,10 +9,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// Everything that would be written, and why, a line each.
-pub fn changes(changes: &Changes, inventory: &Inventory) -> String {
+pub fn changes(writes: &[(Who, Access)], inventory: &Inventory) -> String {
     let ports: BTreeMap<_, _> = inventory.ports().map(|port| (port.address, port)).collect();
     let mut text = String::new();
-    for (who, access) in &changes.writes {
+    for (who, access) in writes {
         let _ = match who {
             Who::Unknown => writeln!(text, "{access} all MAC addresses that Ironic does not know"),
             Who::Mac(mac) => match ports.get(mac) {
