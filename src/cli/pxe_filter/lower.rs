@@ -211,10 +211,10 @@ fn config(
     let dnsmasq_pid_file = lookup.get(&opt::DNSMASQ_PID_FILE);
     let ethoib_interfaces = lookup.get(&opt::ETHOIB_INTERFACES).unwrap_or_default();
     let metrics_listen = lookup.get(&opt::METRICS_LISTEN);
-    // Who only wants to know how the filter is need not be let in anywhere.
+    // Who asks Ironic nothing need not be let in anywhere.
     let before = lookup.wrong.len();
     let api = access(lookup, notices);
-    let api = if let (None, Mode::Status { .. }) = (&api, mode) {
+    let api = if let (None, Mode::Status { .. } | Mode::Stop) = (&api, mode) {
         lookup.wrong.truncate(before);
         Some(nowhere())
     } else {

@@ -89,6 +89,17 @@ pub struct Filter<B, H> {
     status: Status,
 }
 
+/// Denies everybody; how many files had to be written for it.
+///
+/// # Errors
+/// The folder cannot be read or written.
+pub async fn deny_all(hosts: &mut impl Hosts) -> Result<u64> {
+    let look = hosts.look()?;
+    let changes = Changes::to_deny_all(&look.found);
+    hosts.write(&changes.writes).await?;
+    Ok(changes.writes.len() as u64)
+}
+
 /// What was logged already, not to be repeated.
 #[derive(Debug, Default)]
 struct Said {
@@ -312,22 +323,11 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
         }
         self.status.failure = Some(failure.text.clone());
         if !self.inventory.is_complete() && !self.status.denies_all {
-            let denied = self.deny_all().await;
+            let denied = deny_all(&mut self.hosts).await;
             self.status.denies_all = denied.is_ok();
-            self.folder_said(denied);
+            self.metrics.written.inc_by(*denied.as_ref().unwrap_or(&0));
+            self.folder_said(denied.map(drop));
         }
-    }
-
-    /// Denies everybody.
-    ///
-    /// # Errors
-    /// The folder cannot be read or written.
-    pub async fn deny_all(&mut self) -> Result<()> {
-        let look = self.hosts.look()?;
-        let changes = Changes::to_deny_all(&look.found);
-        self.hosts.write(&changes.writes).await?;
-        self.metrics.written.inc_by(changes.writes.len() as u64);
-        Ok(())
     }
 
     /// Compares all that is known with all that the folder says, and has it say that.

@@ -100,6 +100,7 @@ impl Hosts for Rehearsal {
 /// What a folder says, as the filter sees it.
 pub fn look(contents: Contents) -> Look {
     let Contents { macs, unknown, mut notices, foreign, unread } = contents;
-    notices.extend(foreign.iter().map(|name| format!("{name} in the folder is not the filter's; dnsmasq reads it, too")));
+    notices
+        .extend(foreign.iter().map(|name| format!("{name} in the folder is not the filter's; dnsmasq reads it, too")));
     Look { found: Found { macs, unknown }, notices, foreign: foreign.len(), unread }
 }

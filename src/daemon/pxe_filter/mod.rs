@@ -11,8 +11,8 @@ pub mod serve;
 pub mod status;
 pub mod tidy;
 
-use crate::cli::pxe_filter::{Config, Mode, PROGRAM, Request};
 use crate::cli::print;
+use crate::cli::pxe_filter::{Config, Mode, PROGRAM, Request};
 use crate::daemon::endpoint::Listener;
 use crate::daemon::stderr::stderr;
 use crate::daemon::supervisor::Supervisor;
@@ -20,7 +20,7 @@ use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
 use crate::sink::dhcp_hostsdir;
 use crate::source::ironic::Client;
-use filter::Filter;
+use filter::{Filter, deny_all};
 use folder::{Folder, Rehearsal};
 use serve::{Server, Signals};
 use status::Board;
@@ -105,7 +105,7 @@ async fn serve(config: &Config) -> Result<()> {
 async fn stop(config: &Config) -> Result<()> {
     match &config.stop_command {
         Some(command) => commands::run("dnsmasq_stop_command", command, config.command_timeout).await,
-        None => Filter::new(Client::new(&config.api)?, Folder::open(config)?, config).deny_all().await,
+        None => deny_all(&mut Folder::open(config)?).await.map(drop),
     }
 }
 

@@ -78,7 +78,10 @@ fn filter(text: &mut String, running: &Value) {
     let when = |name: &str| number(name).map_or_else(|| "never".to_owned(), ago);
     let pid = number("pid").unwrap_or_default();
     let (sync, answer) = (when("last_sync"), when("last_answer"));
-    let _ = writeln!(text, "a filter runs as process {pid}; last complete comparison {sync}, Ironic's last answer {answer}");
+    let _ = writeln!(
+        text,
+        "a filter runs as process {pid}; last complete comparison {sync}, Ironic's last answer {answer}"
+    );
     for name in ["failure", "folder_failure"] {
         if let Some(failure) = running.get(name).and_then(Value::as_str) {
             let _ = writeln!(text, "  {failure}");

@@ -1,7 +1,7 @@
 //! The loop: the filter's next step, and meanwhile signals, the service manager, and whoever else changes the folder.
 
 use super::commands;
-use super::filter::{Filter, Hosts};
+use super::filter::{Filter, Hosts, deny_all};
 use super::status::Board;
 use crate::cli::pxe_filter::Config;
 use crate::daemon::schedule::Moment;
@@ -80,8 +80,8 @@ impl<B: Baremetal, H: Hosts> Server<B, H> {
         let limit = FAREWELL.min(config.command_timeout);
         let farewell = match &config.stop_command {
             Some(command) => commands::run("dnsmasq_stop_command", command, limit).await,
-            None => match tokio::time::timeout(FAREWELL, self.filter.deny_all()).await {
-                Ok(denied) => denied,
+            None => match tokio::time::timeout(FAREWELL, deny_all(self.filter.hosts())).await {
+                Ok(denied) => denied.map(drop),
                 Err(_) => Err(Error::new("the folder could not be made to deny everybody in time")),
             },
         };
