@@ -6,13 +6,11 @@ use crate::error::Result;
 use crate::net::Mac;
 use crate::plan::pxe_access::changes::Found;
 use crate::plan::pxe_access::{Access, Who};
-use crate::sink::dhcp_hostsdir::{self, Contents, HostsDir, dnsmasq};
-use std::path::PathBuf;
+use crate::sink::dhcp_hostsdir::{self, Contents, HostsDir};
 
-/// A folder, and where the dnsmasq that reads it says which process it is.
+/// A folder.
 pub struct Folder {
     dir: HostsDir,
-    pid_file: Option<PathBuf>,
 }
 
 impl Folder {
@@ -21,8 +19,7 @@ impl Folder {
     /// # Errors
     /// See [`HostsDir::open`].
     pub fn open(config: &Config) -> Result<Self> {
-        let dir = HostsDir::open(&config.hostsdir, config.file_names)?;
-        Ok(Self { dir, pid_file: config.dnsmasq_pid_file.clone() })
+        Ok(Self { dir: HostsDir::open(&config.hostsdir, config.file_names)? })
     }
 
     /// Which folder it is.
@@ -42,12 +39,7 @@ impl Hosts for Folder {
 
     fn delete(&mut self, macs: &[Mac]) -> Result<bool> {
         self.dir.delete(macs)?;
-        let Some(pid_file) = &self.pid_file else { return Ok(false) };
-        if let Err(error) = dnsmasq::reload(pid_file) {
-            tracing::warn!("{error}");
-            return Ok(false);
-        }
-        Ok(true)
+        Ok(false)
     }
 
     fn purge(&mut self) -> Result<Vec<String>> {

@@ -119,8 +119,6 @@ fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
         Ok(contents) => problems.extend(folder::look(contents).notices),
         Err(error) => problems.push(error.to_string()),
     }
-    let findings = dhcp_hostsdir::dnsmasq::findings(config.dnsmasq_pid_file.as_deref(), &config.hostsdir);
-    problems.extend(findings.iter().map(ToString::to_string));
     for problem in &problems {
         print(out, format_args!("{problem}\n"))?;
     }
