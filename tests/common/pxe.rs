@@ -101,7 +101,8 @@ pub fn files(folder: &Path) -> BTreeMap<String, String> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let seen = entries.filter(|path| path.is_file()).filter_map(|path| {
         let name = path.file_name()?.to_str()?.to_owned();
-        (!name.starts_with('.') && name != "instances_bulk").then(|| (name, fs::read_to_string(&path).unwrap_or_default()))
+        (!name.starts_with('.') && name != "instances_bulk")
+            .then(|| (name, fs::read_to_string(&path).unwrap_or_default()))
     });
     seen.collect()
 }

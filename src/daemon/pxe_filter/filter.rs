@@ -79,6 +79,8 @@ pub struct Filter<B, H> {
     start: Instant,
     /// What is known was not compared with the folder yet, or the folder was changed.
     is_stale: bool,
+    /// When that was noticed or compared last.
+    looked: Moment,
     /// Of a listing that has just ended.
     is_listed: bool,
     marker: Option<Uuid>,
@@ -125,6 +127,7 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
             tidy: Tidy::default(),
             start: Instant::now(),
             is_stale: true,
+            looked: Moment::ZERO,
             is_listed: false,
             marker: None,
             beginnings: 0,
@@ -170,8 +173,14 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
         self.agenda.doubt();
     }
 
-    /// Somebody else changed the folder.
+    /// When the folder was looked at last, or was going to be.
+    pub fn looked(&self) -> Moment {
+        self.looked
+    }
+
+    /// Somebody else changed the folder, or may have.
     pub fn folder_changed(&mut self) {
+        self.looked = self.now();
         self.is_stale = true;
     }
 
@@ -341,6 +350,7 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
 
     async fn compare(&mut self) -> Result<()> {
         let began = Instant::now();
+        self.looked = self.now();
         let look = self.hosts.look()?;
         let infiniband = self.infiniband();
         let table = self.inventory.table(&self.settings, &infiniband);

@@ -137,7 +137,7 @@ impl<B: Baremetal, H: Hosts> Server<B, H> {
     /// Waits for that time, a signal, or somebody else's change of the folder.
     async fn until(&mut self, next: Moment) -> Option<Asked> {
         let now = self.filter.now();
-        let look = now + LOOK;
+        let look = self.filter.looked() + LOOK;
         let wait = next.min(look).saturating_sub(now);
         let Self { filter, supervisor, signals, .. } = self;
         let changed = async {
@@ -148,8 +148,10 @@ impl<B: Baremetal, H: Hosts> Server<B, H> {
         };
         match beside(now, supervisor, signals, changed).await {
             Ok(is_changed) => {
-                if is_changed || next > look {
+                if is_changed {
                     debug!("somebody else changed the folder");
+                }
+                if is_changed || look <= self.filter.now() {
                     self.filter.folder_changed();
                 }
                 None

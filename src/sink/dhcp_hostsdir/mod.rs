@@ -118,10 +118,10 @@ impl HostsDir {
     pub fn look(&mut self) -> Result<Contents> {
         self.follow()?;
         self.take_in();
-        let found = self.listing.read(&self.folder, self.names)?;
-        // Our own reading is no news.
-        self.watch.take(|_| {});
         self.is_touched = false;
+        let found = self.listing.read(&self.folder, self.names)?;
+        // What was read is no news; what has changed since is.
+        self.take_in();
         if self.bulk.is_none() {
             self.bulk = found.map(Bulk::left_over);
         }
@@ -340,8 +340,6 @@ impl HostsDir {
                     bulk.moved();
                 }
             }
-            // While files are exchanged there are too many events to look after each.
-            Event::Changed(_) if bulk.as_ref().is_some_and(|bulk| !bulk.is_written()) => {}
             Event::Changed(name) => *is_touched |= listing.differs(folder, *names, name),
             Event::Gone => *is_touched = true,
             Event::Lost => {
