@@ -37,6 +37,9 @@
 //! [`plan::responder::rules`] are the rules that bring it packets, and [`registry::bound`] is the registry that follows
 //! bindings.
 //!
+//! `instances-proxmox` gives the guests of a Proxmox VE cluster their names. `source::proxmox` reads the API's answers into
+//! [`plan::guest`]'s values; [`plan::dns_records`] decides which names, addresses and reservations follow, purely, and says why.
+//!
 //! Failures are one [`error::Error`] each, for a person, and [`exit::Exit`] lists every exit status.
 
 pub mod cli;

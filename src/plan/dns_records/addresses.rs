@@ -26,6 +26,8 @@ pub(super) struct Current {
     pub address: IpAddr,
     /// The best of those who say so.
     pub by: By,
+    /// Whether somebody gave it out: a DHCP server, the SDN. All else is the guest's own word.
+    pub is_given: bool,
     pub since: Moment,
     pub at: Moment,
 }
@@ -56,8 +58,10 @@ pub(super) fn current(seen: &[&Sighting]) -> Vec<Current> {
             By::Ipam => false,
         };
         if counts {
-            let merged = all.entry(address).or_insert(Current { address, by, since, at });
+            let is_given = by == By::Lease;
+            let merged = all.entry(address).or_insert(Current { address, by, is_given, since, at });
             merged.by = merged.by.min(by);
+            merged.is_given |= is_given;
             merged.since = merged.since.min(since);
             merged.at = merged.at.max(at);
         }
@@ -67,7 +71,7 @@ pub(super) fn current(seen: &[&Sighting]) -> Vec<Current> {
         all.extend(given.map(|sighting| {
             let Sighting { address, by, at, .. } = **sighting;
             // Since ever: that the table was read anew makes nothing newer.
-            (address, Current { address, by, since: Moment::ZERO, at })
+            (address, Current { address, by, is_given: true, since: Moment::ZERO, at })
         }));
     }
     let newest = all.values().filter(|current| current.address.is_ipv4()).map(|current| current.since).max();

@@ -1,6 +1,6 @@
 //! Who says that which interface has which address, and who is right.
 
-use super::addresses::{Passing, current, lasting};
+use super::addresses::{Current, Passing, current, lasting};
 use super::subjects::{Plugged, Subject};
 use super::{LeftOut, Policy, Records, Source, Warning, Why};
 use crate::daemon::schedule::Moment;
@@ -8,6 +8,10 @@ use crate::net::Mac;
 use crate::plan::guest::{By, Guest, Nic, Sighting, State};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+
+/// So many addresses of a family an interface may have, and of so many it is said why they are left out. A guest can claim any
+/// number on the wire.
+const MOST: usize = 16;
 
 /// An interface has an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +21,7 @@ pub(super) struct Claim {
     pub network: usize,
     pub address: IpAddr,
     pub source: Source,
+    is_given: bool,
     since: Moment,
     at: Moment,
 }
@@ -45,7 +50,7 @@ pub(super) fn all(
     let mut claims = Vec::new();
     for subject in subjects {
         for plugged in &subject.nics {
-            let mut of_nic = OfNic { guest: subject.guest, plugged, policy, records };
+            let mut of_nic = OfNic { guest: subject.guest, plugged, policy, records, noted: 0 };
             of_nic.claims(&by_mac, &mut claims);
         }
     }
@@ -89,6 +94,8 @@ struct OfNic<'a> {
     plugged: &'a Plugged<'a>,
     policy: &'a Policy,
     records: &'a mut Records,
+    /// How many addresses were noted as left out.
+    noted: usize,
 }
 
 impl OfNic<'_> {
@@ -101,18 +108,20 @@ impl OfNic<'_> {
             claims.extend(self.configured(address));
         }
         let of_mac = by_mac.seen.get(&nic.mac).map(Vec::as_slice).unwrap_or_default();
-        let of_mac: Vec<_> = of_mac.iter().copied().filter(|sighting| self.is_believed(sighting)).collect();
+        let mut of_mac: Vec<_> = of_mac.iter().copied().filter(|sighting| self.is_believed(sighting)).collect();
+        of_mac.sort_unstable();
         for (is_v4, configured) in [(true, v4), (false, v6)] {
             if configured.is_some() {
                 continue;
             }
             let of_family = of_mac.iter().copied().filter(|sighting| sighting.address.is_ipv4() == is_v4);
             let here: Vec<_> = of_family.filter(|sighting| self.is_here(sighting, by_mac)).collect();
-            let (last, pass) = lasting(nic.mac, current(&here), &of_mac);
-            claims.extend(last.into_iter().filter_map(|current| {
-                let source = Source::Seen(current.by);
-                self.claim(current.address, source, current.since, current.at)
-            }));
+            let (mut last, pass) = lasting(nic.mac, current(&here), &of_mac);
+            last.sort_by_key(|current| (!current.is_given, current.by, current.since, current.address));
+            for current in last.split_off(last.len().min(MOST)) {
+                self.leave_out(current.address, Why::TooMany);
+            }
+            claims.extend(last.iter().filter_map(|current| self.claim(current)));
             for (current, passing) in pass {
                 if passing == Passing::Ambiguous {
                     self.records.warnings.push(Warning::Ambiguous { vmid: self.guest.vmid, nic: nic.index });
@@ -130,7 +139,9 @@ impl OfNic<'_> {
 
     fn configured(&mut self, address: IpAddr) -> Option<Claim> {
         let (vmid, nic) = (self.guest.vmid, self.plugged.nic.index);
-        let claim = self.claim(address, Source::Config, Moment::ZERO, Moment::ZERO);
+        let ever = Moment::ZERO;
+        let current = Current { address, by: By::Interfaces, is_given: true, since: ever, at: ever };
+        let claim = self.claim(&current).map(|claim| Claim { source: Source::Config, ..claim });
         if claim.is_none() {
             let warning = if self.policy.reserved_addresses.contains(&address) {
                 self.leave_out(address, Why::Reserved);
@@ -145,18 +156,11 @@ impl OfNic<'_> {
     }
 
     /// A claim, if the interface can have the address.
-    fn claim(&self, address: IpAddr, source: Source, since: Moment, at: Moment) -> Option<Claim> {
-        let network = self.network(address)?;
-        let (vmid, nic) = (self.guest.vmid, self.plugged.nic.index);
-        (!self.policy.reserved_addresses.contains(&address)).then_some(Claim {
-            vmid,
-            nic,
-            network,
-            address,
-            source,
-            since,
-            at,
-        })
+    fn claim(&self, current: &Current) -> Option<Claim> {
+        let Current { address, by, is_given, since, at } = *current;
+        let network = self.network(address).filter(|_| !self.policy.reserved_addresses.contains(&address))?;
+        let (vmid, nic, source) = (self.guest.vmid, self.plugged.nic.index, Source::Seen(by));
+        Some(Claim { vmid, nic, network, address, source, is_given, since, at })
     }
 
     /// The network that an address of the interface is in.
@@ -195,6 +199,10 @@ impl OfNic<'_> {
     }
 
     fn leave_out(&mut self, address: IpAddr, why: Why) {
+        self.noted += 1;
+        if self.noted > MOST {
+            return;
+        }
         let (vmid, nic) = (self.guest.vmid, Some(self.plugged.nic.index));
         self.records.left_out.push(LeftOut { vmid, nic, address: Some(address), why });
     }
@@ -211,7 +219,11 @@ pub(super) fn settled(claims: Vec<Claim>, records: &mut Records) -> Vec<Claim> {
         // Who was seen last before somebody else came, has left: an address may be leased again.
         let newest = claims.iter().map(|claim| claim.since).max();
         let has_left = |claim: &Claim| claim.source != Source::Config && newest.is_some_and(|newest| newest > claim.at);
-        let rank = |claim: &Claim| (claim.source != Source::Config, has_left(claim), claim.vmid, claim.nic);
+        // Somebody may say that he has another's address. What was given out is not his to say.
+        let rank = |claim: &Claim| {
+            let is_seen = claim.source != Source::Config;
+            (is_seen, !claim.is_given, has_left(claim), claim.vmid, claim.nic)
+        };
         let Some(winner) = claims.iter().min_by_key(|claim| rank(claim)).copied() else { continue };
         owned.push(winner);
         for loser in claims.iter().filter(|claim| claim.vmid != winner.vmid) {

@@ -5,7 +5,8 @@
 //!   keeps its own domain. Of guests that want the same name, the lowest number has it ([`naming`]).
 //! - What is configured (a container's `ip`, cloud-init's `ipconfigN`) counts for its family, whatever was seen. Other interfaces have
 //!   the addresses that were seen on their MAC address and in their network ([`addresses`]); never others.
-//! - An address is one guest's: who has it configured, before who was seen with it; then the lowest number ([`claims`]).
+//! - An address is one guest's: who has it configured, before whom a
+//!   DHCP server gave it, before who was seen with it; then the lowest number ([`claims`]).
 //! - A guest that does not run keeps what is configured and what the SDN has given it. Of one whose node is offline, the caller hands
 //!   in what was known last. Templates have no names.
 //! - An interface whose address is not configured has its name reserved at the DHCP server, too ([`reservations`]).
@@ -239,8 +240,8 @@ impl Records {
             Reason::Nic { vmid, nic, .. } => (vmid, nic),
         };
         self.records.sort_by(|one, other| {
-            let of = |record: &Record| (place(record), record.address, record.name.clone());
-            of(one).cmp(&of(other))
+            let by_place = (place(one), one.address).cmp(&(place(other), other.address));
+            by_place.then_with(|| one.name.cmp(&other.name))
         });
         self.records.dedup_by(|one, other| {
             (&one.name, one.address, one.reason.vmid()) == (&other.name, other.address, other.reason.vmid())

@@ -438,10 +438,29 @@ fn an_address_is_one_guests() {
     let guests = [guest(1, "a"), guest(2, "b")];
     let records = Records::new(&guests, &both, &policy());
     assert_eq!((brief(&records), records.warnings.len()), (vec!["a.lab.example 192.0.2.9".to_owned()], 1));
+    // What a DHCP server gave out, nobody takes by saying so, even while its owner is silent.
+    let leased = [both[0], seen(2, "192.0.2.9", By::Lease, 1, 1)];
+    let records = Records::new(&guests, &leased, &policy());
+    assert_eq!((brief(&records), records.warnings.len()), (vec!["b.lab.example 192.0.2.9".to_owned()], 1));
+    let taken = [seen(1, "192.0.2.9", By::Neighbor, 500, 500), leased[1]];
+    assert_eq!(plan(&guests, &taken), ["b.lab.example 192.0.2.9"]);
     // The first was not seen since the second came: the address was leased again.
     let again = [seen(1, "192.0.2.9", By::Neighbor, 1, 30), both[1]];
     let records = Records::new(&guests, &again, &policy());
     assert_eq!((brief(&records), records.warnings.len()), (vec!["b.lab.example 192.0.2.9".to_owned()], 0));
+}
+
+#[test]
+fn a_guest_that_claims_a_whole_network_gets_a_few_addresses() {
+    let all = (1..=254).map(|last| seen(1, &format!("192.0.2.{last}"), By::Neighbor, 9, 9));
+    let more = (0..500).map(|last| seen(1, &format!("2001:db8:0:1::{last:x}"), By::Neighbor, 9, 9));
+    let outside = (0..500).map(|last| seen(1, &format!("2001:db8:9:1::{last:x}"), By::Neighbor, 9, 9));
+    let own = [seen(1, "192.0.2.200", By::Lease, 10, 10), seen(2, "192.0.2.5", By::Neighbor, 1, 9)];
+    let sightings: Vec<_> = all.chain(more).chain(outside).chain(own).collect();
+    let records = Records::new(&[guest(1, "a"), guest(2, "b")], &sightings, &policy());
+    assert_eq!(records.records.len(), 32);
+    assert!(brief(&records).contains(&"a.lab.example 192.0.2.200".to_owned()));
+    assert!(records.left_out.len() <= 17 && records.warnings.len() <= 1);
 }
 
 #[test]

@@ -40,6 +40,8 @@ pub enum Why {
     Reserved,
     /// The address is another guest's.
     Claimed(u32),
+    /// The interface has many others.
+    TooMany,
     /// An IPv6 address for a while, beside a lasting one.
     Temporary,
     /// One of several IPv6 addresses of which nobody can say which is the lasting one.
@@ -59,6 +61,7 @@ impl fmt::Display for Why {
             Self::Outside => "outside of the interface's network",
             Self::Reserved => "a reserved address",
             Self::Claimed(vmid) => return write!(f, "guest {vmid} has it"),
+            Self::TooMany => "one of too many addresses",
             Self::Temporary => "a temporary address",
             Self::Ambiguous => "perhaps a temporary address",
         })
