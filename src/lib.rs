@@ -37,6 +37,9 @@
 //! [`plan::responder::rules`] are the rules that bring it packets, and [`registry::bound`] is the registry that follows
 //! bindings.
 //!
+//! `instances-pxe-filter` tells dnsmasq which machines may boot: [`source::ironic`] asks OpenStack Ironic, [`plan::pxe_access`] puts
+//! together what it tells and decides, [`sink::dhcp_hostsdir`] has dnsmasq know it without missing a word or standing still.
+//!
 //! `instances-proxmox` gives the guests of a Proxmox VE cluster their names. `source::proxmox` reads the API's answers into
 //! [`plan::guest`]'s values; [`plan::dns_records`] decides which names, addresses and reservations follow, purely, and says why.
 //!
