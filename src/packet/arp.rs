@@ -1,6 +1,6 @@
 //! ARP packets (RFC 826), with fields that may say anything.
 
-use super::length8;
+use super::{Malformed, Reader, length8};
 use crate::net::Mac;
 use std::net::Ipv4Addr;
 
@@ -90,6 +90,35 @@ impl Arp {
     }
 }
 
+/// What a packet says, as Ethernet and IPv4 have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received {
+    /// [`operation::REQUEST`] or [`operation::REPLY`].
+    pub operation: u16,
+    /// Who it says it is from.
+    pub sender: (Mac, Ipv4Addr),
+    /// Who is asked for, or answered; the MAC of a request says nothing.
+    pub target: (Mac, Ipv4Addr),
+}
+
+/// The packet in these octets; what is behind it fills up a frame.
+///
+/// # Errors
+/// It is cut short, not of Ethernet and IPv4, or neither request nor reply.
+pub fn parse(packet: &[u8]) -> Result<Received, Malformed> {
+    let mut reader = Reader::new(packet, "ARP: cut short");
+    let (hardware, protocol, lengths) = (reader.u16()?, reader.u16()?, reader.array()?);
+    if (hardware, protocol, lengths) != (1, super::ether_type::IPV4, [6, 4]) {
+        return Err(Malformed("ARP: not of Ethernet and IPv4"));
+    }
+    let operation = reader.u16()?;
+    if !matches!(operation, operation::REQUEST | operation::REPLY) {
+        return Err(Malformed("ARP: neither request nor reply"));
+    }
+    let mut party = || Ok((Mac(reader.array()?), Ipv4Addr::from(reader.array::<4>()?)));
+    Ok(Received { operation, sender: party()?, target: party()? })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +145,37 @@ mod tests {
         let long = Arp { sender_ip: vec![0; 16], ..Arp::announcement(SENDER) };
         assert_eq!(long.packet()[4..6], [6, 16]);
         assert_eq!(Arp { lengths: Some((8, 4)), ..long }.packet()[4..6], [8, 4]);
+    }
+
+    #[test]
+    fn what_was_built_is_read_again_and_filling_is_cut_off() {
+        for operation in [operation::REQUEST, operation::REPLY] {
+            let mut packet = Arp::new(operation, SENDER, TARGET).packet();
+            packet.extend([0; 18]);
+            assert_eq!(parse(&packet), Ok(Received { operation, sender: SENDER, target: TARGET }));
+        }
+    }
+
+    #[test]
+    fn what_is_cut_or_of_another_kind_is_refused() {
+        let packet = Arp::reply(SENDER, TARGET).packet();
+        for length in 0..packet.len() {
+            assert_eq!(parse(&packet[..length]), Err(Malformed("ARP: cut short")), "{length}");
+        }
+        for operation in [0, 3, 4, 8, 9, 0x0100, 0xffff] {
+            let other = Arp::new(operation, SENDER, TARGET).packet();
+            assert_eq!(parse(&other), Err(Malformed("ARP: neither request nor reply")), "{operation}");
+        }
+        let arp = Arp::reply(SENDER, TARGET);
+        let long = Arp { sender_ip: vec![0; 16], target_ip: vec![0; 16], ..arp.clone() };
+        for other in [
+            Arp { hardware: 6, ..arp.clone() },
+            Arp { protocol: 0x86dd, ..arp.clone() },
+            Arp { lengths: Some((4, 6)), ..arp.clone() },
+            Arp { lengths: Some((0, 0)), ..arp },
+            long,
+        ] {
+            assert_eq!(parse(&other.packet()), Err(Malformed("ARP: not of Ethernet and IPv4")), "{other:?}");
+        }
     }
 }

@@ -49,11 +49,21 @@ impl PacketSocket {
 }
 
 /// A link layer's address that names an interface, and what the frame carries; the frame says the rest.
-struct LinkLayer(libc::sockaddr_ll);
+pub(crate) struct LinkLayer(libc::sockaddr_ll);
 
 impl LinkLayer {
     fn of(interface: u32, frame: &[u8]) -> Self {
         let ether_type = frame.get(12..).and_then(|behind| behind.first_chunk()).copied().unwrap_or_default();
+        Self::new(interface, ether_type)
+    }
+
+    /// Whatever frames carry (ETH_P_ALL): what a socket is bound to that hears all of an interface.
+    #[cfg(feature = "proxmox")]
+    pub(crate) fn everything(interface: u32) -> Self {
+        Self::new(interface, u16::try_from(libc::ETH_P_ALL).unwrap_or_default().to_be_bytes())
+    }
+
+    fn new(interface: u32, ether_type: [u8; 2]) -> Self {
         Self(libc::sockaddr_ll {
             sll_family: u16::try_from(libc::AF_PACKET).unwrap_or_default(),
             sll_protocol: u16::from_ne_bytes(ether_type),

@@ -36,9 +36,9 @@ impl Interfaces for KernelInterfaces {
 
 /// An address of an interface; the flags (IFA_F_*) say whether it is secondary (IPv4), temporary or deprecated (IPv6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct InterfaceAddress {
-    address: IpAddr,
-    flags: u32,
+pub(super) struct InterfaceAddress {
+    pub(super) address: IpAddr,
+    pub(super) flags: u32,
 }
 
 const IFA_F_SECONDARY_OR_TEMPORARY: u32 = 0x01;
@@ -56,13 +56,13 @@ fn recorded(addresses: &[InterfaceAddress]) -> Vec<IpAddr> {
     ipv4.into_iter().chain(ipv6).map(|address| address.address).collect()
 }
 
-const RTM_GETADDR: u16 = 22;
+pub(super) const RTM_GETADDR: u16 = 22;
 const IFLA_ADDRESS: u16 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_FLAGS: u16 = 8;
 /// struct ifaddrmsg.
-const IFADDRMSG: usize = 8;
+pub(super) const IFADDRMSG: usize = 8;
 
 /// Index and MAC of the interface with this name.
 fn link(connection: &mut Connection, name: IfName) -> Result<Option<(u32, Option<Mac>)>, DumpError> {
@@ -100,7 +100,7 @@ fn addresses(connection: &mut Connection, index: u32) -> Result<Vec<InterfaceAdd
     Ok(found)
 }
 
-fn address(attributes: &Attributes) -> Option<InterfaceAddress> {
+pub(super) fn address(attributes: &Attributes) -> Option<InterfaceAddress> {
     // On point-to-point links IFA_ADDRESS is the other end's.
     let octets = attributes.get(IFA_LOCAL).or_else(|| attributes.get(IFA_ADDRESS))?;
     let v4 = octets.try_into().map(|octets: [u8; 4]| IpAddr::V4(Ipv4Addr::from(octets)));

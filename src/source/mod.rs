@@ -13,6 +13,8 @@ pub mod host_iface;
 pub mod ironic;
 #[cfg(feature = "nfdhcpd")]
 pub mod links;
+#[cfg(feature = "proxmox")]
+pub mod neighbors;
 #[cfg(feature = "nfdhcpd")]
 pub mod nfdhcpd_conf;
 #[cfg(feature = "nfdhcpd")]

@@ -22,6 +22,14 @@ impl Received {
             _ => None,
         })
     }
+
+    /// What it says the target's link-layer address is.
+    pub fn target_link_layer(&self) -> Option<Mac> {
+        self.options.iter().find_map(|option| match option {
+            NdOption::TargetLinkLayer(mac) => Some(*mac),
+            _ => None,
+        })
+    }
 }
 
 /// The neighbour discovery message in a packet, after all checks of sections 6.1, 7.1 and 8.1: hop limit 255, so that it

@@ -1,0 +1,179 @@
+//! Asking: the host's own addresses, and from which of them whom to ask; the frames.
+
+use super::Lack;
+use super::places::Links;
+use crate::error::{Error, Result};
+use crate::net::Mac;
+use crate::netlink::Connection;
+use crate::packet::nd::{self, Nd, NdOption};
+use crate::packet::{Arp, Ethernet, Ipv6, ether_type};
+use crate::source::host_iface::{IFADDRMSG, RTM_GETADDR, address};
+use crate::source::rtnetlink::{again, host_number, in_words};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An address of the host's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Own {
+    interface: u32,
+    mac: Mac,
+    /// The address with its prefix.
+    net: IpNet,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Asker {
+    networks: Vec<Ipv4Net>,
+    own: Vec<Own>,
+}
+
+impl Asker {
+    /// Asks for addresses in these networks, once it has [`Self::own`] addresses.
+    pub fn new(networks: Vec<Ipv4Net>) -> Self {
+        Self { networks, own: Vec::new() }
+    }
+
+    /// Takes in which addresses the host has.
+    pub fn own(&mut self, own: Vec<Own>) {
+        self.own = own;
+    }
+
+    /// The interfaces by which it asks for what is in its networks, and for these.
+    pub fn interfaces(&self, also: &[Ipv6Addr]) -> BTreeSet<u32> {
+        let v4 = self.networks.iter().filter_map(|network| self.own_in(*network)).map(|(own, _)| own.interface);
+        let v6 = also.iter().filter_map(|address| self.own_near(*address)).map(|(own, _)| own.interface);
+        v4.chain(v6).collect()
+    }
+
+    /// The networks in which the host has no address.
+    pub fn lacking(&self) -> impl Iterator<Item = Lack> {
+        self.networks.iter().filter(|network| self.own_in(**network).is_none()).map(|network| Lack::NoAddress(*network))
+    }
+
+    /// The question who has an address: the interface to send it by, and the frame. None if the host has no address to
+    /// ask from, or it is its own.
+    pub fn question(&self, address: IpAddr) -> Option<(u32, Vec<u8>)> {
+        if self.own.iter().any(|own| own.net.addr() == address) {
+            return None;
+        }
+        match address {
+            IpAddr::V4(address) => {
+                let mut networks = self.networks.iter().filter(|network| network.contains(&address));
+                let (own, from) = networks.find_map(|network| self.own_in(*network))?;
+                let packet = Arp::request((own.mac, from), address).packet();
+                Some((own.interface, Ethernet::new(Ethernet::BROADCAST, own.mac).frame(ether_type::ARP, &packet)))
+            }
+            IpAddr::V6(address) => {
+                let (own, from) = self.own_near(address)?;
+                let group = nd::solicited_node(address);
+                let segment = Nd::solicitation(address).segment(&[NdOption::SourceLinkLayer(own.mac)]);
+                let packet = Ipv6::neighbor_discovery(from, group).packet(&segment);
+                let header = Ethernet::new(nd::multicast_mac(group), own.mac);
+                Some((own.interface, header.frame(ether_type::IPV6, &packet)))
+            }
+        }
+    }
+
+    /// The host's first address in a network.
+    fn own_in(&self, network: Ipv4Net) -> Option<(&Own, Ipv4Addr)> {
+        self.own.iter().find_map(|own| match own.net.addr() {
+            IpAddr::V4(address) if network.contains(&address) => Some((own, address)),
+            _ => None,
+        })
+    }
+
+    /// The host's first address in whose prefix another one is. Link-local ones are on every interface.
+    fn own_near(&self, address: Ipv6Addr) -> Option<(&Own, Ipv6Addr)> {
+        let is_near = |net: &Ipv6Net| !address.is_unicast_link_local() && net.contains(&address);
+        self.own.iter().find_map(|own| match &own.net {
+            IpNet::V6(net) if is_near(net) => Some((own, net.addr())),
+            _ => None,
+        })
+    }
+}
+
+/// IFA_F_DADFAILED, IFA_F_TENTATIVE: the address is not, or not yet, the host's.
+const NOT_OWN: u32 = 0x08 | 0x40;
+
+/// The addresses of the host's Ethernet interfaces, in the kernel's order.
+///
+/// # Errors
+/// The kernel cannot be asked.
+pub(super) fn read(links: &Links) -> Result<Vec<Own>> {
+    let failed = |error| Error::new(format!("cannot read the host's addresses: {}", in_words(error)));
+    let mut connection = Connection::open(mnl::Bus::Route).map_err(|error| failed(error.into()))?;
+    let dump = || {
+        let mut all = Vec::new();
+        connection.dump(
+            RTM_GETADDR,
+            &[0; IFADDRMSG],
+            |_| {},
+            |message| {
+                let own = || {
+                    let interface = host_number(message.body, 4)?;
+                    let link = links.get(&interface).filter(|link| link.is_ethernet)?;
+                    let found = address(&message.attributes(IFADDRMSG)).filter(|found| found.flags & NOT_OWN == 0)?;
+                    let net = IpNet::new(found.address, *message.body.get(1)?).ok()?;
+                    Some(Own { interface, mac: link.mac?, net })
+                };
+                all.extend(own());
+            },
+        )?;
+        Ok(all)
+    };
+    again(dump).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::neighbors::{Claim, How, claim};
+    use rustc_hash::FxHashSet;
+
+    const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+
+    fn asker() -> Asker {
+        let networks = ["192.0.2.0/25", "10.0.0.0/24", "198.51.100.0/24"].map(|text| text.parse().unwrap());
+        let mut asker = Asker::new(networks.to_vec());
+        let own =
+            [(3, "192.0.2.200/24"), (4, "192.0.2.1/32"), (5, "10.0.0.1/8"), (5, "2001:db8::1/64"), (5, "fe80::1/64")];
+        asker.own(own.map(|(interface, net)| Own { interface, mac: MAC, net: net.parse().unwrap() }).to_vec());
+        asker
+    }
+
+    #[test]
+    fn questions_come_from_the_hosts_address_in_the_network() {
+        for (address, interface, from) in [("192.0.2.7", 4, "192.0.2.1"), ("10.0.0.9", 5, "10.0.0.1")] {
+            let (by, frame) = asker().question(address.parse().unwrap()).unwrap();
+            let said = claim(&frame, &FxHashSet::from_iter([MAC]));
+            assert_eq!((by, said), (interface, Ok(Claim { mac: MAC, address: from.parse().unwrap(), how: How::Said })));
+            assert_eq!(frame[38..42], address.parse::<Ipv4Addr>().unwrap().octets());
+        }
+        let address: Ipv6Addr = "2001:db8::9".parse().unwrap();
+        let (by, frame) = asker().question(address.into()).unwrap();
+        let said = claim(&frame, &FxHashSet::from_iter([MAC]));
+        let from = "2001:db8::1".parse().unwrap();
+        assert_eq!((by, said), (5, Ok(Claim { mac: MAC, address: from, how: How::Said })));
+        assert_eq!((&frame[..6], &frame[62..78]), (&[0x33, 0x33, 0xff, 0, 0, 9][..], &address.octets()[..]));
+    }
+
+    #[test]
+    fn what_the_host_cannot_ask_for_is_not_asked_for() {
+        let own_and_foreign = ["192.0.2.1", "192.0.2.200", "198.51.100.7", "203.0.113.1", "10.0.1.1", "2001:db8::1"];
+        for address in own_and_foreign.into_iter().chain(["2001:db8:1::1", "fe80::9"]) {
+            assert_eq!(asker().question(address.parse().unwrap()), None, "{address}");
+        }
+        let missing = "198.51.100.0/24".parse().unwrap();
+        assert_eq!(asker().lacking().collect::<Vec<_>>(), [Lack::NoAddress(missing)]);
+    }
+
+    #[test]
+    fn answers_are_heard_where_it_asks() {
+        assert_eq!(asker().interfaces(&[]), BTreeSet::from([4, 5]));
+        let also = ["2001:db8::7", "fe80::7", "2001:db8:9::7"].map(|text| text.parse().unwrap());
+        let only_v6 = Asker { networks: Vec::new(), ..asker() };
+        assert_eq!(only_v6.interfaces(&also), BTreeSet::from([5]));
+    }
+}

@@ -1,0 +1,271 @@
+//! Whom to ask next, and when. A value: no I/O, no clock.
+//!
+//! A round asks for each address of the networks once, and for each IPv6 address that is known, evenly spread over the interval. There are never two
+//! questions in less than the pause, even if nobody came to ask for a while: what was missed is not made up for. So a round takes the
+//! interval, or longer where there are more addresses than that allows.
+
+use crate::daemon::schedule::Moment;
+use crate::error::{Error, Result};
+use ipnet::Ipv4Net;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+/// The shortest prefix that is swept: 65,534 addresses.
+pub const SHORTEST_PREFIX: u8 = 16;
+/// Questions a second, at most; more is a flood.
+const MOST_PER_SECOND: u32 = 1000;
+
+/// The schedule.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    networks: Vec<Hosts>,
+    also: Vec<Ipv6Addr>,
+    interval: Duration,
+    shortest_pause: Duration,
+    /// Which one of the round is next.
+    next: usize,
+    /// When the round began, if one has.
+    began: Option<Moment>,
+    due: Moment,
+    rounds: u64,
+}
+
+/// The addresses of a network that hosts can have.
+#[derive(Debug, Clone, Copy)]
+struct Hosts {
+    first: u32,
+    count: usize,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Ask who has this address.
+    Ask(IpAddr),
+    /// Ask again at this moment; if there is none, when there are addresses.
+    Wait(Option<Moment>),
+}
+
+impl Sweep {
+    /// Asks for all of these networks within `interval`, but no more than `per_second` questions a second (1 to 1000).
+    ///
+    /// # Errors
+    /// A network is larger than a /16, or a number out of range.
+    pub fn new(networks: &[Ipv4Net], interval: Duration, per_second: u32) -> Result<Self> {
+        if let Some(large) = networks.iter().find(|network| network.prefix_len() < SHORTEST_PREFIX) {
+            return Err(Error::new(format!("{large} is too large to be swept: it has more than 65,536 addresses"))
+                .remedy(format!("name the networks in it that guests are in, each a /{SHORTEST_PREFIX} or smaller")));
+        }
+        if per_second == 0 || per_second > MOST_PER_SECOND {
+            return Err(Error::new(format!("a sweep of {per_second} questions a second"))
+                .remedy(format!("choose 1 to {MOST_PER_SECOND}")));
+        }
+        if interval.is_zero() {
+            return Err(Error::new("a sweep without an interval").remedy("choose a second or more"));
+        }
+        // The largest first: what is inside of another is asked for there.
+        let mut outer: Vec<Ipv4Net> = Vec::new();
+        let mut by_size = networks.to_vec();
+        by_size.sort_by_key(Ipv4Net::prefix_len);
+        for network in by_size {
+            if !outer.iter().any(|larger| larger.contains(&network)) {
+                outer.push(network);
+            }
+        }
+        let networks = outer.into_iter().map(Hosts::of).collect();
+        let shortest_pause = Duration::from_secs(1) / per_second;
+        let (also, began, due) = (Vec::new(), None, Moment::ZERO);
+        Ok(Self { networks, also, interval, shortest_pause, next: 0, began, due, rounds: 0 })
+    }
+
+    /// Asks for these IPv6 addresses too, from the next time on that their turn comes.
+    pub fn also(&mut self, addresses: Vec<Ipv6Addr>) {
+        self.also = addresses;
+    }
+
+    /// How many rounds have begun.
+    pub fn rounds(&self) -> u64 {
+        self.rounds
+    }
+
+    /// How long a round takes.
+    pub fn round(&self) -> Duration {
+        let count = u32::try_from(self.count()).unwrap_or(u32::MAX);
+        self.interval.max(self.shortest_pause.saturating_mul(count))
+    }
+
+    /// What to do now. Time does not go back.
+    pub fn next(&mut self, now: Moment) -> Step {
+        let count = self.count();
+        if count == 0 {
+            return Step::Wait(None);
+        }
+        if now < self.due {
+            return Step::Wait(Some(self.due));
+        }
+        if self.next >= count {
+            self.next = 0;
+            // The round's end, if it was not reached yet.
+            let end = self.began.take().map_or(now, |began| began + self.interval);
+            if now < end {
+                self.due = end;
+                return Step::Wait(Some(end));
+            }
+        }
+        if self.next == 0 {
+            self.began = Some(now);
+            self.rounds += 1;
+        }
+        let address = self.address(self.next);
+        self.next += 1;
+        self.due = now + self.pause(count);
+        address.map_or(Step::Wait(Some(self.due)), Step::Ask)
+    }
+
+    fn pause(&self, count: usize) -> Duration {
+        let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+        self.shortest_pause.max(self.interval / count)
+    }
+
+    fn count(&self) -> usize {
+        self.networks.iter().map(|hosts| hosts.count).sum::<usize>() + self.also.len()
+    }
+
+    fn address(&self, mut number: usize) -> Option<IpAddr> {
+        for hosts in &self.networks {
+            if number < hosts.count {
+                let offset = u32::try_from(number).ok()?;
+                return Some(Ipv4Addr::from(hosts.first.checked_add(offset)?).into());
+            }
+            number -= hosts.count;
+        }
+        self.also.get(number).copied().map(IpAddr::V6)
+    }
+}
+
+impl Hosts {
+    /// All but network and broadcast address, which networks of 31 and 32 bits do not have (RFC 3021).
+    fn of(network: Ipv4Net) -> Self {
+        let (first, last) = (u32::from(network.network()), u32::from(network.broadcast()));
+        let (first, last) = if network.prefix_len() < 31 { (first + 1, last - 1) } else { (first, last) };
+        Self { first, count: usize::try_from(last - first + 1).unwrap_or_default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn networks(texts: &[&str]) -> Vec<Ipv4Net> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    /// What is asked, and when, if time stands still only to wait, until a moment.
+    fn asked(sweep: &mut Sweep, until: Moment) -> Vec<(Moment, IpAddr)> {
+        let (mut now, mut asked) = (Moment::ZERO, Vec::new());
+        loop {
+            match sweep.next(now) {
+                Step::Ask(address) => asked.push((now, address)),
+                Step::Wait(Some(later)) if later < until => now = later,
+                Step::Wait(_) => return asked,
+            }
+        }
+    }
+
+    #[test]
+    fn a_round_is_spread_over_the_interval_and_the_next_follows() {
+        let mut sweep = Sweep::new(&networks(&["192.0.2.0/30", "192.0.2.9/32"]), 30 * SECOND, 100).unwrap();
+        sweep.also(vec!["2001:db8::1".parse().unwrap()]);
+        let times: Vec<_> = asked(&mut sweep, 60 * SECOND).iter().map(|(at, who)| format!("{at:?} {who}")).collect();
+        assert_eq!(times[..4], ["0ns 192.0.2.1", "7.5s 192.0.2.2", "15s 192.0.2.9", "22.5s 2001:db8::1"]);
+        assert_eq!((times.len(), &times[4][..]), (8, "30s 192.0.2.1"));
+        assert_eq!(sweep.rounds(), 2);
+    }
+
+    #[test]
+    fn a_network_that_the_rate_does_not_allow_in_time_takes_longer() {
+        let mut sweep = Sweep::new(&networks(&["10.0.0.0/16"]), 30 * SECOND, 1000).unwrap();
+        assert_eq!(sweep.round(), Duration::from_millis(65_534));
+        let round = sweep.round();
+        let asked = asked(&mut sweep, round);
+        assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), 65_534);
+        assert_eq!(asked.last().unwrap().1, Ipv4Addr::new(10, 0, 255, 254));
+    }
+
+    #[test]
+    fn a_network_of_more_than_a_16_is_refused() {
+        let refused = |texts: &[&str]| Sweep::new(&networks(texts), SECOND, 9).unwrap_err().to_string();
+        assert_eq!(
+            refused(&["192.0.2.0/24", "10.0.0.0/15"]),
+            "10.0.0.0/15 is too large to be swept: it has more than 65,536 addresses; \
+             name the networks in it that guests are in, each a /16 or smaller"
+        );
+        for rate in [0, 1001] {
+            assert!(Sweep::new(&[], SECOND, rate).is_err());
+        }
+        assert!(Sweep::new(&[], Duration::ZERO, 9).is_err());
+    }
+
+    #[test]
+    fn what_is_inside_of_another_network_is_asked_for_once() {
+        let twice = networks(&["192.0.2.4/31", "192.0.2.0/29", "192.0.2.0/29", "192.0.2.3/29"]);
+        let mut sweep = Sweep::new(&twice, SECOND, 100).unwrap();
+        let hosts: Vec<_> = asked(&mut sweep, SECOND).into_iter().map(|(_, address)| address.to_string()).collect();
+        assert_eq!(hosts, (1..7).map(|host| format!("192.0.2.{host}")).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn without_addresses_there_is_nothing_to_wait_for() {
+        let mut sweep = Sweep::new(&[], SECOND, 100).unwrap();
+        assert_eq!(sweep.next(SECOND), Step::Wait(None));
+        sweep.also(vec![Ipv6Addr::LOCALHOST]);
+        assert_eq!(sweep.next(SECOND), Step::Ask(Ipv6Addr::LOCALHOST.into()));
+    }
+
+    #[test]
+    fn the_greatest_and_the_smallest_addresses_are_right() {
+        let hosts = |text: &str| {
+            let hosts = Hosts::of(text.parse().unwrap());
+            (Ipv4Addr::from(hosts.first).to_string(), hosts.count)
+        };
+        assert_eq!(hosts("255.255.0.0/16"), ("255.255.0.1".to_owned(), 65_534));
+        assert_eq!(hosts("255.255.255.255/32"), ("255.255.255.255".to_owned(), 1));
+        assert_eq!(hosts("0.0.0.0/31"), ("0.0.0.0".to_owned(), 2));
+    }
+
+    proptest! {
+        #[test]
+        fn never_two_questions_in_less_than_the_pause(
+            prefixes in vec((any::<u32>(), 22u8..=32), 0..4), also in 0usize..5, interval in 1u64..90, rate in 1u32..=1000,
+            delays in vec(0u64..3_000, 1..300)
+        ) {
+            let networks: Vec<_> = prefixes.into_iter()
+                .map(|(address, length)| Ipv4Net::new(address.into(), length).unwrap()).collect();
+            let mut sweep = Sweep::new(&networks, Duration::from_secs(interval), rate).unwrap();
+            sweep.also(vec![Ipv6Addr::LOCALHOST; also]);
+            let (mut now, mut last) = (Moment::ZERO, None::<Moment>);
+            for delay in delays {
+                match sweep.next(now) {
+                    Step::Ask(_) => {
+                        if let Some(last) = last {
+                            prop_assert!(now >= last + Duration::from_secs(1) / rate);
+                        }
+                        last = Some(now);
+                    }
+                    Step::Wait(None) => prop_assert!(sweep.count() == 0),
+                    Step::Wait(Some(later)) => {
+                        prop_assert!(later > now);
+                        prop_assert!(later <= now + sweep.round());
+                        now = later;
+                    }
+                }
+                now += Duration::from_millis(delay);
+            }
+        }
+    }
+}
