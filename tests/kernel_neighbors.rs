@@ -44,6 +44,8 @@ fn plug(number: u8, bridge: &str) -> Wire {
         fs::write(format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6"), "1").unwrap();
         run("ip", &["link", "set", interface, "up"]);
     }
+    // Or the kernel at this end would hear, and believe, what the guests say.
+    run("ip", &["link", "set", &wire, "arp", "off"]);
     run("ip", &["link", "set", &port, "master", bridge]);
     forwards(&port);
     Wire::open(&wire)
@@ -51,8 +53,7 @@ fn plug(number: u8, bridge: &str) -> Wire {
 
 /// Waits until a port takes part.
 fn forwards(port: &str) {
-    let state = format!("/sys/class/net/{port}/brport/state");
-    until("a port that forwards", || fs::read_to_string(&state).is_ok_and(|state| state == "3\n"));
+    until("a port that forwards", || run("ip", &["-d", "link", "show", "dev", port]).contains("state forwarding"));
 }
 
 fn add_bridge(name: &str) {
@@ -225,6 +226,35 @@ fn what_is_forged_or_of_no_known_guest_is_not_told() {
         assert_eq!(all.iter().map(|told| told.address).collect::<Vec<_>>(), [IpAddr::from(v4(2))]);
         let counts = neighbors.counts();
         assert_eq!((counts.heard, counts.ignored, counts.unknown), (1, 2, 1), "{counts:?}");
+    });
+}
+
+#[test]
+fn whom_the_kernel_knows_already_is_asked() {
+    in_lan(|| async {
+        run("ip", &["addr", "add", "192.0.2.1/24", "dev", "br0"]);
+        let guest = Guest::at("br0", 1);
+        guest.run("ip", &["addr", "add", "192.0.2.11/24", "dev", "eth0"]);
+        guest.run("ip", &["link", "set", "eth0", "up"]);
+        forwards("veth1");
+        let lladdr = mac(1).to_string();
+        for address in ["192.0.2.11", "192.0.2.66"] {
+            run("ip", &["neigh", "replace", address, "lladdr", &lladdr, "dev", "br0", "nud", "stale"]);
+        }
+        let mut neighbors = listen(all_bridges(), no_sweep());
+        let wire = plug(2, "br0");
+        let all = until_told(&mut neighbors, |sighted| sighted.address == IpAddr::from(v4(11))).await;
+        assert_eq!(all.last().map(|told| (told.mac, told.how)), Some((mac(1), How::Said)));
+        // The other one nobody has.
+        let since = Instant::now();
+        while neighbors.counts().asked < 2 || neighbors.counts().interfaces < 2 {
+            assert!(since.elapsed() < PATIENCE);
+            let _ = timeout(Duration::from_millis(5), neighbors.next()).await;
+        }
+        announce(&wire, 2, v4(2));
+        let rest = until_told(&mut neighbors, |sighted| sighted.mac == mac(2)).await;
+        assert!([all, rest].concat().iter().all(|told| told.address != IpAddr::from(v4(66))));
+        assert_eq!(neighbors.counts().table, 0);
     });
 }
 

@@ -9,9 +9,9 @@ use crate::packet::nd::{self, Nd, NdOption};
 use crate::packet::{Arp, Ethernet, Ipv6, ether_type};
 use crate::source::host_iface::{IFADDRMSG, RTM_GETADDR, address};
 use crate::source::rtnetlink::{again, host_number, in_words};
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net};
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 /// An address of the host's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +42,8 @@ impl Asker {
 
     /// The interfaces by which it asks for what is in its networks, and for these.
     pub fn interfaces(&self, also: &[Ipv6Addr]) -> BTreeSet<u32> {
-        let v4 = self.networks.iter().filter_map(|network| self.own_in(*network)).map(|(own, _)| own.interface);
-        let v6 = also.iter().filter_map(|address| self.own_near(*address)).map(|(own, _)| own.interface);
+        let v4 = self.networks.iter().filter_map(|network| self.own_in(*network)).map(|own| own.interface);
+        let v6 = also.iter().filter_map(|address| self.own_near(*address)).map(|own| own.interface);
         v4.chain(v6).collect()
     }
 
@@ -52,45 +52,62 @@ impl Asker {
         self.networks.iter().filter(|network| self.own_in(**network).is_none()).map(|network| Lack::NoAddress(*network))
     }
 
+    /// The question who has an address, by an interface that is known to lead there: the frame. None if the host has no
+    /// address to ask from, or it is its own.
+    pub fn question_by(&self, interface: u32, address: IpAddr) -> Option<Vec<u8>> {
+        if self.is_own(address) {
+            return None;
+        }
+        let own = self.own.iter().find(|own| own.interface == interface && own.net.contains(&address))?;
+        question(own, address)
+    }
+
     /// The question who has an address: the interface to send it by, and the frame. None if the host has no address to
     /// ask from, or it is its own.
     pub fn question(&self, address: IpAddr) -> Option<(u32, Vec<u8>)> {
-        if self.own.iter().any(|own| own.net.addr() == address) {
+        if self.is_own(address) {
             return None;
         }
-        match address {
+        let own = match address {
             IpAddr::V4(address) => {
                 let mut networks = self.networks.iter().filter(|network| network.contains(&address));
-                let (own, from) = networks.find_map(|network| self.own_in(*network))?;
-                let packet = Arp::request((own.mac, from), address).packet();
-                Some((own.interface, Ethernet::new(Ethernet::BROADCAST, own.mac).frame(ether_type::ARP, &packet)))
+                networks.find_map(|network| self.own_in(*network))?
             }
-            IpAddr::V6(address) => {
-                let (own, from) = self.own_near(address)?;
-                let group = nd::solicited_node(address);
-                let segment = Nd::solicitation(address).segment(&[NdOption::SourceLinkLayer(own.mac)]);
-                let packet = Ipv6::neighbor_discovery(from, group).packet(&segment);
-                let header = Ethernet::new(nd::multicast_mac(group), own.mac);
-                Some((own.interface, header.frame(ether_type::IPV6, &packet)))
-            }
-        }
+            IpAddr::V6(address) => self.own_near(address)?,
+        };
+        question(own, address).map(|frame| (own.interface, frame))
+    }
+
+    fn is_own(&self, address: IpAddr) -> bool {
+        self.own.iter().any(|own| own.net.addr() == address)
     }
 
     /// The host's first address in a network.
-    fn own_in(&self, network: Ipv4Net) -> Option<(&Own, Ipv4Addr)> {
-        self.own.iter().find_map(|own| match own.net.addr() {
-            IpAddr::V4(address) if network.contains(&address) => Some((own, address)),
-            _ => None,
-        })
+    fn own_in(&self, network: Ipv4Net) -> Option<&Own> {
+        self.own.iter().find(|own| matches!(own.net.addr(), IpAddr::V4(address) if network.contains(&address)))
     }
 
     /// The host's first address in whose prefix another one is. Link-local ones are on every interface.
-    fn own_near(&self, address: Ipv6Addr) -> Option<(&Own, Ipv6Addr)> {
-        let is_near = |net: &Ipv6Net| !address.is_unicast_link_local() && net.contains(&address);
-        self.own.iter().find_map(|own| match &own.net {
-            IpNet::V6(net) if is_near(net) => Some((own, net.addr())),
-            _ => None,
-        })
+    fn own_near(&self, address: Ipv6Addr) -> Option<&Own> {
+        let is_near = |own: &&Own| own.net.contains(&IpAddr::V6(address));
+        self.own.iter().find(is_near).filter(|_| !address.is_unicast_link_local())
+    }
+}
+
+/// The frame that asks, from one of the host's addresses, who has another of the same family.
+fn question(own: &Own, address: IpAddr) -> Option<Vec<u8>> {
+    match (own.net.addr(), address) {
+        (IpAddr::V4(from), IpAddr::V4(address)) => {
+            let packet = Arp::request((own.mac, from), address).packet();
+            Some(Ethernet::new(Ethernet::BROADCAST, own.mac).frame(ether_type::ARP, &packet))
+        }
+        (IpAddr::V6(from), IpAddr::V6(address)) => {
+            let group = nd::solicited_node(address);
+            let segment = Nd::solicitation(address).segment(&[NdOption::SourceLinkLayer(own.mac)]);
+            let packet = Ipv6::neighbor_discovery(from, group).packet(&segment);
+            Some(Ethernet::new(nd::multicast_mac(group), own.mac).frame(ether_type::IPV6, &packet))
+        }
+        _ => None,
     }
 }
 
@@ -131,6 +148,7 @@ mod tests {
     use super::*;
     use crate::source::neighbors::{Claim, How, claim};
     use rustc_hash::FxHashSet;
+    use std::net::Ipv4Addr;
 
     const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 
@@ -164,6 +182,12 @@ mod tests {
         let own_and_foreign = ["192.0.2.1", "192.0.2.200", "198.51.100.7", "203.0.113.1", "10.0.1.1", "2001:db8::1"];
         for address in own_and_foreign.into_iter().chain(["2001:db8:1::1", "fe80::9"]) {
             assert_eq!(asker().question(address.parse().unwrap()), None, "{address}");
+        }
+        // Unless it is known where.
+        assert!(asker().question_by(5, "fe80::9".parse().unwrap()).is_some());
+        assert!(asker().question_by(5, "10.9.9.9".parse().unwrap()).is_some());
+        for (interface, address) in [(4, "10.9.9.9"), (5, "10.0.0.1"), (5, "192.0.2.7"), (3, "fe80::9")] {
+            assert_eq!(asker().question_by(interface, address.parse().unwrap()), None, "{address}");
         }
         let missing = "198.51.100.0/24".parse().unwrap();
         assert_eq!(asker().lacking().collect::<Vec<_>>(), [Lack::NoAddress(missing)]);

@@ -140,7 +140,8 @@ impl Listener {
         Counts { lost: self.waiting.lost, interfaces: self.ears.len(), ..self.counts }
     }
 
-    /// Reads of the table what it says of MACs that are new.
+    /// Reads of the table what it says of MACs that are new. Where we hear ourselves, it is not believed but asked: what is true is
+    /// heard in a moment.
     pub fn catch_up(&mut self, now: Moment) -> Result<()> {
         if self.unread.is_empty() {
             return Ok(());
@@ -149,7 +150,11 @@ impl Listener {
         let mut entries = Vec::new();
         let read = table::read(|entry| entries.extend(unread.contains(&entry.mac).then_some(entry)));
         for entry in entries {
-            self.note(&entry, now);
+            if self.chosen.covered.contains(&entry.interface) && self.out.is_some() {
+                self.sweep.soon(entry.interface, entry.address);
+            } else {
+                self.note(&entry, now);
+            }
         }
         read.inspect_err(|_| self.unread = unread)
     }
@@ -279,11 +284,14 @@ impl Listener {
     pub fn ask(&mut self, now: Moment) -> Result<Option<Moment>> {
         let Some(out) = &self.out else { return Ok(None) };
         loop {
-            let address = match self.sweep.next(now) {
-                Step::Ask(address) => address,
+            let question = match self.sweep.next(now) {
+                Step::Ask(address) => self.asker.question(address),
+                Step::AskBy(interface, address) => {
+                    self.asker.question_by(interface, address).map(|frame| (interface, frame))
+                }
                 Step::Wait(until) => return Ok(until),
             };
-            if let Some((interface, frame)) = self.asker.question(address) {
+            if let Some((interface, frame)) = question {
                 // Whatever goes wrong, a down or full interface: it is asked again in the next round.
                 self.counts.asked += u64::from(out.send(interface, &frame).is_ok());
             }

@@ -7,7 +7,8 @@
 //!   filter in the kernel (`filter`); [`claim`] reads the frames. Who changes its address is heard at once: by its gratuitous ARP or its
 //!   duplicate address detection.
 //! - the kernel's neighbour table (`table`), read at the start and whenever other MACs are asked for; for interfaces that
-//!   are not listened to, its changes too. It needs no privilege.
+//!   are not listened to, its changes too. It needs no privilege. The kernel believes forged ARP; so where frames are heard, what the
+//!   table says is asked for and not told.
 //! - a slow sweep ([`Sweep`], `ask`): requests from the host's own address, so that even a silent guest answers.
 //!
 //! Only MACs that the caller knows are told of. Nothing but (MAC, address) is taken from the wire, never a name. That an

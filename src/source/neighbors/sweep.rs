@@ -1,12 +1,13 @@
 //! Whom to ask next, and when. A value: no I/O, no clock.
 //!
-//! A round asks for each address of the networks once, and for each IPv6 address that is known, evenly spread over the interval. There are never two
+//! What is to be asked soon comes first, as fast as the rate allows. A round asks for each address of the networks once, and for each IPv6 address that is known, evenly spread over the interval. There are never two
 //! questions in less than the pause, even if nobody came to ask for a while: what was missed is not made up for. So a round takes the
 //! interval, or longer where there are more addresses than that allows.
 
 use crate::daemon::schedule::Moment;
 use crate::error::{Error, Result};
 use ipnet::Ipv4Net;
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -14,12 +15,16 @@ use std::time::Duration;
 pub const SHORTEST_PREFIX: u8 = 16;
 /// Questions a second, at most; more is a flood.
 const MOST_PER_SECOND: u32 = 1000;
+/// Addresses that wait to be asked for soon, at most.
+const MOST_SOON: usize = 4096;
 
 /// The schedule.
 #[derive(Debug, Clone)]
 pub struct Sweep {
     networks: Vec<Hosts>,
     also: Vec<Ipv6Addr>,
+    /// With the interface by which to ask.
+    soon: VecDeque<(u32, IpAddr)>,
     interval: Duration,
     shortest_pause: Duration,
     /// Which one of the round is next.
@@ -27,6 +32,8 @@ pub struct Sweep {
     /// When the round began, if one has.
     began: Option<Moment>,
     due: Moment,
+    /// When there may be another question, whatever it is for.
+    free: Moment,
     rounds: u64,
 }
 
@@ -42,6 +49,8 @@ struct Hosts {
 pub enum Step {
     /// Ask who has this address.
     Ask(IpAddr),
+    /// The same, by the interface with this index.
+    AskBy(u32, IpAddr),
     /// Ask again at this moment; if there is none, when there are addresses.
     Wait(Option<Moment>),
 }
@@ -74,13 +83,21 @@ impl Sweep {
         }
         let networks = outer.into_iter().map(Hosts::of).collect();
         let shortest_pause = Duration::from_secs(1) / per_second;
-        let (also, began, due) = (Vec::new(), None, Moment::ZERO);
-        Ok(Self { networks, also, interval, shortest_pause, next: 0, began, due, rounds: 0 })
+        let (also, soon, began) = (Vec::new(), VecDeque::new(), None);
+        let (due, free) = (Moment::ZERO, Moment::ZERO);
+        Ok(Self { networks, also, soon, interval, shortest_pause, next: 0, began, due, free, rounds: 0 })
     }
 
     /// Asks for these IPv6 addresses too, from the next time on that their turn comes.
     pub fn also(&mut self, addresses: Vec<Ipv6Addr>) {
         self.also = addresses;
+    }
+
+    /// Asks for this address as soon as it may be. Of very many, the last are left to the rounds.
+    pub fn soon(&mut self, interface: u32, address: IpAddr) {
+        if self.soon.len() < MOST_SOON {
+            self.soon.push_back((interface, address));
+        }
     }
 
     /// How many rounds have begun.
@@ -96,12 +113,21 @@ impl Sweep {
 
     /// What to do now. Time does not go back.
     pub fn next(&mut self, now: Moment) -> Step {
+        if let Some((interface, address)) = self.soon.front().copied() {
+            if now < self.free {
+                return Step::Wait(Some(self.free));
+            }
+            self.soon.pop_front();
+            self.free = now + self.shortest_pause;
+            return Step::AskBy(interface, address);
+        }
         let count = self.count();
         if count == 0 {
             return Step::Wait(None);
         }
-        if now < self.due {
-            return Step::Wait(Some(self.due));
+        let due = self.due.max(self.free);
+        if now < due {
+            return Step::Wait(Some(due));
         }
         if self.next >= count {
             self.next = 0;
@@ -119,6 +145,7 @@ impl Sweep {
         let address = self.address(self.next);
         self.next += 1;
         self.due = now + self.pause(count);
+        self.free = now + self.shortest_pause;
         address.map_or(Step::Wait(Some(self.due)), Step::Ask)
     }
 
@@ -170,7 +197,7 @@ mod tests {
         let (mut now, mut asked) = (Moment::ZERO, Vec::new());
         loop {
             match sweep.next(now) {
-                Step::Ask(address) => asked.push((now, address)),
+                Step::Ask(address) | Step::AskBy(_, address) => asked.push((now, address)),
                 Step::Wait(Some(later)) if later < until => now = later,
                 Step::Wait(_) => return asked,
             }
@@ -220,6 +247,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_soon_comes_first_at_the_rate_and_the_round_goes_on() {
+        let mut sweep = Sweep::new(&networks(&["192.0.2.0/30"]), 2 * SECOND, 10).unwrap();
+        assert_eq!(sweep.next(Moment::ZERO), Step::Ask(Ipv4Addr::new(192, 0, 2, 1).into()));
+        for last in [7, 8] {
+            sweep.soon(3, Ipv4Addr::new(10, 0, 0, last).into());
+        }
+        let times: Vec<_> = asked(&mut sweep, 2 * SECOND).iter().map(|(at, who)| format!("{at:?} {who}")).collect();
+        assert_eq!(times, ["100ms 10.0.0.7", "200ms 10.0.0.8", "1s 192.0.2.2"]);
+        let mut idle = Sweep::new(&[], SECOND, 10).unwrap();
+        (0..10_000).for_each(|_| idle.soon(3, Ipv4Addr::LOCALHOST.into()));
+        assert_eq!((idle.soon.len(), idle.next(SECOND)), (MOST_SOON, Step::AskBy(3, Ipv4Addr::LOCALHOST.into())));
+    }
+
+    #[test]
     fn without_addresses_there_is_nothing_to_wait_for() {
         let mut sweep = Sweep::new(&[], SECOND, 100).unwrap();
         assert_eq!(sweep.next(SECOND), Step::Wait(None));
@@ -242,16 +283,17 @@ mod tests {
         #[test]
         fn never_two_questions_in_less_than_the_pause(
             prefixes in vec((any::<u32>(), 22u8..=32), 0..4), also in 0usize..5, interval in 1u64..90, rate in 1u32..=1000,
-            delays in vec(0u64..3_000, 1..300)
+            soon in 0u8..20, delays in vec(0u64..3_000, 1..300)
         ) {
             let networks: Vec<_> = prefixes.into_iter()
                 .map(|(address, length)| Ipv4Net::new(address.into(), length).unwrap()).collect();
             let mut sweep = Sweep::new(&networks, Duration::from_secs(interval), rate).unwrap();
             sweep.also(vec![Ipv6Addr::LOCALHOST; also]);
+            (0..soon).for_each(|last| sweep.soon(1, Ipv4Addr::new(10, 0, 0, last).into()));
             let (mut now, mut last) = (Moment::ZERO, None::<Moment>);
             for delay in delays {
                 match sweep.next(now) {
-                    Step::Ask(_) => {
+                    Step::Ask(_) | Step::AskBy(..) => {
                         if let Some(last) = last {
                             prop_assert!(now >= last + Duration::from_secs(1) / rate);
                         }
