@@ -40,6 +40,13 @@ impl Asker {
         self.own = own;
     }
 
+    /// Takes in which MACs the host's interfaces have: a bridge's may be another with each port.
+    pub fn macs(&mut self, links: &Links) {
+        for own in &mut self.own {
+            own.mac = links.get(&own.interface).and_then(|link| link.mac).unwrap_or(own.mac);
+        }
+    }
+
     /// The interfaces by which it asks for what is in its networks, and for these.
     pub fn interfaces(&self, also: &[Ipv6Addr]) -> BTreeSet<u32> {
         let v4 = self.networks.iter().filter_map(|network| self.own_in(*network)).map(|own| own.interface);

@@ -198,6 +198,7 @@ impl Listener {
             self.links = places::read()?;
         }
         if changed || !complete {
+            self.asker.macs(&self.links);
             self.arrange();
         }
         Ok(())
