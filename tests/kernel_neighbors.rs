@@ -1,7 +1,7 @@
 //! Who is on the wire, as a real kernel lets it be heard: a bridge, guests at its ports.
 #![cfg(feature = "proxmox")]
 // A test fails by panicking.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)]
 
 #[path = "common/frames.rs"]
 mod frames;

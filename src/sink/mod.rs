@@ -5,7 +5,7 @@ pub mod atomic_file;
 pub mod dhcp_hostsdir;
 pub mod nft_netlink;
 pub mod nft_text;
-#[cfg(feature = "nfdhcpd")]
+#[cfg(any(feature = "nfdhcpd", feature = "proxmox"))]
 pub mod packet_socket;
 #[cfg(feature = "nfdhcpd")]
 pub mod queue_rules;
