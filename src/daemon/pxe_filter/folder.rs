@@ -6,11 +6,13 @@ use crate::error::Result;
 use crate::net::Mac;
 use crate::plan::pxe_access::changes::Found;
 use crate::plan::pxe_access::{Access, Who};
-use crate::sink::dhcp_hostsdir::{self, Contents, HostsDir};
+use crate::sink::dhcp_hostsdir::{self, Contents, HostsDir, dnsmasq};
+use std::path::PathBuf;
 
 /// A folder.
 pub struct Folder {
     dir: HostsDir,
+    pid_file: Option<PathBuf>,
 }
 
 impl Folder {
@@ -19,7 +21,8 @@ impl Folder {
     /// # Errors
     /// See [`HostsDir::open`].
     pub fn open(config: &Config) -> Result<Self> {
-        Ok(Self { dir: HostsDir::open(&config.hostsdir, config.file_names)? })
+        let dir = HostsDir::open(&config.hostsdir, config.file_names)?;
+        Ok(Self { dir, pid_file: config.dnsmasq_pid_file.clone() })
     }
 
     /// Which folder it is.
@@ -39,7 +42,10 @@ impl Hosts for Folder {
 
     fn delete(&mut self, macs: &[Mac]) -> Result<bool> {
         self.dir.delete(macs)?;
-        Ok(false)
+        match &self.pid_file {
+            Some(pid_file) => dnsmasq::reload(pid_file).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     fn purge(&mut self) -> Result<Vec<String>> {

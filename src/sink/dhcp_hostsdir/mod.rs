@@ -5,6 +5,7 @@
 //! by one, and many by way of one more file that says all of it ([`bulk`]).
 
 mod bulk;
+pub mod dnsmasq;
 mod folder;
 mod listing;
 mod name;

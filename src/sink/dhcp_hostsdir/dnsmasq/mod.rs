@@ -1,0 +1,253 @@
+//! The dnsmasq that reads the folder: telling it to read everything anew, and what in it or its configuration keeps a filter
+//! from having an effect.
+
+mod configuration;
+
+use super::folder::{Folder, Identity};
+use crate::error::{Error, Result, in_words};
+use configuration::{Configuration, Setting};
+use rustix::fd::OwnedFd;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::fmt;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The first that reads `dhcp-hostsdir` by inotify.
+const FIRST: Version = Version(2, 73);
+/// How long it may take to say its version.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A version of dnsmasq.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u32, pub u32);
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+/// What keeps the filter from having an effect, or all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// It does not notice files.
+    TooOld(Version),
+    /// It is not told to read the folder.
+    NoFolder {
+        /// The folder.
+        hostsdir: PathBuf,
+        /// Those that it is told to read, and where.
+        others: Vec<String>,
+    },
+    /// It reads the path, but what it watches is not what is there by now.
+    WatchesAnother(PathBuf),
+    /// A proxy answers whom it is told to ignore. Where it is told to be one.
+    Proxy(String),
+    /// While the folder says nothing about somebody, that one is answered.
+    AnswersUnknown,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooOld(version) => {
+                write!(f, "dnsmasq {version} does not notice files in a dhcp-hostsdir; install {FIRST} or later")
+            }
+            Self::NoFolder { hostsdir, others } if others.is_empty() => {
+                let hostsdir = hostsdir.display();
+                write!(
+                    f,
+                    "dnsmasq does not read {hostsdir}; give it the option dhcp-hostsdir={hostsdir} and start it again"
+                )
+            }
+            Self::NoFolder { hostsdir, others } => {
+                let (hostsdir, others) = (hostsdir.display(), others.join(", "));
+                write!(f, "dnsmasq does not read {hostsdir} but {others}; let both name the same folder")
+            }
+            Self::WatchesAnother(hostsdir) => {
+                let hostsdir = hostsdir.display();
+                write!(f, "dnsmasq does not watch {hostsdir}: it was made anew since dnsmasq began; restart dnsmasq")
+            }
+            Self::Proxy(place) => write!(
+                f,
+                "dnsmasq answers as a proxy ({place}), and a proxy answers denied MAC addresses, too; \
+                 give it a dhcp-range of its own"
+            ),
+            Self::AnswersUnknown => f.write_str(
+                "dnsmasq answers everybody while the folder is empty; give it the option dhcp-ignore=tag:!known",
+            ),
+        }
+    }
+}
+
+/// A running dnsmasq.
+#[derive(Debug)]
+pub struct Dnsmasq {
+    pid: Pid,
+    /// It stays this process, also when its number is another's by then.
+    fd: OwnedFd,
+}
+
+impl Dnsmasq {
+    /// The one whose number is in this file.
+    ///
+    /// # Errors
+    /// There is no such file, or no such process, or it is another program.
+    pub fn find(pid_file: &Path) -> Result<Self> {
+        let mut text = String::new();
+        let read = fs::File::open(pid_file).and_then(|file| file.take(32).read_to_string(&mut text));
+        let path = pid_file.display();
+        let remedy = "see dnsmasq_pid_file, and whether dnsmasq runs";
+        let failed = |why: String| Error::new(format!("no dnsmasq by {path}: {why}")).remedy(remedy);
+        read.map_err(|error| failed(in_words(&error)))?;
+        let number = text.trim().parse().ok().filter(|number: &i32| *number > 0).and_then(Pid::from_raw);
+        let pid = number.ok_or_else(|| failed("it holds no process number".to_owned()))?;
+        let gone = |error: rustix::io::Errno| failed(format!("process {pid} {}", in_words(&error.into())));
+        let fd = pidfd_open(pid, PidfdFlags::empty()).map_err(gone)?;
+        let dnsmasq = Self { pid, fd };
+        let name = fs::read_to_string(dnsmasq.proc("comm")).unwrap_or_default();
+        let is_dnsmasq = name.starts_with("dnsmasq")
+            || fs::read_link(dnsmasq.proc("exe"))
+                .is_ok_and(|exe| exe.file_name().is_some_and(|name| name.to_string_lossy().starts_with("dnsmasq")));
+        if is_dnsmasq { Ok(dnsmasq) } else { Err(failed(format!("process {pid} is {}", name.trim().escape_debug()))) }
+    }
+
+    fn proc(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.pid))
+    }
+
+    /// Has it read everything anew. It answers nobody meanwhile: before 2.93, with 40,000 files for many seconds.
+    ///
+    /// # Errors
+    /// It is not ours to be told, or has ended.
+    pub fn reload(&self) -> Result<()> {
+        pidfd_send_signal(&self.fd, Signal::HUP).map_err(|error| {
+            Error::new(format!("cannot send SIGHUP to dnsmasq, process {}: {}", self.pid, in_words(&error.into())))
+                .remedy("run as root or as dnsmasq's user")
+        })
+    }
+
+    /// What keeps a filter of this folder from having an effect, as far as we may see.
+    pub fn findings(&self, hostsdir: &Path) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        findings.extend(self.version().filter(|version| *version < FIRST).map(Finding::TooOld));
+        let Some(configuration) = Configuration::of(self.pid) else { return findings };
+        let ours = super::identity(hostsdir).ok();
+        let folders: Vec<_> = configuration.all("dhcp-hostsdir").collect();
+        let is_ours = |setting: &&Setting| {
+            let theirs = Folder::look_at(&configuration.seen_from_here(&setting.value)).ok();
+            theirs.map(|theirs| theirs.identity()) == ours && ours.is_some() || Path::new(&setting.value) == hostsdir
+        };
+        if !folders.iter().any(is_ours) {
+            let others = folders.iter().map(|setting| format!("{} ({})", setting.value, setting.place)).collect();
+            findings.push(Finding::NoFolder { hostsdir: hostsdir.to_owned(), others });
+        } else if let Some(ours) = ours
+            && self.watches(ours) == Some(false)
+        {
+            findings.push(Finding::WatchesAnother(hostsdir.to_owned()));
+        }
+        let proxies =
+            configuration.all("dhcp-range").filter(|range| range.value.split(',').any(|part| part.trim() == "proxy"));
+        findings.extend(proxies.map(|range| Finding::Proxy(range.place.clone())));
+        let ignores_unknown = |ignore: &Setting| {
+            let tags: Vec<_> = ignore.value.split(',').map(str::trim).collect();
+            matches!(tags[..], ["tag:!known" | "!known" | "#known" | "tag:#known"])
+        };
+        if !configuration.all("dhcp-ignore").any(ignores_unknown) {
+            findings.push(Finding::AnswersUnknown);
+        }
+        findings
+    }
+
+    /// Its version, as the program says that it runs.
+    pub fn version(&self) -> Option<Version> {
+        let mut child = Command::new(self.proc("exe"))
+            .arg("--version")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let deadline = Instant::now() + PATIENCE;
+        while child.try_wait().ok()?.is_none() {
+            if Instant::now() > deadline {
+                let _ = child.kill();
+                let _ = child.wait();
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let mut said = String::new();
+        child.stdout.take()?.take(1 << 12).read_to_string(&mut said).ok()?;
+        version_in(&said)
+    }
+
+    /// Whether it watches this folder; nothing if we may not see that.
+    fn watches(&self, (_, inode): Identity) -> Option<bool> {
+        let wanted = format!("ino:{inode:x}");
+        for entry in fs::read_dir(self.proc("fdinfo")).ok()? {
+            let text = fs::read_to_string(entry.ok()?.path()).unwrap_or_default();
+            let mut watches = text.lines().filter(|line| line.starts_with("inotify "));
+            if watches.any(|watch| watch.split(' ').any(|field| field == wanted)) {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
+}
+
+/// The version in the first line of `dnsmasq --version`: `Dnsmasq version 2.90  Copyright (c) ...`, `2.86-1.1`, `2.91rc2`.
+fn version_in(said: &str) -> Option<Version> {
+    let text = said.lines().next()?.strip_prefix("Dnsmasq version ")?;
+    let (major, rest) = text.split_once('.')?;
+    let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some(Version(major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Has the dnsmasq of this file read everything anew.
+///
+/// # Errors
+/// There is none, or it is not ours to be told.
+pub fn reload(pid_file: &Path) -> Result<()> {
+    Dnsmasq::find(pid_file)?.reload()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_and_compared() {
+        let version =
+            |text: &str| version_in(&format!("Dnsmasq version {text}  Copyright (c) 2000-2024 Simon Kelley\n"));
+        assert_eq!(version("2.90"), Some(Version(2, 90)));
+        assert_eq!(version("2.86-1.1ubuntu0.7"), Some(Version(2, 86)));
+        assert_eq!(version("2.91rc2"), Some(Version(2, 91)));
+        assert!(Version(2, 9) < FIRST && Version(2, 100) > FIRST);
+        for other in ["", "BusyBox v1.35", "Dnsmasq version", "Dnsmasq version UNKNOWN", "Dnsmasq version 2.x"] {
+            assert_eq!(version_in(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn only_a_dnsmasq_is_told_to_reload() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let said = |content: &str| {
+            fs::write(&path, content).unwrap();
+            reload(&path).unwrap_err().to_string()
+        };
+        assert!(said("").contains("it holds no process number; see dnsmasq_pid_file"));
+        for number in ["-1", "0", "x", "99999999999999999999"] {
+            assert!(said(number).contains("it holds no process number"), "{number}");
+        }
+        assert!(said("2147483646\n").contains("process 2147483646 No such process"));
+        // SIGHUP would end this one.
+        assert!(said(&format!("{}\n", std::process::id())).contains(&format!("process {} is ", std::process::id())));
+        fs::remove_file(&path).unwrap();
+        assert!(reload(&path).unwrap_err().to_string().contains("No such file or directory"));
+    }
+}
