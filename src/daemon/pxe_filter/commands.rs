@@ -23,17 +23,27 @@ pub async fn run(option: &str, command: &str, limit: Duration) -> Result<()> {
         .process_group(0)
         .spawn()
         .map_err(|error| failed(format!("cannot be run ({})", in_words(&error))))?;
-    let group = child.id().and_then(|id| i32::try_from(id).ok());
+    let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
     match tokio::time::timeout(limit, child.wait()).await {
-        Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(failed(format!("failed ({status})"))),
-        Ok(Err(error)) => Err(failed(format!("cannot be waited for ({})", in_words(&error)))),
-        Err(_) => {
-            if let Some(group) = group {
-                let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        Ok(ended) => {
+            group.0 = None;
+            match ended {
+                Ok(status) if status.success() => Ok(()),
+                Ok(status) => Err(failed(format!("failed ({status})"))),
+                Err(error) => Err(failed(format!("cannot be waited for ({})", in_words(&error)))),
             }
-            let _ = child.wait().await;
-            Err(failed(format!("took longer than {} s", limit.as_secs_f64())))
+        }
+        Err(_) => Err(failed(format!("took longer than {} s", limit.as_secs_f64()))),
+    }
+}
+
+/// The processes of a command that has not ended; they do with it. tokio waits for the shell, then.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _ = killpg(group, Signal::SIGKILL);
         }
     }
 }

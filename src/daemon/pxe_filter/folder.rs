@@ -6,8 +6,9 @@ use crate::error::Result;
 use crate::net::Mac;
 use crate::plan::pxe_access::changes::Found;
 use crate::plan::pxe_access::{Access, Who};
-use crate::sink::dhcp_hostsdir::{self, Contents, HostsDir, dnsmasq};
-use std::path::PathBuf;
+use crate::sink::dhcp_hostsdir::dnsmasq::{self, Dnsmasq};
+use crate::sink::dhcp_hostsdir::{self, Contents, HostsDir};
+use std::path::{Path, PathBuf};
 
 /// A folder.
 pub struct Folder {
@@ -42,10 +43,18 @@ impl Hosts for Folder {
 
     fn delete(&mut self, macs: &[Mac]) -> Result<bool> {
         self.dir.delete(macs)?;
-        match &self.pid_file {
-            Some(pid_file) => dnsmasq::reload(pid_file).map(|()| true),
-            None => Ok(false),
+        let Some(pid_file) = &self.pid_file else { return Ok(false) };
+        // They are denied until it is told, which is no failure of the folder's.
+        let told = dnsmasq::reload(pid_file);
+        if let Err(error) = &told {
+            tracing::warn!("{error}");
         }
+        Ok(told.is_ok())
+    }
+
+    fn findings(&mut self) -> Vec<String> {
+        let Some(pid_file) = &self.pid_file else { return Vec::new() };
+        findings(pid_file, self.dir.path())
     }
 
     fn purge(&mut self) -> Result<Vec<String>> {
@@ -54,6 +63,14 @@ impl Hosts for Folder {
 
     async fn changed(&mut self) {
         self.dir.changed().await;
+    }
+}
+
+/// What keeps the dnsmasq of this pid file from doing as the folder says.
+pub fn findings(pid_file: &Path, hostsdir: &Path) -> Vec<String> {
+    match Dnsmasq::find(pid_file) {
+        Ok(dnsmasq) => dnsmasq.findings(hostsdir).iter().map(ToString::to_string).collect(),
+        Err(error) => vec![error.to_string()],
     }
 }
 

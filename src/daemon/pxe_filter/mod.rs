@@ -119,6 +119,9 @@ fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
         Ok(contents) => problems.extend(folder::look(contents).notices),
         Err(error) => problems.push(error.to_string()),
     }
+    if let Some(pid_file) = &config.dnsmasq_pid_file {
+        problems.extend(folder::findings(pid_file, &config.hostsdir));
+    }
     for problem in &problems {
         print(out, format_args!("{problem}\n"))?;
     }

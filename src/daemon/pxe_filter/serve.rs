@@ -98,7 +98,7 @@ impl<B: Baremetal, H: Hosts> Server<B, H> {
     }
 
     async fn serve(&mut self, config: &Config) -> Result<()> {
-        let mut start_command = config.start_command.as_deref();
+        let mut is_begun = false;
         let mut next = Moment::ZERO;
         loop {
             self.tell();
@@ -119,17 +119,29 @@ impl<B: Baremetal, H: Hosts> Server<B, H> {
                     next = Moment::ZERO;
                 }
             }
-            if self.filter.is_in_step()
-                && let Some(command) = start_command.take()
-            {
-                info!(command, "dnsmasq_start_command is run");
-                let Self { filter, supervisor, signals, .. } = self;
-                let run = commands::run("dnsmasq_start_command", command, config.command_timeout);
-                if let Ok(done) = beside(filter.now(), supervisor, signals, run).await {
-                    done?;
-                } else {
+            if self.filter.is_in_step() && !std::mem::replace(&mut is_begun, true) {
+                if let Some(command) = config.start_command.as_deref()
+                    && !self.start(command, config.command_timeout).await?
+                {
                     return Ok(());
                 }
+                for finding in self.filter.hosts().findings() {
+                    error!("{finding}");
+                }
+            }
+        }
+    }
+
+    /// Runs the start command; false if a signal ended it.
+    async fn start(&mut self, command: &str, limit: Duration) -> Result<bool> {
+        info!(command, "dnsmasq_start_command is run");
+        let Self { filter, supervisor, signals, .. } = self;
+        let mut run = pin!(commands::run("dnsmasq_start_command", command, limit));
+        loop {
+            match beside(filter.now(), supervisor, signals, &mut run).await {
+                Ok(done) => return done.map(|()| true),
+                Err(Asked::ToLeave) => return Ok(false),
+                Err(Asked::ToLookAtEverything) => filter.doubt(),
             }
         }
     }

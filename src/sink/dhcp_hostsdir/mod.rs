@@ -107,6 +107,11 @@ impl HostsDir {
         })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Which folder it is.
     pub fn identity(&self) -> Identity {
         self.folder.identity()
