@@ -636,6 +636,16 @@ fn the_configuration_is_told_with_its_sources_and_in_words() {
     ] {
         assert!(out.contains(line), "{line}{out}");
     }
+    assert!(!out.contains("in a project"), "{out}");
+    for (file, in_project) in [
+        (include_str!("pxe_filter/inspector.conf").to_owned(), true),
+        (include_str!("pxe_filter/inspector.conf").replace("project_name = service", "system_scope = all"), false),
+        (include_str!("pxe_filter/ironic.conf").to_owned(), true),
+    ] {
+        let mut out = Vec::new();
+        Lab::of(&file).a(&[]).unwrap().describe(&mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap().contains("Ironic is asked in a project"), in_project);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::cli::print;
 use crate::error::Result;
 use crate::net::Shown;
 use crate::plan::pxe_access::{Removed, Semantics, Settings};
+use crate::source::ironic::{Auth, Identity, Scope};
 use std::io::Write;
 
 impl Request {
@@ -45,7 +46,20 @@ fn sentences(config: &Config) -> Vec<String> {
     };
     sentences.push(format!("After the first comparison: {}.", command(&config.start_command, "nothing is run")));
     sentences.push(format!("On any exit: {}.", command(&config.stop_command, "everybody is denied")));
+    sentences.extend(scope(&config.api.auth).map(str::to_owned));
     sentences
+}
+
+/// What a token in a project does not show.
+fn scope(auth: &Auth) -> Option<&'static str> {
+    match auth {
+        Auth::Keystone { scope: Scope::Project(_), .. }
+        | Auth::Keystone { identity: Identity::ApplicationCredential { .. }, .. } => Some(
+            "Ironic is asked in a project: unless its policy says otherwise, it lists the nodes of that project only, and all \
+             others would be taken for unknown. With system_scope = all it lists everything.",
+        ),
+        _ => None,
+    }
 }
 
 fn ports(policy: &Settings) -> String {
