@@ -12,9 +12,10 @@ use std::path::Path;
 use std::process::Command;
 
 /// Programs, as installed and as just built.
-const PROGRAMS: [(&str, &str); 2] = [
+const PROGRAMS: [(&str, &str); 3] = [
     ("/usr/bin/instances-process", env!("CARGO_BIN_EXE_instances-process")),
     ("/usr/bin/instances-nfdhcpd", env!("CARGO_BIN_EXE_instances-nfdhcpd")),
+    ("/usr/bin/instances-pxe-filter", env!("CARGO_BIN_EXE_instances-pxe-filter")),
 ];
 const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/systemd");
 
@@ -80,6 +81,7 @@ fn systemd_finds_nothing_wrong_with_the_units() {
         "instances-watch.service",
         "instances-watch-br1.service",
         "instances-nfdhcpd.service",
+        "instances-pxe-filter.service",
     ];
     for unit in units {
         // The man page is not installed here.
@@ -101,8 +103,14 @@ fn a_mistake_in_a_unit_would_be_found() {
 #[test]
 fn the_services_are_confined() {
     let folder = installed();
-    // The responder starts as root and becomes somebody else, speaks on packet sockets and serves metrics.
-    let units = [("instances-process.service", 25), ("instances-watch.service", 25), ("instances-nfdhcpd.service", 27)];
+    // The responder starts as root and becomes somebody else, speaks on packet sockets and serves metrics. The filter is nobody
+    // in particular, but Ironic may be anywhere.
+    let units = [
+        ("instances-process.service", 25),
+        ("instances-watch.service", 25),
+        ("instances-nfdhcpd.service", 27),
+        ("instances-pxe-filter.service", 19),
+    ];
     for (unit, most) in units {
         let threshold = format!("--threshold={most}");
         let arguments = ["security", "--offline=true", &threshold, "--no-pager", unit];
@@ -136,6 +144,29 @@ fn the_watch_is_the_service_that_stays() {
         let line = process.lines().find(|line| line.starts_with(shared)).expect(shared);
         assert!(has(line), "{line}");
     }
+}
+
+/// What the unit's comments propose for taking over from ironic-inspector.
+#[test]
+fn the_filter_runs_with_inspectors_configuration_too() {
+    let folder = installed();
+    let unit = folder.path().join("instances-pxe-filter.service");
+    let text = fs::read_to_string(&unit).expect("read");
+    let proposals = text.lines().filter_map(|line| line.strip_prefix("#   "));
+    let proposals: Vec<_> = proposals.skip_while(|line| *line != "[Service]").collect();
+    assert!(proposals.len() > 6, "{proposals:?}");
+    let dropin = folder.path().join("instances-pxe-filter.service.d");
+    fs::create_dir(&dropin).expect("a folder");
+    fs::write(dropin.join("inspector.conf"), proposals.join("\n").replace("+systemctl", "+/bin/true")).expect("write");
+    let Some((fine, said)) = analyze(folder.path(), &["verify", "--man=no", "instances-pxe-filter.service"]) else {
+        return;
+    };
+    assert!(fine && said.is_empty(), "{said}");
+    // What was killed is ended properly, and comes back.
+    for line in ["Type=notify", "Restart=always", "StartLimitIntervalSec=0", "RuntimeDirectoryPreserve=yes"] {
+        assert!(text.lines().any(|there| there == line), "{line}");
+    }
+    assert!(text.contains("\nExecStopPost=/bin/sh -c '[ \"$EXIT_CODE\" = exited ] || exec "));
 }
 
 #[test]

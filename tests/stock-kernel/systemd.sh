@@ -8,11 +8,13 @@ registry=/var/lib/misc/instances hosts=/var/lib/instances/hosts/instances.hosts
 install_units() {
     # The machine's own services stay off, but for what a target of ours wants.
     rm -rf /etc/systemd/system/*.wants $registry.* /var/lib/instances
-    install "${BIN:-target/debug}"/instances-{process,update} /usr/bin
+    install "${BIN:-target/debug}"/instances-{process,update,pxe-filter} /usr/bin
+    install -D -m 600 packaging/pxe-filter/pxe-filter.conf /etc/instances/pxe-filter.conf
+    systemd-sysusers "$PWD"/packaging/sysusers.d/*
     install -m 644 packaging/systemd/* /etc/systemd/system
     install -m 644 packaging/default/instances /etc/default/instances
     # There is no journal here.
-    for unit in process watch; do
+    for unit in process watch pxe-filter; do
         mkdir -p /etc/systemd/system/instances-$unit.service.d
         printf '[Service]\nStandardOutput=append:/run/instances.log\nStandardError=inherit\n' \
             >/etc/systemd/system/instances-$unit.service.d/log.conf
@@ -116,6 +118,39 @@ check_watch() {
     is instances-watch.service Result success
     has guest43
     echo "systemd: the watch repaired a flush and a restart of nftables.service, came back when killed, left in peace"
+    check_pxe_filter
+}
+
+folder=/run/instances-pxe-filter
+filters() { is instances-pxe-filter.service SubState "$1"; } # STATE
+denies() { [ "$(cat $folder/unknown_hosts_filter)" = '*:*:*:*:*:*,ignore' ]; }
+
+# No Ironic is here, so everybody is denied.
+check_pxe_filter() {
+    trap 'echo "failed: line $LINENO"; systemctl status --no-pager --full "instances-pxe-filter*"; ls -la $folder' ERR
+    systemctl start instances-pxe-filter.service # Type=notify: nobody can boot any more
+    filters running
+    denies
+    [ "$(stat --format=%U:%a $folder $folder/unknown_hosts_filter | xargs)" = "instances-pxe-filter:755 instances-pxe-filter:644" ]
+    instances-pxe-filter --config-file /etc/instances/pxe-filter.conf --status | grep -q '^a filter runs as process '
+    systemctl reload instances-pxe-filter.service
+
+    # Hung, and killed by its watchdog or somebody: the unit denies everybody for it.
+    mkdir -p /run/systemd/system/instances-pxe-filter.service.d
+    printf '[Service]\nRestartSec=1h\n' >/run/systemd/system/instances-pxe-filter.service.d/late.conf
+    systemctl daemon-reload
+    systemctl kill --signal=STOP instances-pxe-filter.service
+    echo '*:*:*:*:*:*' >$folder/unknown_hosts_filter
+    systemctl kill --signal=KILL instances-pxe-filter.service
+    within_reason filters auto-restart
+    denies
+
+    systemctl restart instances-pxe-filter.service
+    filters running
+    systemctl stop instances-pxe-filter.service
+    is instances-pxe-filter.service Result success
+    denies
+    echo "systemd: the PXE filter denied everybody as a user of its own, and when it was killed"
 }
 
 if [ "${1-}" = check ]; then
@@ -128,4 +163,5 @@ else
     grep -q '^failed' /run/check.log && tail -n 20 /run/instances.log
     grep -q '^systemd: started' /run/check.log
     grep -q '^systemd: the watch' /run/check.log
+    grep -q '^systemd: the PXE filter' /run/check.log
 fi
