@@ -66,7 +66,9 @@ install: ## what `make build man` made, to DESTDIR and PREFIX (/usr/local)
 	install -m 644 packaging/sysusers.d/* $(DESTDIR)$(PREFIX)/lib/sysusers.d
 	[ -n "$(DESTDIR)" ] || ! command -v systemd-sysusers >/dev/null || systemd-sysusers
 	[ -e $(DESTDIR)/etc/instances/pxe-filter.conf ] || \
-	    install -m 600 packaging/pxe-filter/pxe-filter.conf $(DESTDIR)/etc/instances/pxe-filter.conf
+	    install -m 640 packaging/pxe-filter/pxe-filter.conf $(DESTDIR)/etc/instances/pxe-filter.conf
+	[ -n "$(DESTDIR)" ] || ! getent group instances-pxe-filter >/dev/null || \
+	    chgrp instances-pxe-filter /etc/instances/pxe-filter.conf
 	[ -e $(DESTDIR)/etc/nfdhcpd/nfdhcpd.conf ] || \
 	    install -m 644 packaging/nfdhcpd/nfdhcpd.conf $(DESTDIR)/etc/nfdhcpd/nfdhcpd.conf
 	[ -e $(DESTDIR)/etc/logrotate.d/instances-nfdhcpd ] || \

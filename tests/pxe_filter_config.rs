@@ -290,14 +290,6 @@ fn whoever_asks_for_the_status_need_not_be_let_in_by_ironic() {
 }
 
 #[test]
-fn a_service_is_brought_its_configuration() {
-    let lab = Lab::new(&[("run/pxe-filter.conf", ENOUGH)]).with(&[("CREDENTIALS_DIRECTORY", "@run")]);
-    let request = lab.lower(&[]).unwrap();
-    assert_eq!(request.notices, [""; 0]);
-    assert_eq!(said(&request, "[ironic] auth_type"), "none (@run/pxe-filter.conf:4)");
-}
-
-#[test]
 fn unknown_options_in_our_sections_are_named_once() {
     let text = format!(
         "{ENOUGH}certfile = /c\nmax_retries = 3\n[pxe_filter]\nSync-Period = 1\nnew = 2\n[dnsmasq_pxe_filter]\nx = 1\n[other]\ny = 1\n\

@@ -60,7 +60,9 @@ fn configuration_text(path: &std::path::Path, required: bool) -> Result<Option<S
         Err(error) if error.kind() == io::ErrorKind::NotFound && !required => Ok(None),
         Err(error) => {
             let why = crate::error::in_words(&error);
-            Err(Error::new(format!("cannot read the configuration {}: {why}", path.display())))
+            let failure = Error::new(format!("cannot read the configuration {}: {why}", path.display()));
+            let is_denied = error.kind() == io::ErrorKind::PermissionDenied;
+            Err(if is_denied { failure.remedy("run as root, or as somebody who may read it") } else { failure })
         }
     }
 }

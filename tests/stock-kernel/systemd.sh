@@ -9,10 +9,12 @@ install_units() {
     # The machine's own services stay off, but for what a target of ours wants.
     rm -rf /etc/systemd/system/*.wants $registry.* /var/lib/instances
     install "${BIN:-target/debug}"/instances-{process,update,pxe-filter} /usr/bin
-    install -D -m 600 packaging/pxe-filter/pxe-filter.conf /etc/instances/pxe-filter.conf
     systemd-sysusers "$PWD"/packaging/sysusers.d/*
+    install -D -m 640 -g instances-pxe-filter packaging/pxe-filter/pxe-filter.conf /etc/instances/pxe-filter.conf
     install -m 644 packaging/systemd/* /etc/systemd/system
     install -m 644 packaging/default/instances /etc/default/instances
+    # This machine's /tmp need not be tidied for a guest.
+    ln -sf /dev/null /etc/systemd/system/systemd-tmpfiles-setup.service
     # There is no journal here.
     for unit in process watch pxe-filter; do
         mkdir -p /etc/systemd/system/instances-$unit.service.d

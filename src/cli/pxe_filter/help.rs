@@ -6,7 +6,6 @@ Environment:
   OS_PXE_FILTER__SYNC_PERIOD        what sync_period in [pxe_filter] says, as all of OpenStack's services have it; stronger than files
   OS_CLOUD                          what --os-cloud says
   OS_AUTH_URL, OS_USERNAME, ...     as openrc files set them; with OS_AUTH_URL or OS_AUTH_TYPE, [ironic] in files is not used
-  CREDENTIALS_DIRECTORY             pxe-filter.conf there is read in place of the one below (systemd)
   NOTIFY_SOCKET                     told when the service is ready, and that it still runs (systemd)
 
 Files (configuration is in oslo.config's format, and inspector.conf and ironic.conf are read as they are):

@@ -24,7 +24,7 @@ impl Arguments {
     pub fn lower(self, environment: Environment) -> Result<Request> {
         let mut notices = Vec::new();
         let mode = self.mode();
-        let files = files(&self.flags.places, environment, &mut notices)?;
+        let files = files(&self.flags.places, &mut notices)?;
         let mut lookup = Lookup::new(&self.flags, environment, &files);
         let rules = semantics(&mut lookup, &files);
         if rules == Semantics::Ironic && !files.has_section(opt::IRONIC) && files.has_section(SERVICE_CATALOG) {
@@ -61,13 +61,10 @@ fn open_secret(lookup: &Lookup, about: &About) -> Option<String> {
     (mode & 0o004 != 0).then(|| format!("{found}: {name} can be read by all users of this host: chmod o= {path}"))
 }
 
-/// What the configuration is called in a service's CREDENTIALS_DIRECTORY.
-const CREDENTIAL: &str = "pxe-filter.conf";
-
 /// Where ironic.conf says how Keystone's catalogue is reached.
 const SERVICE_CATALOG: &str = "service_catalog";
 
-fn files(places: &[Place], environment: Environment, notices: &mut Vec<String>) -> Result<Files> {
+fn files(places: &[Place], notices: &mut Vec<String>) -> Result<Files> {
     let mut files = Files::default();
     let mut add = |path: &Path, required| {
         let Some(text) = configuration_text(path, required)? else { return Ok(false) };
@@ -86,13 +83,8 @@ fn files(places: &[Place], environment: Environment, notices: &mut Vec<String>) 
             }
         }
     }
-    if places.is_empty() {
-        // systemd's LoadCredential= brings a file that the service's user could not read.
-        let brought = environment("CREDENTIALS_DIRECTORY").map(|folder| Path::new(&folder).join(CREDENTIAL));
-        let is_there = brought.map_or(Ok(false), |path| add(&path, false))? || add(Path::new(CONFIGURATION), false)?;
-        if !is_there {
-            notices.push(format!("there is no {CONFIGURATION}: what flags and variables say is all there is"));
-        }
+    if places.is_empty() && !add(Path::new(CONFIGURATION), false)? {
+        notices.push(format!("there is no {CONFIGURATION}: what flags and variables say is all there is"));
     }
     Ok(files)
 }
