@@ -1,5 +1,7 @@
 //! Where observations come from. dnsmasq's own come in by the command line ([`crate::cli::update`]).
 
+#[cfg(any(feature = "proxmox", feature = "pxe-filter"))]
+pub mod backoff;
 #[cfg(feature = "nfdhcpd")]
 pub mod bindings;
 pub mod bridge_ports;
@@ -9,6 +11,8 @@ pub mod clouds_yaml;
 pub mod ethoib;
 pub mod folder_watch;
 pub mod host_iface;
+#[cfg(any(feature = "proxmox", feature = "pxe-filter"))]
+pub(crate) mod http;
 #[cfg(feature = "pxe-filter")]
 pub mod ironic;
 #[cfg(feature = "nfdhcpd")]

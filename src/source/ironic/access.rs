@@ -1,5 +1,6 @@
 //! Where the API is and how one gets in. What is secret shows nowhere: `Debug` leaves it out.
 
+use crate::source::http::without_user;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -181,15 +182,6 @@ impl fmt::Debug for Identity {
                 .finish_non_exhaustive(),
         }
     }
-}
-
-/// A URL without `user:password@`, whether or not it is a legal one.
-pub(super) fn without_user(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    if scheme.is_empty() { format!("{host}{path}") } else { format!("{scheme}://{host}{path}") }
 }
 
 impl Auth {

@@ -61,7 +61,7 @@ impl Client {
         let endpoint = match &access.endpoint {
             Endpoint::Url(text) => {
                 Place::Here(base_of(text).map(|url| with_user(url, &access.auth)).map_err(|why| {
-                    let url = super::access::without_user(text);
+                    let url = crate::source::http::without_user(text);
                     Error::new(format!("endpoint_override = {url} {why}")).remedy("write http://HOST:6385, say")
                 })?)
             }

@@ -2,12 +2,10 @@
 
 use super::http::Answer;
 use super::{Auth, Failure, Kind};
+use crate::source::http::{printable, without_user};
 use reqwest::StatusCode;
 use serde_json::Value;
 use std::fmt::Write as _;
-
-/// Characters of what a server says that are passed on.
-const LONGEST: usize = 300;
 
 /// Whom we asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +98,7 @@ fn remedy(answer: &Answer, asked: Asked, auth: &Auth, said: &str) -> Option<&'st
 /// What a server says for people, whatever it wraps it in: one line of printable characters.
 pub(super) fn said(answer: &Answer) -> Option<String> {
     if answer.status.is_redirection() {
-        return answer.header("location").map(|location| printable(&super::access::without_user(location)));
+        return answer.header("location").map(|location| printable(&without_user(location)));
     }
     let body = String::from_utf8_lossy(&answer.body);
     let text = match serde_json::from_str::<Value>(&body) {
@@ -150,20 +148,4 @@ fn without_tags(text: &str) -> String {
         }
     }
     outside
-}
-
-/// One line, nothing that a terminal or a log could take for more than text, and not too long.
-pub(super) fn printable(text: &str) -> String {
-    let mut line = String::new();
-    for (index, character) in text.split_whitespace().collect::<Vec<_>>().join(" ").chars().enumerate() {
-        if index == LONGEST {
-            line.push_str("...");
-            break;
-        }
-        match character {
-            '"' | '\'' | '\\' => line.push(character),
-            _ => line.extend(character.escape_debug()),
-        }
-    }
-    line
 }

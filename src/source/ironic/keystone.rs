@@ -136,7 +136,7 @@ fn renewal(lifetime: Duration) -> Duration {
 fn tokens_url(auth_url: &str) -> Result<Url> {
     let text = auth_url.trim().trim_end_matches('/');
     let text = text.strip_suffix("/v3").unwrap_or(text);
-    let shown = super::access::without_user(auth_url);
+    let shown = crate::source::http::without_user(auth_url);
     if text.ends_with("/v2.0") {
         let message = format!("auth_url = {shown} is Identity API v2.0, which no Keystone speaks any more");
         return Err(Error::new(message).remedy("write /v3"));
@@ -255,12 +255,12 @@ fn found(catalog: &[Service], wanted: &Endpoint, keystone: &str) -> Result<Url, 
         return Err(failure(format!(
             "{keystone}: the catalogue has no {interfaces} endpoint of a service of type {service_type}{what}{there}; it has {}; \
              set valid_interfaces, region_name or endpoint_override",
-            explain::printable(&has)
+            crate::source::http::printable(&has)
         )));
     };
     let url = place.url.as_deref().unwrap_or_default();
     super::client::base_of(url).map_err(|why| {
-        let url = explain::printable(&super::access::without_user(url));
+        let url = crate::source::http::printable(&crate::source::http::without_user(url));
         failure(format!("{keystone}: the catalogue's URL of {service_type}, {url}, {why}; set endpoint_override"))
     })
 }

@@ -4,7 +4,6 @@
 //! says becomes a [`Failure`] or is named in [`Ports::refused`]: past here every port and node is legal.
 
 mod access;
-mod backoff;
 mod client;
 mod explain;
 mod http;
@@ -14,8 +13,8 @@ mod time;
 mod version;
 mod wire;
 
+pub use super::backoff::Backoff;
 pub use access::{Access, Auth, Domain, Endpoint, Identity, Named, Scope};
-pub use backoff::Backoff;
 pub use client::Client;
 pub use memory::{Asked, Memory};
 pub use version::Version;

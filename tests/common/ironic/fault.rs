@@ -95,7 +95,7 @@ impl Fault {
         let answer = match self {
             Self::Status(status) => api::error(status, "simulated fault"),
             Self::Answer(status, kind, body) => Response::new(status, kind, body),
-            Self::AnswerWith(status, headers, body) => Response { status, headers, body },
+            Self::AnswerWith(status, headers, body) => Response { status, reason: None, headers, body },
             Self::Html(status) => Response::new(status, "text/html", proxy_page(status)),
             Self::Redirect(location) => Response::new(301, "text/html", "moved").header("Location", location),
             Self::Echo => echo(request),

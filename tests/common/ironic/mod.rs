@@ -19,7 +19,9 @@ mod fault;
 mod keystone;
 mod recorded;
 mod state;
+#[path = "../certificates.rs"]
 mod tls;
+#[path = "../http.rs"]
 mod wire;
 
 pub use asking::{Asking, access, catalog, keystone};
@@ -27,15 +29,17 @@ pub use fault::Fault;
 pub use recorded::{Recorded, recorded};
 pub use state::{AuthMode, Port, State};
 pub use tls::Certificates;
+pub use wire::Seen;
 
 use fault::Faults;
 use std::collections::HashMap;
 use std::io::{BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::net::{Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use tls::own_address;
 use wire::Request;
 
 /// A running simulator.
@@ -56,23 +60,6 @@ struct Shared {
     requests: AtomicU64,
     bytes: AtomicU64,
     is_up: AtomicBool,
-}
-
-/// A request that was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    pub method: String,
-    /// With the query.
-    pub path: String,
-    /// Names in lower case.
-    pub headers: Vec<(String, String)>,
-    pub body: String,
-}
-
-impl Seen {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
 }
 
 impl Simulator {
@@ -296,14 +283,6 @@ impl Shared {
         self.bytes.fetch_add(sent, Ordering::SeqCst);
         goes_on && self.is_up.load(Ordering::SeqCst) && request.header("connection") != Some("close")
     }
-}
-
-/// 127.x.y.z: another one for each simulator of each process, as good as that goes.
-fn own_address() -> Ipv4Addr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = std::process::id().wrapping_mul(251).wrapping_add(NEXT.fetch_add(1, Ordering::SeqCst));
-    let [_, high, middle, low] = number.to_be_bytes();
-    Ipv4Addr::new(127, high.clamp(1, 254), middle, low.clamp(1, 254))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,6 +1,12 @@
-//! As much of HTTP/1.1 as the simulator needs.
+//! As much of HTTP/1.1 as simulators need.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "each simulator uses its part"
+)]
 
-use super::Seen;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 
@@ -100,10 +106,29 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// A request that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub method: String,
+    /// With the query.
+    pub path: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Seen {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
 /// An answer.
 #[derive(Debug, Clone)]
 pub struct Response {
     pub status: u16,
+    /// Instead of the usual words.
+    pub reason: Option<String>,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
@@ -111,11 +136,17 @@ pub struct Response {
 impl Response {
     pub fn new(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Self {
         let headers = vec![("Content-Type".to_owned(), kind.to_owned())];
-        Self { status, headers, body: body.into() }
+        Self { status, reason: None, headers, body: body.into() }
     }
 
     pub fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self::new(status, "application/json", body)
+    }
+
+    /// The same in other words.
+    pub fn reason(mut self, reason: &str) -> Self {
+        self.reason = Some(reason.to_owned());
+        self
     }
 
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -141,6 +172,7 @@ impl Response {
             503 => "Service Unavailable",
             _ => "Other",
         };
+        let reason = self.reason.as_deref().unwrap_or(reason);
         let mut head = format!("HTTP/1.1 {} {reason}\r\n", self.status);
         for (name, value) in &self.headers {
             let _ = write!(head, "{name}: {value}\r\n");

@@ -16,8 +16,8 @@ impl Backoff {
         Self { first, longest, failures: 0 }
     }
 
-    /// Another failure: how long to wait, between half of the whole wait and all of it, as `seed` says (any number; filters
-    /// that lost Ironic at the same moment should not come back at the same moment).
+    /// Another failure: how long to wait, between half of the whole wait and all of it, as `seed` says (any number; clients
+    /// that lost a server at the same moment should not come back at the same moment).
     pub fn next(&mut self, seed: u64) -> Duration {
         let doubled = 2_u32.checked_pow(self.failures).and_then(|factor| self.first.checked_mul(factor));
         let whole = doubled.unwrap_or(self.longest).min(self.longest);

@@ -1,0 +1,365 @@
+//! What an answer changes.
+
+use super::super::{Config, Failure, Kind, Listed, Place, Read, Resources, Told, sightings};
+use super::known::{Known, seed};
+use super::lane::{Lane, What};
+use super::{IPAM, IPAM_IDLE, LOST, REFUSED_WAIT, RESTLESS, Rounds, Stale, Subject};
+use crate::daemon::schedule::Moment;
+use crate::plan::guest::{self, By, Sighting, State};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An answer to a [`super::Call`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// All guests and nodes.
+    Resources(Result<Read<Resources>, Failure>),
+    /// How a guest is configured.
+    Config(Place, Result<Read<Config>, Failure>),
+    /// Which addresses it has.
+    Addresses(Place, Result<Told, Failure>),
+    /// What the SDN gave out.
+    Ipam(Result<Read<Vec<Sighting>>, Failure>),
+}
+
+impl Answer {
+    /// The failure that it is, if it is one.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Resources(answer) => answer.as_ref().err(),
+            Self::Config(_, answer) => answer.as_ref().err(),
+            Self::Addresses(_, answer) => answer.as_ref().err(),
+            Self::Ipam(answer) => answer.as_ref().err(),
+        }
+    }
+}
+
+/// What came of an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// A guest or a sighting is another than before: names and addresses may follow.
+    pub is_changed: bool,
+    /// Guests that are gone for good.
+    pub gone: Vec<u32>,
+    /// What people should know; each trouble once until it has ended.
+    pub notes: Vec<String>,
+}
+
+impl Rounds {
+    /// Takes in an answer.
+    pub fn answered(&mut self, answer: Answer, now: Moment) -> Outcome {
+        let mut outcome = Outcome::default();
+        match answer {
+            Answer::Resources(answer) => {
+                self.listing.in_flight = false;
+                match answer {
+                    Ok(read) => self.listed(read, now, &mut outcome),
+                    Err(failure) => self.list_failed(failure, now, &mut outcome),
+                }
+            }
+            Answer::Config(place, answer) => {
+                self.reached(&place, false, answer.as_ref().err(), now, &mut outcome);
+                match answer {
+                    Ok(read) => self.configured(&place, read, now, &mut outcome),
+                    Err(failure) => self.config_failed(&place, failure, now, &mut outcome),
+                }
+            }
+            Answer::Addresses(place, answer) => {
+                let is_agents = place.kind == guest::Kind::Qemu;
+                self.reached(&place, is_agents, answer.as_ref().err(), now, &mut outcome);
+                self.told(&place, answer, now, &mut outcome);
+            }
+            Answer::Ipam(answer) => self.ipam_told(answer, now, &mut outcome),
+        }
+        outcome
+    }
+
+    /// The list came.
+    fn listed(&mut self, read: Read<Resources>, now: Moment, outcome: &mut Outcome) {
+        let Read { value: Resources { guests, nodes }, refused } = read;
+        let known = self.guests.len();
+        if guests.is_empty() && known > 0 {
+            let text = format!(
+                "the cluster lists no guests where there were {known}: the token, or its user, has lost the privilege VM.Audit on \
+                 /vms; what is known stays, until the list has guests or the state file is removed"
+            );
+            return self.list_failed(Failure::new(Kind::Forbidden, text), now, outcome);
+        }
+        let is_extra = std::mem::replace(&mut self.listing.is_extra, false);
+        self.listing.may_be_extra |= !is_extra;
+        self.listing.due = self.listing.begun + self.interval;
+        self.listing.backoff.reset();
+        self.listing.read = Some(now);
+        self.listing.failing_since = None;
+        self.end(&Subject::Resources, outcome);
+        outcome.notes.extend(refused.iter().map(|refused| format!("list of guests: {refused}")));
+        self.see_nodes(nodes.into_iter().map(|node| (node.name, node.is_online)).collect(), &guests);
+        let listed: BTreeSet<u32> = guests.iter().map(|guest| guest.vmid).collect();
+        for guest in guests {
+            outcome.is_changed |= self.see(guest, now);
+        }
+        self.miss(&listed, now, outcome);
+        self.plan(now, is_extra);
+    }
+
+    fn list_failed(&mut self, failure: Failure, now: Moment, outcome: &mut Outcome) {
+        let wait = self.listing.backoff.next(seed(now, 1));
+        let least = if failure.kind == Kind::Unauthorized { REFUSED_WAIT.max(self.interval) } else { self.interval };
+        self.listing.due = (self.listing.begun + least).max(now + wait);
+        self.listing.failing_since.get_or_insert(now);
+        self.listing.is_extra = false;
+        self.trouble(Subject::Resources, failure, outcome);
+    }
+
+    /// Which nodes there are; if the list does not say, those of the guests.
+    fn see_nodes(&mut self, mut nodes: BTreeMap<String, bool>, guests: &[Listed]) {
+        for guest in guests {
+            nodes.entry(guest.node.clone()).or_insert(true);
+        }
+        for (name, lane) in &mut self.lanes {
+            lane.is_listed = nodes.contains_key(name);
+            lane.is_online = nodes.get(name).copied().unwrap_or(false);
+        }
+        for (name, is_online) in nodes {
+            self.lanes.entry(name).or_insert_with(Lane::new).is_online = is_online;
+        }
+        self.lanes.retain(|_, lane| !lane.is_unused());
+    }
+
+    /// A guest's row. Whether it changes anything about the guest.
+    fn see(&mut self, mut row: Listed, now: Moment) -> bool {
+        let is_online = self.lanes.get(&row.node).is_some_and(|lane| lane.is_online);
+        let known = self.guests.entry(row.vmid).or_insert_with(|| Known::new(row.clone()));
+        if known.listed.kind != row.kind {
+            // The number was given to another.
+            *known = Known::new(row.clone());
+        }
+        known.missing = None;
+        if row.state == State::Unknown {
+            // Its node is not there to tell.
+            row.name = row.name.or_else(|| known.listed.name.clone());
+            row.tags = row.tags.or_else(|| known.listed.tags.clone());
+            row.is_template |= known.listed.is_template;
+        }
+        if !is_online {
+            known.grow_stale(now, &format!("the node {} is offline", row.node));
+        } else if row.state == State::Unknown {
+            known.grow_stale(now, &format!("the node {} does not tell how its guests are", row.node));
+        }
+        let before = &known.listed;
+        let is_started = row.state == State::Running
+            && (before.state != State::Running || row.uptime < before.uptime || known.config_pace.begun.is_none());
+        let is_changed = (&row.node, &row.name, row.state, row.is_template, &row.tags)
+            != (&before.node, &before.name, before.state, before.is_template, &before.tags);
+        if is_changed || is_started || row.lock != before.lock {
+            known.stir();
+        }
+        if is_started {
+            known.restless = RESTLESS;
+        }
+        known.listed = row;
+        is_changed && known.config.is_some()
+    }
+
+    /// Those that the list lacks are gone if it lacked them in the round before, too.
+    fn miss(&mut self, listed: &BTreeSet<u32>, now: Moment, outcome: &mut Outcome) {
+        let apart = self.interval / 2;
+        for (vmid, known) in self.guests.iter_mut().filter(|(vmid, _)| !listed.contains(vmid)) {
+            let since = *known.missing.get_or_insert(now);
+            known.grow_stale(now, "the list of guests lacks it");
+            if now.saturating_sub(since) >= apart && since < now {
+                outcome.gone.push(*vmid);
+            }
+        }
+        for vmid in &outcome.gone {
+            self.learn(*vmid, Config::default());
+            self.guests.remove(vmid);
+            self.later.remove(vmid);
+            self.troubles.remove(&Subject::Config(*vmid));
+            self.troubles.remove(&Subject::Addresses(*vmid));
+        }
+        outcome.is_changed |= !outcome.gone.is_empty();
+    }
+
+    /// What an answer says about the node.
+    fn reached(
+        &mut self,
+        place: &Place,
+        is_agents: bool,
+        failure: Option<&Failure>,
+        now: Moment,
+        outcome: &mut Outcome,
+    ) {
+        let subject = Subject::Node(place.node.clone());
+        let Some(lane) = self.lanes.get_mut(&place.node) else { return };
+        lane.answered(is_agents);
+        match failure.map(|failure| (failure, failure.kind)) {
+            Some((failure, Kind::NodeDown)) => {
+                lane.fail(now);
+                self.trouble(subject, failure.clone(), outcome);
+            }
+            // An agent may keep its node's answer for longer than we wait, while all is well with the node.
+            Some((failure, Kind::Timeout)) if !is_agents => {
+                lane.fail(now);
+                self.trouble(subject, failure.clone(), outcome);
+            }
+            // One connection may break. If several do, the API is not there: the next list will tell.
+            Some((_, Kind::Unreachable | Kind::Tls)) => {
+                self.lost += 1;
+                if self.lost >= LOST {
+                    self.lanes.values_mut().for_each(Lane::clear);
+                }
+            }
+            // The token is no longer good, for nothing.
+            Some((_, Kind::Unauthorized)) => self.lanes.values_mut().for_each(Lane::clear),
+            Some((_, Kind::Timeout)) => {}
+            Some(_) | None => {
+                lane.succeed();
+                self.end(&subject, outcome);
+            }
+        }
+    }
+
+    fn configured(&mut self, place: &Place, read: Read<Config>, now: Moment, outcome: &mut Outcome) {
+        let Read { value: config, refused } = read;
+        self.end(&Subject::Config(place.vmid), outcome);
+        let Some(known) = self.guests.get_mut(&place.vmid).filter(|known| known.listed.kind == place.kind) else {
+            return;
+        };
+        known.config_pace.succeed();
+        known.stale = None;
+        if known.refused != refused {
+            outcome.notes.extend(refused.iter().filter(|new| !known.refused.contains(new)).map(ToString::to_string));
+            known.refused = refused;
+        }
+        outcome.is_changed |= self.learn(place.vmid, config);
+        let Some(known) = self.guests.get(&place.vmid) else { return };
+        if known.addresses_pace.is_wanted(now) && known.asks_for_addresses() {
+            let place = known.place();
+            self.push(&place, What::addresses(&place), now);
+        }
+    }
+
+    fn config_failed(&mut self, place: &Place, failure: Failure, now: Moment, outcome: &mut Outcome) {
+        let Some(known) = self.guests.get_mut(&place.vmid).filter(|known| known.listed.kind == place.kind) else {
+            return;
+        };
+        if known.listed.node != place.node {
+            // It has moved meanwhile, as the list said.
+            known.config_pace.succeed();
+            known.config_pace.wanted = true;
+            let place = known.place();
+            return self.push(&place, What::Config(place.vmid), now);
+        }
+        known.config_pace.fail(now, place.vmid);
+        match failure.kind {
+            Kind::Moved => {
+                // Where to, the list says.
+                known.config_pace.until = Moment::ZERO;
+                if self.listing.may_be_extra && !self.listing.in_flight {
+                    self.listing.may_be_extra = false;
+                    self.listing.is_extra = self.listing.due > now;
+                    self.listing.due = self.listing.due.min(now);
+                }
+            }
+            // These are not about the guest; the round in which they have ended reads it.
+            Kind::NodeDown | Kind::Timeout | Kind::Unreachable | Kind::Tls | Kind::Unauthorized => {
+                known.config_pace.until = Moment::ZERO;
+                known.grow_stale(now, &failure.text);
+            }
+            _ => {
+                known.grow_stale(now, &failure.text);
+                self.trouble(Subject::Config(place.vmid), failure, outcome);
+            }
+        }
+    }
+
+    /// What a guest's agent or its node says of its addresses.
+    fn told(&mut self, place: &Place, answer: Result<Told, Failure>, now: Moment, outcome: &mut Outcome) {
+        let Some(known) = self.guests.get_mut(&place.vmid).filter(|known| known.listed.kind == place.kind) else {
+            return;
+        };
+        let by = match place.kind {
+            guest::Kind::Qemu => By::Agent,
+            guest::Kind::Lxc => By::Interfaces,
+        };
+        match answer {
+            Ok(Told::Interfaces(interfaces)) => {
+                known.addresses_pace.succeed();
+                let Some(guest) = known.guest() else { return };
+                let before = std::mem::take(&mut known.sightings);
+                let all = Sighting::continued(sightings(&guest, &interfaces, by, now), &before);
+                let has_address = all.iter().any(|sighting| !is_link_local(sighting));
+                if has_address {
+                    known.restless = 0;
+                }
+                let pairs =
+                    |all: &[Sighting]| -> BTreeSet<_> { all.iter().map(|s| (s.mac, s.address, s.by)).collect() };
+                outcome.is_changed |= pairs(&all) != pairs(&before);
+                known.sightings = all;
+                self.end(&Subject::Addresses(place.vmid), outcome);
+            }
+            // What was said last stays: an agent that is silent does not make its guest another.
+            Ok(Told::Not(_)) => known.addresses_pace.fail(now, place.vmid),
+            Err(failure) => {
+                known.addresses_pace.fail(now, place.vmid);
+                if failure.kind == Kind::Forbidden {
+                    self.trouble(Subject::Addresses(place.vmid), failure, outcome);
+                }
+            }
+        }
+    }
+
+    fn ipam_told(&mut self, answer: Result<Read<Vec<Sighting>>, Failure>, now: Moment, outcome: &mut Outcome) {
+        self.ipam.in_flight = false;
+        self.ipam.due = now + IPAM_IDLE;
+        match answer {
+            Ok(Read { value, refused: _ }) => {
+                self.end(&Subject::Ipam, outcome);
+                if !value.is_empty() {
+                    self.ipam.due = now + IPAM;
+                }
+                let all = Sighting::continued(value, &self.ipam.sightings);
+                let pairs = |all: &[Sighting]| -> BTreeSet<_> { all.iter().map(|s| (s.mac, s.address)).collect() };
+                outcome.is_changed |= pairs(&all) != pairs(&self.ipam.sightings);
+                self.ipam.sightings = all;
+            }
+            // Not every cluster has it.
+            Err(failure) if failure.kind == Kind::NotFound => {}
+            Err(failure) => self.trouble(Subject::Ipam, failure, outcome),
+        }
+    }
+
+    /// Something goes wrong: people are told when it begins, or becomes another.
+    fn trouble(&mut self, subject: Subject, failure: Failure, outcome: &mut Outcome) {
+        let before = self.troubles.insert(subject, failure.clone());
+        if before.is_none_or(|before| before.kind != failure.kind) {
+            outcome.notes.push(failure.text);
+        }
+    }
+
+    fn end(&mut self, subject: &Subject, outcome: &mut Outcome) {
+        if self.troubles.remove(subject).is_none() {
+            return;
+        }
+        match subject {
+            Subject::Resources => outcome.notes.push("the list of guests comes again".to_owned()),
+            Subject::Node(name) => outcome.notes.push(format!("the node {name} answers again")),
+            Subject::Ipam | Subject::Config(_) | Subject::Addresses(_) => {}
+        }
+    }
+
+    /// Since when what is known of a guest could not be looked at, and why.
+    pub fn stale(&self, vmid: u32) -> Option<Stale> {
+        let own = self.guests.get(&vmid)?.stale.clone();
+        let failing = self.troubles.get(&Subject::Resources);
+        let list = self.listing.failing_since.zip(failing);
+        own.or_else(|| list.map(|(since, failure)| Stale { since, why: failure.text.clone() }))
+    }
+}
+
+fn is_link_local(sighting: &Sighting) -> bool {
+    match sighting.address {
+        std::net::IpAddr::V4(address) => address.is_link_local(),
+        std::net::IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}

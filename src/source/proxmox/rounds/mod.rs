@@ -1,0 +1,386 @@
+//! What is asked when. A value: no I/O, no clock.
+//!
+//! A round begins with one question for all guests and nodes. Its answer says whose configuration may have changed: those are read
+//! next, then as many of the others, the ones first that were read longest ago, as it takes to see each again within a minute; a
+//! container's configuration changes without a trace in the list. Who was heard on the wire does not wait for the round. Guests
+//! that find their addresses themselves are asked for them, less often; the agents of virtual machines one at a time on a node, and
+//! ever more rarely while they do not answer.
+//!
+//! Two questions at most are on their way to a node. A node that does not answer is asked again after a while, with one question.
+//! What was known last stays until something better is: a guest is gone when the list lacks it twice.
+
+mod answers;
+mod known;
+mod lane;
+#[cfg(test)]
+mod tests;
+
+pub use answers::{Answer, Outcome};
+pub use known::{Known, Stale};
+
+use super::{Config, Failure, Listed, Place};
+use crate::daemon::schedule::Moment;
+use crate::net::Mac;
+use crate::plan::guest::{Kind, Sighting};
+use crate::source::backoff::Backoff;
+use lane::{Lane, What};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Every configuration is read again within this time, if rounds are not longer.
+const CONFIGS: Duration = Duration::from_secs(60);
+/// Every guest that finds its addresses itself is asked for them within this time.
+const ADDRESSES: Duration = Duration::from_secs(150);
+/// How often the SDN's address management is asked, if it has something.
+const IPAM: Duration = Duration::from_secs(60);
+/// The same if it has nothing or is not there.
+const IPAM_IDLE: Duration = Duration::from_secs(600);
+/// Between two readings for the reason that somebody was heard on the wire.
+const APART: Duration = Duration::from_secs(1);
+/// A list that fails is asked for again after this time at the latest.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A token that is refused, not before this time: each refusal costs the node 3 s and leaves a line in its log.
+const REFUSED_WAIT: Duration = Duration::from_secs(60);
+/// So many connections that break in a round end it.
+const LOST: u32 = 3;
+/// For so many rounds after its start a guest without an address is asked in each.
+const RESTLESS: u8 = 6;
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Call {
+    /// For all guests and nodes.
+    Resources,
+    /// How a guest is configured.
+    Config(Place),
+    /// Which addresses it has.
+    Addresses(Place),
+    /// What the SDN gave out.
+    Ipam,
+}
+
+impl Call {
+    /// One word, for a metric's label.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Resources => "resources",
+            Self::Config(_) => "config",
+            Self::Addresses(place) if place.kind == Kind::Qemu => "agent",
+            Self::Addresses(_) => "interfaces",
+            Self::Ipam => "ipam",
+        }
+    }
+}
+
+/// What a failure is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Resources,
+    Ipam,
+    Node(String),
+    Config(u32),
+    Addresses(u32),
+}
+
+/// What is known of a cluster, and what is to be asked next.
+#[derive(Debug)]
+pub struct Rounds {
+    interval: Duration,
+    guests: BTreeMap<u32, Known>,
+    lanes: BTreeMap<String, Lane>,
+    macs: BTreeMap<Mac, BTreeSet<u32>>,
+    listing: Listing,
+    ipam: Ipam,
+    /// Who was heard just after it had been read, and when it is read again.
+    later: BTreeMap<u32, Moment>,
+    troubles: BTreeMap<Subject, Failure>,
+    /// Connections that broke in this round.
+    lost: u32,
+}
+
+/// The list of all guests and nodes.
+#[derive(Debug)]
+struct Listing {
+    due: Moment,
+    begun: Moment,
+    in_flight: bool,
+    /// It is asked for between two rounds, for a guest that moved. That happens once a round.
+    is_extra: bool,
+    may_be_extra: bool,
+    backoff: Backoff,
+    /// When it came last, and since when it has not.
+    read: Option<Moment>,
+    failing_since: Option<Moment>,
+}
+
+#[derive(Debug, Default)]
+struct Ipam {
+    due: Moment,
+    wanted: bool,
+    in_flight: bool,
+    sightings: Vec<Sighting>,
+}
+
+impl Rounds {
+    /// Nothing is known yet; a round begins each `interval`.
+    pub fn new(interval: Duration) -> Self {
+        let interval = interval.max(Duration::from_millis(1));
+        Self {
+            interval,
+            guests: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            macs: BTreeMap::new(),
+            listing: Listing {
+                due: Moment::ZERO,
+                begun: Moment::ZERO,
+                in_flight: false,
+                is_extra: false,
+                may_be_extra: true,
+                backoff: Backoff::new(interval, LONGEST_WAIT.max(interval)),
+                read: None,
+                failing_since: None,
+            },
+            ipam: Ipam::default(),
+            later: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+            lost: 0,
+        }
+    }
+
+    /// Takes in what was known before the program's start. It is stale until it is read again.
+    pub fn restore(&mut self, listed: Listed, config: Option<Config>, sightings: Vec<Sighting>) {
+        let vmid = listed.vmid;
+        let mut known = Known::new(listed);
+        known.stale = Some(Stale { since: Moment::ZERO, why: "not read since the start".to_owned() });
+        known.sightings = sightings;
+        self.guests.insert(vmid, known);
+        if let Some(config) = config {
+            self.learn(vmid, config);
+        }
+    }
+
+    /// What is to be asked now. Each of these must be answered with [`Self::answered`] at some time.
+    pub fn next(&mut self, now: Moment) -> Vec<Call> {
+        let mut calls = Vec::new();
+        if !self.listing.in_flight && self.listing.due <= now {
+            self.listing.in_flight = true;
+            self.listing.begun = now;
+            calls.push(Call::Resources);
+        }
+        if self.ipam.wanted && !self.ipam.in_flight {
+            self.ipam.in_flight = true;
+            self.ipam.wanted = false;
+            calls.push(Call::Ipam);
+        }
+        let due: Vec<u32> = self.later.iter().filter(|(_, due)| **due <= now).map(|(vmid, _)| *vmid).collect();
+        for vmid in due {
+            self.later.remove(&vmid);
+            self.bring_forward(vmid, now);
+        }
+        for (node, lane) in &mut self.lanes {
+            while let Some(call) = lane.next(node, &mut self.guests, now) {
+                calls.push(call);
+            }
+        }
+        calls
+    }
+
+    /// When there may be something to ask again, unless an answer comes before; none: when one has come.
+    pub fn wake(&self) -> Option<Moment> {
+        let listing = (!self.listing.in_flight).then_some(self.listing.due);
+        listing.into_iter().chain(self.later.values().copied()).min()
+    }
+
+    /// Somebody with this MAC address was heard on the wire, and not where or as before. Whether it is a guest.
+    pub fn heard(&mut self, mac: Mac, now: Moment) -> bool {
+        let Some(vmids) = self.macs.get(&mac).cloned() else { return false };
+        for vmid in &vmids {
+            let begun = self.guests.get(vmid).and_then(|known| known.config_pace.begun);
+            match begun.map(|begun| begun + APART).filter(|due| *due > now) {
+                Some(due) => drop(self.later.insert(*vmid, due)),
+                None => self.bring_forward(*vmid, now),
+            }
+        }
+        true
+    }
+
+    /// A round begins at once: somebody asks for it.
+    pub fn hurry(&mut self, now: Moment) {
+        self.listing.due = self.listing.due.min(now);
+        self.listing.is_extra = false;
+    }
+
+    /// All guests, by number.
+    pub fn guests(&self) -> impl Iterator<Item = &Known> {
+        self.guests.values()
+    }
+
+    /// A guest.
+    pub fn guest(&self, vmid: u32) -> Option<&Known> {
+        self.guests.get(&vmid)
+    }
+
+    /// What guests and nodes say about addresses, and the SDN.
+    pub fn sightings(&self) -> impl Iterator<Item = &Sighting> {
+        self.guests.values().flat_map(|known| &known.sightings).chain(&self.ipam.sightings)
+    }
+
+    /// Nodes, and whether they are there.
+    pub fn nodes(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.lanes.iter().filter(|(_, lane)| lane.is_listed).map(|(name, lane)| (name.as_str(), lane.is_online))
+    }
+
+    /// When the list came last.
+    pub fn listed_at(&self) -> Option<Moment> {
+        self.listing.read
+    }
+
+    /// Since when the list has not come: everything is stale since then.
+    pub fn failing_since(&self) -> Option<Moment> {
+        self.listing.failing_since
+    }
+
+    /// Whether everything that can be read now has been read once.
+    pub fn is_complete(&self) -> bool {
+        self.listing.read.is_some()
+            && self.listing.failing_since.is_none()
+            && self.lanes.values().all(Lane::is_idle)
+            && self.guests.values().all(|known| known.config.is_some() || !self.is_readable(known))
+    }
+
+    /// What goes wrong now.
+    pub fn troubles(&self) -> impl Iterator<Item = &Failure> {
+        self.troubles.values()
+    }
+
+    fn is_readable(&self, known: &Known) -> bool {
+        let is_there = self.lanes.get(&known.listed.node).is_some_and(|lane| lane.is_online && !lane.is_failing());
+        is_there && known.reads_config() && !known.config_pace.is_failing()
+    }
+
+    /// Reads a guest's configuration, and then its addresses, before all others.
+    fn bring_forward(&mut self, vmid: u32, now: Moment) {
+        let Some(known) = self.guests.get_mut(&vmid) else { return };
+        known.config_pace.wanted = true;
+        known.config_pace.until = Moment::ZERO;
+        known.addresses_pace.wanted = true;
+        if let Some(lane) = self.lanes.get_mut(&known.listed.node)
+            && lane.is_ready(now)
+        {
+            lane.push_first(What::Config(vmid));
+        }
+    }
+
+    /// What is to be read in this round, in order: what may have changed, then a share of the rest.
+    fn plan(&mut self, now: Moment, is_extra: bool) {
+        self.lost = 0;
+        for lane in self.lanes.values_mut() {
+            lane.clear();
+        }
+        if !is_extra {
+            self.roll(now);
+        }
+        let is_wanted = |known: &&Known| known.config_pace.is_wanted(now) && known.reads_config();
+        let mut wanted: Vec<_> = self.guests.values().filter(is_wanted).collect();
+        wanted.sort_by_key(|known| (known.config.is_some(), known.config_pace.begun, known.listed.vmid));
+        let configs: Vec<_> = wanted.into_iter().map(Known::place).collect();
+        for place in configs {
+            self.push(&place, What::Config(place.vmid), now);
+        }
+        let wanted = self.guests.values().filter(|known| {
+            // The others follow their configuration.
+            known.addresses_pace.is_wanted(now) && known.asks_for_addresses() && !is_wanted(known)
+        });
+        let addresses: Vec<_> = wanted.map(Known::place).collect();
+        for place in addresses {
+            self.push(&place, What::addresses(&place), now);
+        }
+    }
+
+    fn push(&mut self, place: &Place, what: What, now: Moment) {
+        if let Some(lane) = self.lanes.get_mut(&place.node)
+            && lane.is_ready(now)
+        {
+            lane.push(what);
+        }
+    }
+
+    /// Has a share of what did not seem to change read again, the longest ago first.
+    fn roll(&mut self, now: Moment) {
+        self.ipam.wanted = !self.ipam.in_flight && self.ipam.due <= now;
+        let lanes = &self.lanes;
+        let is_ready = |known: &&mut Known| lanes.get(&known.listed.node).is_some_and(|lane| lane.is_ready(now));
+        let mut guests: Vec<_> =
+            self.guests.values_mut().filter(|known| known.reads_config()).filter(is_ready).collect();
+        let share = Share::of(CONFIGS, self.interval);
+        guests.sort_by_key(|known| (known.config_pace.begun, known.listed.vmid));
+        let turn = share.now(guests.iter().map(|known| known.config_pace.begun), now);
+        for known in guests.iter_mut().filter(|known| known.config_pace.is_idle(now)).take(turn) {
+            known.config_pace.wanted = true;
+        }
+        let mut guests: Vec<_> = guests.into_iter().filter(|known| known.asks_for_addresses()).collect();
+        let share = Share::of(ADDRESSES, self.interval);
+        guests.sort_by_key(|known| (known.addresses_pace.begun, known.listed.vmid));
+        // The SDN's turn is one of the share, so that no round costs more than others.
+        let turn = share.now(guests.iter().map(|known| known.addresses_pace.begun), now);
+        let turn = turn.saturating_sub(usize::from(self.ipam.wanted));
+        for known in guests.iter_mut().filter(|known| known.addresses_pace.is_idle(now)).take(turn) {
+            known.addresses_pace.wanted = true;
+        }
+        for known in guests.iter_mut().filter(|known| known.restless > 0) {
+            known.restless -= 1;
+            known.addresses_pace.wanted = true;
+        }
+    }
+
+    /// A guest's configuration is this from now on. Whether it was another before.
+    fn learn(&mut self, vmid: u32, config: Config) -> bool {
+        let Some(known) = self.guests.get_mut(&vmid) else { return false };
+        if known.config.as_ref() == Some(&config) {
+            return false;
+        }
+        for nic in known.config.iter().flat_map(|config| &config.nics) {
+            if let Some(vmids) = self.macs.get_mut(&nic.mac) {
+                vmids.remove(&vmid);
+                if vmids.is_empty() {
+                    self.macs.remove(&nic.mac);
+                }
+            }
+        }
+        for nic in &config.nics {
+            self.macs.entry(nic.mac).or_default().insert(vmid);
+        }
+        known.config = Some(config);
+        true
+    }
+}
+
+/// How many have their turn in a round, so that each has one within a time, and no round costs much more than others.
+struct Share {
+    within: Duration,
+    interval: Duration,
+}
+
+impl Share {
+    /// A second earlier: answers take their time, too.
+    fn of(within: Duration, interval: Duration) -> Self {
+        Self { within: within.saturating_sub(Duration::from_secs(1)), interval }
+    }
+
+    /// Rounds that fit into a time.
+    fn rounds(&self, time: Duration) -> usize {
+        usize::try_from(time.as_nanos() / self.interval.as_nanos().max(1)).unwrap_or(usize::MAX)
+    }
+
+    /// How many of those must have their turn now that had it at these times, the longest ago first: as many as would come too late
+    /// if this round had none and all later ones as many as there can be.
+    fn now(&self, begun: impl ExactSizeIterator<Item = Option<Moment>>, now: Moment) -> usize {
+        let most = begun.len().div_ceil(self.rounds(self.within).max(1));
+        let mut least = 0;
+        for (index, begun) in begun.enumerate() {
+            let left = begun.map_or(Duration::ZERO, |begun| (begun + self.within).saturating_sub(now));
+            least = least.max((index + 1).saturating_sub(most.saturating_mul(self.rounds(left))));
+        }
+        least.min(most)
+    }
+}
