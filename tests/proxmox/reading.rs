@@ -88,6 +88,39 @@ fn sixty_guests_are_read_two_at_a_time_on_each_node_and_then_cost_a_share_each_r
     }
 }
 
+/// Nanoseconds that this thread, on which the client runs, has been on a processor.
+fn cpu() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_thousand_guests_on_ten_nodes_cost_a_fifth_of_their_configs_each_round() {
+    let mut cluster = Cluster::populated(1000, 10);
+    cluster.delay = Duration::from_millis(5);
+    let simulator = Simulator::with(cluster, 1);
+    let mut following = Following::of(&simulator);
+    let start = Instant::now();
+    let is_first = std::cell::Cell::new(true);
+    following.settle_until(|rounds| {
+        if rounds.is_complete() && is_first.replace(false) {
+            println!("1,000 configurations after {:?}, {} ms of CPU", start.elapsed(), cpu() / 1_000_000);
+        }
+        false
+    });
+    println!("all addresses after {:?}", start.elapsed());
+    assert_eq!(following.rounds.sightings().count(), 1000);
+    assert!(simulator.counters().lanes().values().all(|lane| lane.most <= 2 && lane.most_agents <= 1));
+    for _ in 0..6 {
+        simulator.counters().reset();
+        let before = cpu();
+        assert!(!following.round().is_changed);
+        let calls = simulator.counters().all();
+        println!("a round: {calls} calls, {} ms of CPU", (cpu() - before) / 1_000_000);
+        assert!(calls <= 1 + 200 + 72, "{calls}");
+    }
+}
+
 #[test]
 fn twenty_five_guests_without_change_cost_eight_calls_a_round() {
     let simulator = Simulator::with(Cluster::populated(25, 3), 1);

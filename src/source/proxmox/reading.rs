@@ -9,7 +9,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-/// Questions that are on their way to a cluster. Dropping it ends them.
+/// Questions that are on their way to a cluster. Dropping it ends them, and [`super::Rounds`] would wait for their answers: it lives
+/// as long as they do.
 pub struct Reading<'a, C> {
     cluster: &'a C,
     in_flight: FuturesUnordered<Pin<Box<dyn Future<Output = Done> + 'a>>>,

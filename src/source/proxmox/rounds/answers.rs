@@ -193,12 +193,9 @@ impl Rounds {
         let Some(lane) = self.lanes.get_mut(&place.node) else { return };
         lane.answered(is_agents);
         match failure.map(|failure| (failure, failure.kind)) {
-            Some((failure, Kind::NodeDown)) => {
-                lane.fail(now);
-                self.trouble(subject, failure.clone(), outcome);
-            }
-            // An agent may keep its node's answer for longer than we wait, while all is well with the node.
-            Some((failure, Kind::Timeout)) if !is_agents => {
+            // An agent may keep its node's answer for longer than anybody waits, while all is well with the node.
+            Some((_, Kind::NodeDown | Kind::Timeout)) if is_agents => {}
+            Some((failure, Kind::NodeDown | Kind::Timeout)) => {
                 lane.fail(now);
                 self.trouble(subject, failure.clone(), outcome);
             }
@@ -211,7 +208,6 @@ impl Rounds {
             }
             // The token is no longer good, for nothing.
             Some((_, Kind::Unauthorized)) => self.lanes.values_mut().for_each(Lane::clear),
-            Some((_, Kind::Timeout)) => {}
             Some(_) | None => {
                 lane.succeed();
                 self.end(&subject, outcome);
@@ -233,8 +229,11 @@ impl Rounds {
         }
         outcome.is_changed |= self.learn(place.vmid, config);
         let Some(known) = self.guests.get(&place.vmid) else { return };
-        if known.addresses_pace.is_wanted(now) && known.asks_for_addresses() {
-            let place = known.place();
+        let place = known.place();
+        if known.config_pace.is_wanted(now) {
+            // It was heard, or its row changed, while the answer was on its way.
+            self.push(&place, What::Config(place.vmid), now);
+        } else if known.addresses_pace.is_wanted(now) && known.asks_for_addresses() {
             self.push(&place, What::addresses(&place), now);
         }
     }

@@ -413,6 +413,45 @@ fn who_is_heard_on_the_wire_is_read_at_once_but_not_twice_within_a_second() {
 }
 
 #[test]
+fn who_is_heard_while_it_is_being_read_is_read_once_more_at_once() {
+    let mut world = many(60).calm();
+    world.now += Duration::from_millis(1500);
+    world.rounds.heard(mac(101), world.now);
+    let calls = world.rounds.next(world.now);
+    assert_eq!(configs(&calls), [101]);
+    world.now += Duration::from_secs(3);
+    world.rounds.heard(mac(101), world.now);
+    assert!(world.rounds.next(world.now).is_empty(), "one at a time");
+    world.answer(calls[0].clone());
+    assert_eq!(configs(&world.settle()), [101]);
+}
+
+#[test]
+fn an_agent_that_outlasts_everybodys_patience_is_no_reason_to_leave_its_node_alone() {
+    for kind in [ErrorKind::NodeDown, ErrorKind::Timeout] {
+        let (mut world, mut asked) = (many(30).calm(), 0);
+        for _ in 0..20 {
+            world.now += INTERVAL;
+            loop {
+                let calls = world.rounds.next(world.now);
+                if calls.is_empty() {
+                    break;
+                }
+                for call in calls {
+                    if call.name() == "agent" {
+                        asked += 1;
+                        world.memory.fail_once(kind, "too long");
+                    }
+                    world.answer(call);
+                }
+            }
+        }
+        assert!(asked > 0 && world.notes.is_empty(), "{asked} {:?}", world.notes);
+        assert!(world.rounds.guests().all(|known| known.asked_at() > Some(world.now.saturating_sub(CONFIGS))));
+    }
+}
+
+#[test]
 fn a_node_that_does_not_answer_is_left_alone_for_a_while_and_holds_up_nobody() {
     let mut world = many(30);
     world.answer(Call::Resources);
