@@ -15,6 +15,8 @@ pub mod host_iface;
 pub(crate) mod http;
 #[cfg(feature = "pxe-filter")]
 pub mod ironic;
+#[cfg(feature = "proxmox")]
+pub mod leases;
 #[cfg(feature = "nfdhcpd")]
 pub mod links;
 #[cfg(feature = "proxmox")]
