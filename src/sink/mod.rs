@@ -3,6 +3,12 @@
 pub mod atomic_file;
 #[cfg(feature = "pxe-filter")]
 pub mod dhcp_hostsdir;
+#[cfg(any(feature = "proxmox", feature = "pxe-filter"))]
+pub mod dnsmasq;
+#[cfg(feature = "proxmox")]
+pub mod dnsmasq_dir;
+#[cfg(any(feature = "proxmox", feature = "pxe-filter"))]
+pub mod folder;
 pub mod nft_netlink;
 pub mod nft_text;
 #[cfg(any(feature = "nfdhcpd", feature = "proxmox"))]

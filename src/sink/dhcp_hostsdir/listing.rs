@@ -1,11 +1,11 @@
 //! What the files say, by the version of each that was read: most of the time nothing has changed, and nothing is read.
 
 use super::Contents;
-use super::folder::{Folder, Stamp};
 use super::name::{self, FileNames, Name};
 use crate::error::{Result, in_words};
 use crate::net::Mac;
 use crate::plan::pxe_access::{Access, Who};
+use crate::sink::folder::{Folder, Stamp};
 use rustix::fs::FileType;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};

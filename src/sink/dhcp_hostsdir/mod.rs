@@ -6,21 +6,20 @@
 
 mod bulk;
 pub mod dnsmasq;
-mod folder;
 mod listing;
 mod name;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-pub use folder::Identity;
 pub use name::FileNames;
 
 use crate::error::{Error, Result};
 use crate::net::Mac;
 use crate::plan::pxe_access::{Access, Who};
+pub use crate::sink::folder::Identity;
+use crate::sink::folder::{Folder, unwritable};
 use bulk::Bulk;
-use folder::{Folder, unwritable};
 use listing::{Known, Listing};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};

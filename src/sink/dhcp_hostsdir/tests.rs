@@ -1,6 +1,6 @@
-use super::folder::STAGING;
 use super::name::{BULK, line};
 use super::*;
+use crate::sink::folder::STAGING;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use tempfile::TempDir;

@@ -1,7 +1,7 @@
 //! Our own watch of the folder: who else writes to it, and what dnsmasq has opened, that is, read.
 
-use super::folder::Folder;
 use crate::error::{Error, Result, in_words};
+use crate::sink::folder::Folder;
 use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;

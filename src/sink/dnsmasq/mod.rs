@@ -1,12 +1,14 @@
-//! The dnsmasq that reads the folder: telling it to read everything anew, and what in it or its configuration keeps a filter
-//! from having an effect.
+//! A running dnsmasq: which process it is, what it was told at its start, and telling it to read everything anew.
 
 mod configuration;
 
-use super::folder::{Folder, Identity};
+pub use configuration::{Configuration, Setting};
+
 use crate::error::{Error, Result, in_words};
-use configuration::{Configuration, Setting};
+use crate::sink::folder::Identity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fmt;
 use std::fs;
@@ -15,8 +17,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The first that reads `dhcp-hostsdir` by inotify.
-const FIRST: Version = Version(2, 73);
 /// How long it may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -27,59 +27,6 @@ pub struct Version(pub u32, pub u32);
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.0, self.1)
-    }
-}
-
-/// What keeps the filter from having an effect, or all of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// It does not notice files.
-    TooOld(Version),
-    /// It is not told to read the folder.
-    NoFolder {
-        /// The folder.
-        hostsdir: PathBuf,
-        /// Those that it is told to read, and where.
-        others: Vec<String>,
-    },
-    /// It reads the path, but what it watches is not what is there by now.
-    WatchesAnother(PathBuf),
-    /// A proxy answers whom it is told to ignore. Where it is told to be one.
-    Proxy(String),
-    /// While the folder says nothing about somebody, that one is answered.
-    AnswersUnknown,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooOld(version) => {
-                write!(f, "dnsmasq {version} does not notice files in a dhcp-hostsdir; install {FIRST} or later")
-            }
-            Self::NoFolder { hostsdir, others } if others.is_empty() => {
-                let hostsdir = hostsdir.display();
-                write!(
-                    f,
-                    "dnsmasq does not read {hostsdir}; give it the option dhcp-hostsdir={hostsdir} and start it again"
-                )
-            }
-            Self::NoFolder { hostsdir, others } => {
-                let (hostsdir, others) = (hostsdir.display(), others.join(", "));
-                write!(f, "dnsmasq does not read {hostsdir} but {others}; let both name the same folder")
-            }
-            Self::WatchesAnother(hostsdir) => {
-                let hostsdir = hostsdir.display();
-                write!(f, "dnsmasq does not watch {hostsdir}: it was made anew since dnsmasq began; restart dnsmasq")
-            }
-            Self::Proxy(place) => write!(
-                f,
-                "dnsmasq answers as a proxy ({place}), and a proxy answers denied MAC addresses, too; \
-                 give it a dhcp-range of its own"
-            ),
-            Self::AnswersUnknown => f.write_str(
-                "dnsmasq answers everybody while the folder is empty; give it the option dhcp-ignore=tag:!known",
-            ),
-        }
     }
 }
 
@@ -105,7 +52,7 @@ impl Dnsmasq {
         read.map_err(|error| failed(in_words(&error)))?;
         let number = text.trim().parse().ok().filter(|number: &i32| *number > 0).and_then(Pid::from_raw);
         let pid = number.ok_or_else(|| failed("it holds no process number".to_owned()))?;
-        let gone = |error: rustix::io::Errno| failed(format!("process {pid} {}", in_words(&error.into())));
+        let gone = |error: Errno| failed(format!("process {pid} {}", in_words(&error.into())));
         let fd = pidfd_open(pid, PidfdFlags::empty()).map_err(gone)?;
         let dnsmasq = Self { pid, fd };
         let name = fs::read_to_string(dnsmasq.proc("comm")).unwrap_or_default();
@@ -119,6 +66,38 @@ impl Dnsmasq {
         PathBuf::from(format!("/proc/{}/{name}", self.pid))
     }
 
+    /// Its number.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Whether this was said to it on its command line, as one argument.
+    pub fn has_argument(&self, argument: &str) -> bool {
+        let command_line = fs::read(self.proc("cmdline")).unwrap_or_default();
+        command_line.split(|byte| *byte == 0).any(|said| said == argument.as_bytes())
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        let mut ended = [PollFd::new(&self.fd, PollFlags::IN)];
+        matches!(poll(&mut ended, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1))
+    }
+
+    /// Has it end, at once or when it has put its things in order. One that has ended already is no error.
+    ///
+    /// # Errors
+    /// It is not ours to be told.
+    pub fn end(&self, at_once: bool) -> Result<()> {
+        let signal = if at_once { Signal::KILL } else { Signal::TERM };
+        match pidfd_send_signal(&self.fd, signal) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(error) => {
+                Err(Error::new(format!("cannot end dnsmasq, process {}: {}", self.pid, in_words(&error.into())))
+                    .remedy("run as root or as dnsmasq's user"))
+            }
+        }
+    }
+
     /// Has it read everything anew. It answers nobody meanwhile: before 2.93, with 40,000 files for many seconds.
     ///
     /// # Errors
@@ -130,36 +109,9 @@ impl Dnsmasq {
         })
     }
 
-    /// What keeps a filter of this folder from having an effect, as far as we may see.
-    pub fn findings(&self, hostsdir: &Path) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        findings.extend(self.version().filter(|version| *version < FIRST).map(Finding::TooOld));
-        let Some(configuration) = Configuration::of(self.pid) else { return findings };
-        let ours = super::identity(hostsdir).ok();
-        let folders: Vec<_> = configuration.all("dhcp-hostsdir").collect();
-        let is_ours = |setting: &&Setting| {
-            let theirs = Folder::look_at(&configuration.seen_from_here(&setting.value)).ok();
-            theirs.map(|theirs| theirs.identity()) == ours && ours.is_some() || Path::new(&setting.value) == hostsdir
-        };
-        if !folders.iter().any(is_ours) {
-            let others = folders.iter().map(|setting| format!("{} ({})", setting.value, setting.place)).collect();
-            findings.push(Finding::NoFolder { hostsdir: hostsdir.to_owned(), others });
-        } else if let Some(ours) = ours
-            && self.watches(ours) == Some(false)
-        {
-            findings.push(Finding::WatchesAnother(hostsdir.to_owned()));
-        }
-        let proxies =
-            configuration.all("dhcp-range").filter(|range| range.value.split(',').any(|part| part.trim() == "proxy"));
-        findings.extend(proxies.map(|range| Finding::Proxy(range.place.clone())));
-        let ignores_unknown = |ignore: &Setting| {
-            let tags: Vec<_> = ignore.value.split(',').map(str::trim).collect();
-            matches!(tags[..], ["tag:!known" | "!known" | "#known" | "tag:#known"])
-        };
-        if !configuration.all("dhcp-ignore").any(ignores_unknown) {
-            findings.push(Finding::AnswersUnknown);
-        }
-        findings
+    /// What it was told at its start, if we may see that.
+    pub fn configuration(&self) -> Option<Configuration> {
+        Configuration::of(self.pid)
     }
 
     /// Its version, as the program says that it runs.
@@ -186,7 +138,7 @@ impl Dnsmasq {
     }
 
     /// Whether it watches this folder; nothing if we may not see that.
-    fn watches(&self, (_, inode): Identity) -> Option<bool> {
+    pub fn watches(&self, (_, inode): Identity) -> Option<bool> {
         let wanted = format!("ino:{inode:x}");
         for entry in fs::read_dir(self.proc("fdinfo")).ok()? {
             let text = fs::read_to_string(entry.ok()?.path()).unwrap_or_default();
@@ -226,7 +178,7 @@ mod tests {
         assert_eq!(version("2.90"), Some(Version(2, 90)));
         assert_eq!(version("2.86-1.1ubuntu0.7"), Some(Version(2, 86)));
         assert_eq!(version("2.91rc2"), Some(Version(2, 91)));
-        assert!(Version(2, 9) < FIRST && Version(2, 100) > FIRST);
+        assert!(Version(2, 9) < Version(2, 73) && Version(2, 100) > Version(2, 73));
         for other in ["", "BusyBox v1.35", "Dnsmasq version", "Dnsmasq version UNKNOWN", "Dnsmasq version 2.x"] {
             assert_eq!(version_in(other), None, "{other}");
         }

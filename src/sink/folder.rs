@@ -1,4 +1,4 @@
-//! The folder itself, by its descriptor: whatever becomes of its path, nothing is written anywhere else. No file in it is
+//! A folder that dnsmasq reads, by its descriptor: whatever becomes of its path, nothing is written anywhere else. No file in it is
 //! followed if it is a link, or waited for.
 
 use crate::error::{Error, Result, in_words};
@@ -26,7 +26,7 @@ const OLD: &str = "old";
 const FILE: Mode = Mode::from_raw_mode(0o644);
 const OTHERS_READ: u32 = 0o005;
 
-/// Which version of a file was read: inode, time of the last change in nanoseconds, size. Both answers differ in size.
+/// Which version of a file was read: inode, time of the last change in nanoseconds, size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stamp(u64, i64, i64);
 
@@ -193,6 +193,14 @@ impl Folder {
         }
     }
 
+    /// Deletes a file. Of those of a `hostsdir` dnsmasq is told, other than of one that is only taken out.
+    pub fn delete(&self, name: impl rustix::path::Arg) -> rustix::io::Result<()> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Err(Errno::NOENT) => Ok(()),
+            deleted => deleted,
+        }
+    }
+
     /// Takes a file out of the folder and puts it in again: dnsmasq reads it once more.
     pub fn put_again(&self, name: &str) -> rustix::io::Result<()> {
         rustix::fs::renameat(&self.fd, name, self.staging(), name)?;
@@ -285,7 +293,7 @@ fn unopened(path: &Path, error: Errno) -> Error {
         Errno::NOENT => {
             failed("there is none".to_owned()).remedy(format!("make it: install -d -m 755 {}", path.display()))
         }
-        Errno::NOTDIR => failed("it is no folder".to_owned()).remedy("see dhcp_hostsdir"),
+        Errno::NOTDIR => failed("it is no folder".to_owned()).remedy("name a folder"),
         error => failed(in_words(&error.into())).remedy("run as its owner"),
     }
 }
@@ -307,7 +315,7 @@ pub fn unwritable(path: &Path, error: Errno) -> Error {
 fn taken(path: &Path, identity: Identity) -> Error {
     let who = holder(identity).map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
     Error::new(format!("{} is kept in step by {who} already", path.display()))
-        .remedy("end that one first, or choose another dhcp_hostsdir")
+        .remedy("end that one first, or choose another folder")
 }
 
 /// Who has locked a file, as proc_locks(5) says: `1: FLOCK  ADVISORY  WRITE 2334 00:2a:13247 0 EOF`.
