@@ -42,6 +42,8 @@
 //!
 //! `instances-proxmox` gives the guests of a Proxmox VE cluster their names. `source::proxmox` reads the API's answers into
 //! [`plan::guest`]'s values; [`plan::dns_records`] decides which names, addresses and reservations follow, purely, and says why.
+//! `sink::dnsmasq_dir` puts them where dnsmasq reads them, `daemon::proxmox::child` is a dnsmasq of its own, and `source::leases` is read
+//! to see whom it gave which address.
 //!
 //! Failures are one [`error::Error`] each, for a person, and [`exit::Exit`] lists every exit status.
 

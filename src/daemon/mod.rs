@@ -14,6 +14,8 @@ mod metrics;
 #[cfg(feature = "nfdhcpd")]
 pub mod nfdhcpd;
 pub mod policy;
+#[cfg(feature = "proxmox")]
+pub mod proxmox;
 #[cfg(feature = "pxe-filter")]
 pub mod pxe_filter;
 pub mod schedule;

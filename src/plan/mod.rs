@@ -8,12 +8,13 @@
 //!
 //! [`responder`] answers guests' packets from what is bound to their taps. `pxe_access` says who may boot from the inspection network.
 //! [`guest`] are Proxmox VE's guests,
-//! [`dns_records`] their names in DNS.
+//! [`dns_records`] their names in DNS, [`dnsmasq_conf`] the configuration of a dnsmasq that is ours.
 
 pub mod address_sets;
 pub mod claims;
 pub mod diff;
 pub mod dns_records;
+pub mod dnsmasq_conf;
 pub mod groups;
 pub mod guard;
 pub mod guest;

@@ -1,0 +1,391 @@
+//! A dnsmasq of our own: its configuration file is written, it is started, watched over, and ended with us.
+//!
+//! Should we be killed, it goes on: DNS and DHCP do not need us. The next of us takes it over if its configuration is still what it
+//! should be, else it is ended first. Ours is only one that was started with our own configuration file.
+
+use super::tending::{Pace, Step, Tending};
+use crate::daemon::schedule::Moment;
+use crate::error::{Error, Result, in_words};
+use crate::net::Shown;
+use crate::plan::dnsmasq_conf::{Conf, path_value};
+use crate::sink::atomic_file;
+use crate::sink::dnsmasq::Dnsmasq;
+use rustix::process::{Pid, Signal, kill_process};
+use std::fmt;
+use std::fs;
+use std::io::{self, Read as _};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use tokio::net::UdpSocket;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, sleep_until, timeout};
+
+/// How long `dnsmasq --test` may take.
+const TEST: Duration = Duration::from_secs(10);
+/// How long dnsmasq has to end when we do.
+const STOP: Duration = Duration::from_secs(5);
+/// How long it takes to be killed.
+const KILLED: Duration = Duration::from_secs(2);
+/// How often it is looked whether one that is not our child has ended.
+const LOOK: Duration = Duration::from_millis(200);
+/// Longer than any configuration of ours, bytes.
+const LONGEST: u64 = 1 << 20;
+/// `version.bind`, TXT, CHAOS: dnsmasq answers by itself whatever it knows and whoever is upstream. Behind an ID.
+const QUESTION: &[u8] = b"\x01\0\0\x01\0\0\0\0\0\0\x07version\x04bind\0\0\x10\0\x03";
+
+/// What it is, and where its configuration goes.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The program, by its path or by its name on the PATH.
+    pub program: PathBuf,
+    /// The configuration file.
+    pub conf_file: PathBuf,
+    /// What is in there.
+    pub conf: Conf,
+    /// Where it is asked whether it answers.
+    pub asked_at: SocketAddr,
+    /// How patient we are.
+    pub pace: Pace,
+}
+
+/// What happened to it.
+#[derive(Debug)]
+pub enum Event {
+    /// It was started. It reads all that there is by now.
+    Began(u32),
+    /// It ran already and was taken over. It may not have read what was written since.
+    Found(u32),
+    /// It answers, for the first time since it began.
+    Answers,
+    /// It does not answer and is replaced.
+    Hangs(Duration),
+    /// It has ended, and how.
+    Ended(String),
+    /// It cannot be started.
+    CannotBegin(Error),
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Began(pid) => write!(f, "dnsmasq runs as process {pid}"),
+            Self::Found(pid) => write!(f, "dnsmasq runs already, as process {pid}, and is taken over"),
+            Self::Answers => f.write_str("dnsmasq answers"),
+            Self::Hangs(patience) => {
+                write!(f, "dnsmasq has not answered for {} s and is replaced", patience.as_secs_f32())
+            }
+            Self::Ended(how) => write!(f, "dnsmasq has ended: {how}; it is started again"),
+            Self::CannotBegin(error) => error.fmt(f),
+        }
+    }
+}
+
+/// A running one.
+#[derive(Debug)]
+enum Process {
+    Ours(Child),
+    Found(Dnsmasq),
+}
+
+impl Process {
+    fn pid(&self) -> u32 {
+        match self {
+            Self::Ours(child) => child.id().unwrap_or_default(),
+            Self::Found(dnsmasq) => dnsmasq.pid().as_raw_nonzero().get().unsigned_abs(),
+        }
+    }
+
+    /// Waits for its end; how it ended. Given up, nothing is lost.
+    async fn ended(&mut self) -> String {
+        match self {
+            Self::Ours(child) => match child.wait().await {
+                Ok(status) => describe(status),
+                Err(error) => in_words(&error),
+            },
+            Self::Found(dnsmasq) => {
+                while !dnsmasq.has_ended() {
+                    sleep(LOOK).await;
+                }
+                // That only its parent is told.
+                "nobody knows how".to_owned()
+            }
+        }
+    }
+
+    fn signal(&self, at_once: bool) -> Result<()> {
+        match self {
+            Self::Ours(child) => {
+                // Until it was waited for, its number is nobody else's.
+                let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+                let signal = if at_once { Signal::KILL } else { Signal::TERM };
+                pid.map_or(Ok(()), |pid| kill_process(pid, signal))
+                    .map_err(|error| Error::new(format!("cannot end dnsmasq: {}", in_words(&error.into()))))
+            }
+            Self::Found(dnsmasq) => dnsmasq.end(at_once),
+        }
+    }
+
+    /// Has it end, in a few seconds at most.
+    async fn stop(mut self) -> Result<()> {
+        self.signal(false)?;
+        if timeout(STOP, self.ended()).await.is_err() {
+            self.signal(true)?;
+            if timeout(KILLED, self.ended()).await.is_err() {
+                return Err(Error::new(format!("dnsmasq, process {}, does not end even when killed", self.pid())));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    // dnsmasq(8), EXIT CODES.
+    let meaning = match status.code() {
+        Some(1) => " (its configuration)",
+        Some(2) => " (the network: is another server on its port?)",
+        Some(3) => " (a file or folder)",
+        Some(4) => " (memory)",
+        _ => "",
+    };
+    format!("{status}{meaning}")
+}
+
+/// A dnsmasq that is kept running.
+#[derive(Debug)]
+pub struct Managed {
+    settings: Settings,
+    process: Option<Process>,
+    found: bool,
+    tending: Tending,
+    began: Instant,
+    socket: UdpSocket,
+    asked: u16,
+    has_answered: bool,
+    starts: u64,
+}
+
+impl Managed {
+    /// Writes the configuration and has dnsmasq look at it. One that runs with ours already is taken over, or ended if it was
+    /// started with another. It is started by [`Self::tend`].
+    ///
+    /// # Errors
+    /// dnsmasq is not there or does not like the configuration; or a file cannot be written; or one that runs does not end.
+    pub async fn prepare(settings: Settings) -> Result<Self> {
+        let text = settings.conf.text().map_err(|error| Error::new(format!("cannot configure dnsmasq: {error}")))?;
+        let argument = conf_argument(&settings.conf_file)?;
+        let running = Dnsmasq::find(&settings.conf.pid_file).ok().filter(|dnsmasq| dnsmasq.has_argument(&argument));
+        let unwatched = |error: io::Error| Error::new(format!("cannot watch dnsmasq: {}", in_words(&error)));
+        let mut process = running.map(Process::Found);
+        if process.is_none() || !holds(&settings.conf_file, &text) {
+            // First of all, so that one that runs does not end for one that cannot begin. What is at the file's own place is what
+            // the running one was started with.
+            test(&settings.program, &settings.conf_file, &text).await?;
+            if let Some(process) = process.take() {
+                process.stop().await?;
+            }
+            atomic_file::replace(&settings.conf_file, |file| file.write_all(text.as_bytes()))?;
+        }
+        let any: SocketAddr = match settings.asked_at {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = async {
+            let socket = UdpSocket::bind(any).await?;
+            socket.connect(settings.asked_at).await?;
+            Ok(socket)
+        };
+        let socket = socket.await.map_err(unwatched)?;
+        let tending = Tending::new(settings.pace);
+        let found = process.is_some();
+        let (began, asked, has_answered, starts) = (Instant::now(), 0, false, 0);
+        Ok(Self { settings, process, found, tending, began, socket, asked, has_answered, starts })
+    }
+
+    /// Does what there is to do until something happens that is worth telling. Given up, nothing is lost: it is called again.
+    pub async fn tend(&mut self) -> Event {
+        if std::mem::take(&mut self.found)
+            && let Some(process) = &self.process
+        {
+            self.tending.runs(self.began.elapsed());
+            return Event::Found(process.pid());
+        }
+        loop {
+            let now = self.began.elapsed();
+            match self.tending.next(now) {
+                Step::Start => return self.start(now),
+                Step::Ask => {
+                    self.tending.asked(now);
+                    self.ask().await;
+                }
+                Step::End { hangs } => {
+                    self.signal(false);
+                    self.tending.told(now);
+                    if hangs {
+                        return Event::Hangs(self.settings.pace.patience);
+                    }
+                }
+                Step::Kill => {
+                    self.signal(true);
+                    self.tending.told(now);
+                }
+                Step::Wait(until) => {
+                    if let Some(event) = self.wait(until).await {
+                        return event;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self, until: Moment) -> Option<Event> {
+        let Self { process, socket, .. } = self;
+        let mut answer = [0; 512];
+        let ended = async {
+            match process {
+                Some(process) => process.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            how = ended => {
+                self.process = None;
+                self.tending.ended(self.began.elapsed());
+                Some(Event::Ended(how))
+            }
+            received = socket.recv(&mut answer) => {
+                // An error is what the system heard about an earlier question: nobody listens.
+                let is_answer = received.is_ok_and(|length| length >= 12) && answer.get(2).is_some_and(|flags| flags & 0x80 != 0);
+                if !is_answer {
+                    return None;
+                }
+                self.tending.answered(self.began.elapsed());
+                (!std::mem::replace(&mut self.has_answered, true)).then_some(Event::Answers)
+            }
+            () = sleep_until((self.began + until).into()) => None,
+        }
+    }
+
+    fn start(&mut self, now: Moment) -> Event {
+        self.has_answered = false;
+        match self.spawn() {
+            Ok(child) => {
+                self.starts += 1;
+                self.tending.runs(now);
+                let process = self.process.insert(Process::Ours(child));
+                Event::Began(process.pid())
+            }
+            Err(error) => {
+                self.tending.ended(now);
+                Event::CannotBegin(error)
+            }
+        }
+    }
+
+    fn spawn(&self) -> Result<Child> {
+        let Settings { program, conf_file, conf, .. } = &self.settings;
+        // One that is there is not read by anybody as this one's, before it has written its own.
+        match fs::remove_file(&conf.pid_file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &conf.pid_file, &error));
+            }
+            _ => {}
+        }
+        let mut command = Command::new(program);
+        command.arg("--keep-in-foreground").arg(conf_argument(conf_file)?);
+        // In a group of its own: it ends when we have it end, not when somebody types Ctrl-C.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+        command.spawn().map_err(|error| not_started(program, &error))
+    }
+
+    async fn ask(&mut self) {
+        self.asked = self.asked.wrapping_add(1);
+        let mut question = self.asked.to_be_bytes().to_vec();
+        question.extend(QUESTION);
+        // Unsent, it is unanswered.
+        let _ = self.socket.send(&question).await;
+    }
+
+    fn signal(&self, at_once: bool) {
+        if let Some(process) = &self.process {
+            // Whoever may start it may end it.
+            let _ = process.signal(at_once);
+        }
+    }
+
+    /// Has it begin anew: what it watches is gone.
+    pub fn begin_anew(&mut self) {
+        self.tending.replace(self.began.elapsed());
+    }
+
+    /// How often it was started.
+    pub fn starts(&self) -> u64 {
+        self.starts
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Has it end, within seven seconds.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn stop(mut self) -> Result<()> {
+        match self.process.take() {
+            Some(process) => process.stop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn conf_argument(conf_file: &Path) -> Result<String> {
+    let path = path_value(conf_file).map_err(|_| {
+        let path = conf_file.to_string_lossy();
+        Error::new(format!("dnsmasq cannot read a configuration file {}", Shown(&path)))
+            .remedy("name an absolute path without quotes, backslashes and #")
+    })?;
+    Ok(format!("--conf-file={path}"))
+}
+
+/// Whether a file holds this.
+fn holds(path: &Path, text: &str) -> bool {
+    let mut there = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut there));
+    read.is_ok() && there == text.as_bytes()
+}
+
+/// What dnsmasq itself says about a configuration, which it reads from a file beside its own.
+async fn test(program: &Path, conf_file: &Path, text: &str) -> Result<()> {
+    let candidate = conf_file.with_extension("candidate");
+    atomic_file::replace(&candidate, |file| file.write_all(text.as_bytes()))?;
+    let tested = test_file(program, &conf_argument(&candidate)?).await;
+    let _ = fs::remove_file(candidate);
+    tested
+}
+
+async fn test_file(program: &Path, argument: &str) -> Result<()> {
+    let mut command = Command::new(program);
+    command.args(["--test", argument]).stdin(Stdio::null()).kill_on_drop(true);
+    let output = match timeout(TEST, command.output()).await {
+        Ok(output) => output.map_err(|error| not_started(program, &error))?,
+        Err(_) => return Err(Error::new(format!("{} --test does not end", program.display()))),
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Error::new(format!("dnsmasq does not take its configuration: {}", Shown(said.trim())))
+        .remedy("correct the variable"))
+}
+
+fn not_started(program: &Path, error: &io::Error) -> Error {
+    let error_said = Error::new(format!("cannot start {}: {}", program.display(), in_words(error)));
+    if error.kind() == io::ErrorKind::NotFound {
+        error_said.remedy("install dnsmasq (Debian: dnsmasq-base)")
+    } else {
+        error_said
+    }
+}
