@@ -7,16 +7,18 @@ share = $(DESTDIR)$(PREFIX)/share
 programs = $(notdir $(basename $(wildcard src/bin/*.rs)))
 
 build_packages = libmnl-dev pkg-config $(shell command -v cc >/dev/null || echo gcc libc6-dev)
-lab_packages = nftables iptables dnsmasq-base iproute2 isc-dhcp-client bind9-dnsutils iputils-ping
+lab_packages = nftables iptables dnsmasq-base iproute2 isc-dhcp-client udhcpc bind9-dnsutils iputils-ping
 # The witnesses (libnftnl, rustables by way of libclang, strace), systemd-analyze, and what boots Debian's kernel.
-test_packages = libnftnl-dev udhcpc ndisc6 socat libclang-dev strace systemd man-db kmod xz-utils
+test_packages = libnftnl-dev ndisc6 socat libclang-dev strace systemd man-db kmod xz-utils
 # Whom the responder is compared with, and perfdhcp.
 bench_packages = libnftnl-dev kea-dhcp4-server kea-admin
+# What makes the virtual environment of tests/openstack, where there is none yet.
+openstack_packages = $(shell python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv)
 
-.PHONY: help build demo demo-nfdhcpd test bench bless lint man install clean packages-to-build packages-to-man packages-to-demo packages-to-test packages-to-bench
+.PHONY: help build demo demo-nfdhcpd test e2e-ironic bench bless lint man install clean packages-to-build packages-to-man packages-to-demo packages-to-test packages-to-bench openstack-if-possible
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do \
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do \
 	    printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 build: packages-to-build ## the programs, into target/release
@@ -28,9 +30,14 @@ demo: packages-to-demo build ## a lab: bridge, guests, dnsmasq, DHCP clients; le
 demo-nfdhcpd: packages-to-demo build ## the responder's lab: three taps, binding files that appear, change and go, real clients
 	@lab/nfdhcpd.sh
 
-test: packages-to-test ## all tests, here and on Debian's own kernel in a virtual machine
+test: packages-to-test openstack-if-possible ## all tests, here and on Debian's own kernel in a virtual machine
 	cargo test --workspace --locked
 	tests/stock-kernel/run.sh
+
+e2e-ironic: packages-to-test ## the PXE filter with a real Ironic and Keystone from PyPI (0.3 GB into target/openstack), and a real dnsmasq
+	@scripts/install-missing.sh $(openstack_packages)
+	@tests/openstack/install.sh >/dev/null
+	E2E_IRONIC=1 cargo test --locked --test e2e_ironic
 
 bench: packages-to-bench ## measure against nft -f, Kea and dnsmasq: tables, and JSON in target; with PLOTS=docs plots too; PART=packets, say, for one part
 	BENCH_PLOTS=$(abspath $(PLOTS)) cargo bench --locked --bench bench -- $(PART)
@@ -89,3 +96,6 @@ packages-to-test:
 	@scripts/install-missing.sh $(build_packages) $(lab_packages) $(test_packages)
 packages-to-bench:
 	@scripts/install-missing.sh $(build_packages) $(lab_packages) $(bench_packages)
+# Where it is not, who needs it says SKIPPED, and why.
+openstack-if-possible:
+	-@scripts/install-missing.sh $(openstack_packages) && tests/openstack/install.sh >/dev/null
