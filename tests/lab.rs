@@ -1,5 +1,6 @@
-//! `make demo` and `make demo-nfdhcpd` as tests: real DHCP clients and a real dnsmasq, from the first lease to spoofing
-//! stopped; the responder, from the first binding file to its restart.
+//! `make demo`, `make demo-nfdhcpd` and `make demo-pxe` as tests: real DHCP clients and a real dnsmasq, from the first lease to
+//! spoofing stopped; the responder, from the first binding file to its restart; the PXE filter, with the simulator of Ironic,
+//! from the first node under inspection to the end.
 #![allow(clippy::expect_used)]
 
 #[path = "common/needs.rs"]
@@ -20,15 +21,24 @@ const IPTABLES: (&str, &str) = ("iptables", "command -v iptables && command -v i
 const IP: (&str, &str) = ("ip", "command -v ip");
 const SPACES: (&str, &str) =
     ("namespaces, as root or as a user", "unshare --net --mount true || unshare --net --mount --map-root-user true");
-#[cfg(feature = "nfdhcpd")]
+#[cfg(feature = "pxe-filter")]
+const UDHCPC: (&str, &str) = ("udhcpc", "command -v udhcpc");
+// cargo makes it when it makes all tests, but not when it makes only this one.
+#[cfg(feature = "pxe-filter")]
+const SIMULATOR: (&str, &str) =
+    ("simulator (cargo build --example ironic_simulator)", "test -x \"$BIN/examples/ironic_simulator\"");
+#[cfg(any(feature = "nfdhcpd", feature = "pxe-filter"))]
 const ROOT: (&str, &str) = ("namespaces, as root", "unshare --net --mount true");
 
 fn passes(script: &str, needs: &[(&str, &str)]) {
-    if !needs.iter().all(|(what, command)| can(what, command)) {
+    let programs = Path::new(env!("CARGO_BIN_EXE_instances-update")).parent().expect("a program is in a folder");
+    let programs = programs.display();
+    if !needs.iter().all(|(what, command)| can(what, &format!("BIN='{programs}'; {command}"))) {
         return;
     }
-    let programs = Path::new(env!("CARGO_BIN_EXE_instances-update")).parent().expect("a program is in a folder");
-    let output = Command::new(script).env("BIN", programs).output().expect("start the lab");
+    // The real Ironic has tests of its own.
+    let variables = [("BIN", programs.to_string()), ("IRONIC", "simulator".to_owned())];
+    let output = Command::new(script).envs(variables).output().expect("start the lab");
     let shown = String::from_utf8_lossy(&output.stdout);
     let complaints = String::from_utf8_lossy(&output.stderr);
     let last = shown.lines().last().unwrap_or_default();
@@ -48,4 +58,10 @@ fn leases_become_names_and_spoofing_stops() {
 #[cfg(feature = "nfdhcpd")]
 fn files_become_leases_and_change_and_go() {
     passes("lab/nfdhcpd.sh", &[DHCLIENT, PING, IPTABLES, IP, ROOT]);
+}
+
+#[test]
+#[cfg(feature = "pxe-filter")]
+fn inspected_nodes_boot_and_no_others() {
+    passes("lab/pxe-filter.sh", &[DNSMASQ, UDHCPC, IP, ROOT, SIMULATOR]);
 }

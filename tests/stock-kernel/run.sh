@@ -17,12 +17,13 @@ export STOCK_KERNEL_CACHE="${STOCK_KERNEL_CACHE:-target/stock-kernel}"
 # Its package is downloaded when the cache is empty, and the mirror keeps only the newest.
 [ -e "$STOCK_KERNEL_CACHE/kernel" ] || scripts/install-missing.sh --refresh
 
+[ -n "${1-}" ] || cargo build --locked --example ironic_simulator # for its lab
 messages=$(cargo test --no-run --locked --test "${1:-kernel_*}" --message-format=json)
 mapfile -t programs < <(grep -o '"executable":"[^"]*/kernel_[^"]*"' <<<"$messages" | cut -d'"' -f4)
 [ ${#programs[@]} -gt 0 ] || { echo "stock-kernel: no test programs in cargo's messages" >&2; exit 1; }
 BIN=$(dirname "$(dirname "${programs[0]}")") # target/debug/deps/kernel_x: the programs are next to deps
-export BIN LAB_PATIENCE=120 PROGRAM="${1:-}" TESTS="${*:2}"
-options=(-e STOCK_KERNEL -e CI -e BIN -e LAB_PATIENCE -e PROGRAM -e TESTS)
+export BIN IRONIC=simulator LAB_PATIENCE=120 PROGRAM="${1:-}" TESTS="${*:2}"
+options=(-e STOCK_KERNEL -e CI -e IRONIC -e BIN -e LAB_PATIENCE -e PROGRAM -e TESTS)
 [ -z "${BLESS:-}" ] || options+=(-e BLESS -w "$PWD")
 
 # A loop in the guest rather than a virtual machine for each: booting takes longer than most of them.
@@ -38,7 +39,7 @@ inside='
         "$program" --test-threads=2 $TESTS || failed+=("${program##*/}")
     done
     if [ -z "$PROGRAM" ]; then
-        for lab in lab/demo.sh lab/nfdhcpd.sh; do
+        for lab in lab/demo.sh lab/nfdhcpd.sh lab/pxe-filter.sh; do
             if $lab >/run/lab 2>&1; then tail -n 1 /run/lab; else cat /run/lab; failed+=($lab); fi
         done
         # Last, for it replaces the units of the guest.
