@@ -43,7 +43,7 @@ e2e-ironic: packages-to-test ## the PXE filter with a real Ironic and Keystone f
 	@tests/openstack/install.sh >/dev/null
 	E2E_IRONIC=1 cargo test --locked --test e2e_ironic
 
-bench: packages-to-bench ## measure against nft -f, Kea and dnsmasq: tables, and JSON in target; with PLOTS=docs plots too; PART=packets, say, for one part
+bench: packages-to-bench openstack-if-possible ## measure against nft -f, Kea, dnsmasq and ironic-inspector: tables, and JSON in target; with PLOTS=docs plots too; PART=packets, say, for one part
 	BENCH_PLOTS=$(abspath $(PLOTS)) cargo bench --locked --bench bench -- $(PART)
 
 bless: packages-to-test ## rewrite the golden files (nft-fixtures, docs/attack-matrix.md) from what the programs do now

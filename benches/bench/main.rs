@@ -17,6 +17,8 @@ mod packets;
 mod plot;
 mod programs;
 mod promise;
+#[cfg(feature = "pxe-filter")]
+mod pxe_filter;
 mod registry;
 mod replay;
 mod report;
@@ -57,6 +59,8 @@ const PARTS: &[(&str, Part)] = &[
     ("watch", |setting| Ok(Box::new(watch::run(setting)?))),
     #[cfg(feature = "nfdhcpd")]
     ("responder", |setting| Ok(Box::new(responder::run(setting)?))),
+    #[cfg(feature = "pxe-filter")]
+    ("pxe-filter", |setting| Ok(Box::new(pxe_filter::run(setting)?))),
 ];
 
 fn main() -> ExitCode {
