@@ -26,7 +26,7 @@ pub(super) fn refusal(answer: &Answer, asked: Asked, auth: &Auth) -> Failure {
         _ => Kind::Nonsense,
     };
     let mut text = format!("{}: {}", answer.what, answer.status.as_u16());
-    if let Some(reason) = answer.status.canonical_reason() {
+    if let Some(reason) = answer.status.canonical_reason().or(answer.reason.as_deref()) {
         let _ = write!(text, " {reason}");
     }
     let said = said(answer);
