@@ -13,7 +13,7 @@ use crate::plan::pxe_access::inventory::{Circle, Inventory};
 use crate::plan::pxe_access::{Access, InfiniBand, Settings, Table, Who};
 use crate::source::ethoib;
 use crate::source::ironic::{Baremetal, Failure, Kind, Ports};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::time::{Duration, Instant, SystemTime};
 use tracing::{debug, error, info, warn};
@@ -86,6 +86,8 @@ pub struct Filter<B, H> {
     is_stale: bool,
     /// When that was noticed or compared last.
     looked: Moment,
+    /// Nodes whose inspection has begun and whose files do not say so yet.
+    entered: HashSet<Uuid>,
     /// Of a listing that has just ended.
     is_listed: bool,
     marker: Option<Uuid>,
@@ -133,6 +135,7 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
             start: Instant::now(),
             is_stale: true,
             looked: Moment::ZERO,
+            entered: HashSet::new(),
             is_listed: false,
             marker: None,
             beginnings: 0,
@@ -247,6 +250,7 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
         let before: HashMap<Uuid, _> = self.inventory.nodes().clone();
         for node in nodes.iter().filter(|node| !before.contains_key(&node.uuid)) {
             info!(node = %node.uuid, name = node.name, "inspection has begun");
+            self.entered.insert(node.uuid);
         }
         self.inventory.inspected(nodes);
         for node in before.values().filter(|node| !self.inventory.nodes().contains_key(&node.uuid)) {
@@ -367,6 +371,7 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
             self.tidy.changed(self.now());
             self.say_written(&changes.writes, &infiniband, began.elapsed());
         }
+        self.entered.clear();
         self.tidy.removed(&changes.removed);
         self.say(&look, &table);
         if std::mem::take(&mut self.is_listed) {
@@ -410,15 +415,17 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
                 }
             })
             .collect();
-        let mut nodes = BTreeSet::new();
         let mut owned = BTreeSet::new();
         for port in self.inventory.ports() {
             let mac = port.guid.and_then(|guid| infiniband.get(&guid)).copied().unwrap_or(port.address);
             let Some(access) = written.get(&mac) else { continue };
             owned.insert(mac);
             let node = self.inventory.nodes().get(&port.node);
-            if *access == Access::Allow {
-                nodes.insert(port.node);
+            if *access == Access::Allow
+                && self.entered.remove(&port.node)
+                && let Some(since) = node.and_then(|node| node.since)
+            {
+                self.metrics.changed(since);
             }
             if writes.len() <= LOGGED {
                 let name = node.and_then(|node| node.name.as_deref());
@@ -429,9 +436,6 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
             for (mac, access) in written.iter().filter(|(mac, _)| !owned.contains(mac)) {
                 info!(%mac, "{access}: no port of Ironic's");
             }
-        }
-        for since in nodes.iter().filter_map(|node| self.inventory.nodes().get(node)?.since) {
-            self.metrics.changed(since);
         }
     }
 

@@ -53,11 +53,7 @@ impl Inventory {
         if let Some(listing) = &mut self.listing {
             listing.asked.insert(node);
         }
-        if ports.is_empty() {
-            self.ports.remove(&node);
-        } else {
-            self.ports.insert(node, ports);
-        }
+        give(&mut self.ports, node, ports);
     }
 
     /// A listing of all ports begins, or begins anew.
@@ -95,10 +91,7 @@ impl Inventory {
         };
         let doubtful: Vec<_> = self.inspected.keys().filter(is_doubtful).copied().collect();
         for node in listing.asked.into_iter().chain(doubtful.iter().copied()) {
-            match self.ports.remove(&node) {
-                Some(ports) => listing.ports.insert(node, ports),
-                None => listing.ports.remove(&node),
-            };
+            give(&mut listing.ports, node, self.ports.remove(&node).unwrap_or_default());
         }
         self.to_ask.extend(doubtful);
         self.ports = listing.ports;
@@ -134,6 +127,19 @@ impl Inventory {
     pub fn table(&self, settings: &Settings, infiniband: &InfiniBand) -> Table {
         Table::new(self.ports(), &self.inspected, settings, infiniband)
     }
+}
+
+/// A node has these ports, and no others. Where one was another's, it is no more.
+fn give(all: &mut PortsOfNodes, node: Uuid, ports: Vec<Port>) {
+    all.remove(&node);
+    if ports.is_empty() {
+        return;
+    }
+    let given: HashSet<Uuid> = ports.iter().map(|port| port.uuid).collect();
+    for others in all.values_mut() {
+        others.retain(|port| !given.contains(&port.uuid));
+    }
+    all.insert(node, ports);
 }
 
 #[cfg(test)]
@@ -201,6 +207,20 @@ mod tests {
         // It was really removed.
         inventory.ports_of(uuid(1), vec![]);
         assert_eq!((open(&inventory), inventory.ports().count()), (vec![], 1));
+    }
+
+    #[test]
+    fn a_port_that_was_given_to_another_node_is_not_the_first_ones_any_more() {
+        let mut inventory = listed();
+        inventory.inspected(vec![node(2)]);
+        inventory.ports_of(uuid(2), vec![port(2, 2), port(1, 2)]);
+        assert_eq!((open(&inventory), inventory.ports().count()), (vec![mac(1), mac(2)], 2));
+        // A listing that began before says the old.
+        inventory.begin_listing();
+        inventory.page(vec![port(1, 1), port(2, 2)]).unwrap();
+        inventory.ports_of(uuid(2), vec![port(2, 2), port(1, 2)]);
+        inventory.end_listing();
+        assert_eq!((open(&inventory), inventory.ports().count()), (vec![mac(1), mac(2)], 2));
     }
 
     #[test]
