@@ -1,26 +1,24 @@
 //! The filter itself: asks Ironic, puts together what it tells, and brings the folder in step.
 
 use super::agenda::{Agenda, Task};
-use super::metrics::{Metrics, signed};
-use super::status::{NodeStatus, Status};
+use super::metrics::signed;
 use super::tidy::Tidy;
+use super::told::{LOGGED, Told};
 use crate::cli::pxe_filter::Config;
 use crate::daemon::schedule::Moment;
 use crate::error::{Error, Result};
 use crate::net::{IfName, Mac};
 use crate::plan::pxe_access::changes::{Changes, Found};
 use crate::plan::pxe_access::inventory::{Circle, Inventory};
-use crate::plan::pxe_access::{Access, InfiniBand, Settings, Table, Who};
+use crate::plan::pxe_access::{Access, InfiniBand, Settings, Who};
 use crate::source::ethoib;
 use crate::source::ironic::{Baremetal, Failure, Kind, Ports};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
-use std::time::{Duration, Instant, SystemTime};
-use tracing::{debug, error, info, warn};
+use std::time::{Instant, SystemTime};
+use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-/// Up to how many changes are logged each by itself.
-const LOGGED: usize = 256;
 /// How often in a row a listing may begin anew because a port was deleted meanwhile.
 const BEGINNINGS: u32 = 5;
 
@@ -76,8 +74,6 @@ pub struct Filter<B, H> {
     settings: Settings,
     purges: bool,
     ethoib: Vec<IfName>,
-    /// The counters.
-    pub metrics: Metrics,
     inventory: Inventory,
     agenda: Agenda,
     tidy: Tidy,
@@ -86,16 +82,14 @@ pub struct Filter<B, H> {
     is_stale: bool,
     /// When that was noticed or compared last.
     looked: Moment,
-    /// Nodes whose inspection has begun and whose files do not say so yet.
-    entered: HashSet<Uuid>,
     /// Of a listing that has just ended.
     is_listed: bool,
     marker: Option<Uuid>,
     beginnings: u32,
     /// Ports of the listing so far that make no sense: how many, and the first of them.
     refused: (usize, Vec<String>),
-    said: Said,
-    status: Status,
+    /// What everybody is told of it.
+    pub told: Told,
 }
 
 /// Denies everybody; how many files had to be written for it.
@@ -109,16 +103,6 @@ pub async fn deny_all(hosts: &mut impl Hosts) -> Result<u64> {
     Ok(changes.writes.len() as u64)
 }
 
-/// What was logged already, not to be repeated.
-#[derive(Debug, Default)]
-struct Said {
-    failure: Option<String>,
-    folder: Option<String>,
-    notices: BTreeSet<String>,
-    refused: BTreeSet<String>,
-    disputed: Vec<Mac>,
-}
-
 impl<B: Baremetal, H: Hosts> Filter<B, H> {
     /// A filter that knows nothing yet.
     pub fn new(api: B, hosts: H, config: &Config) -> Self {
@@ -128,31 +112,23 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
             settings: config.policy.clone(),
             purges: config.purge,
             ethoib: config.ethoib_interfaces.clone(),
-            metrics: Metrics::default(),
             inventory: Inventory::default(),
             agenda: Agenda::new(config.poll_interval, config.sync_period),
             tidy: Tidy::default(),
             start: Instant::now(),
             is_stale: true,
             looked: Moment::ZERO,
-            entered: HashSet::new(),
             is_listed: false,
             marker: None,
             beginnings: 0,
             refused: (0, Vec::new()),
-            said: Said::default(),
-            status: Status::new(),
+            told: Told::default(),
         }
     }
 
     /// Since the filter began.
     pub fn now(&self) -> Moment {
         self.start.elapsed()
-    }
-
-    /// How it is.
-    pub fn status(&self) -> &Status {
-        &self.status
     }
 
     /// What Ironic has told.
@@ -167,12 +143,12 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
 
     /// Whether the folder was brought in step completely at least once.
     pub fn is_in_step(&self) -> bool {
-        self.status.last_sync.is_some()
+        self.told.status.last_sync.is_some()
     }
 
     /// Whether nobody is let in that should not be: it is in step, or denies everybody.
     pub fn is_safe(&self) -> bool {
-        self.is_in_step() || self.status.denies_all
+        self.is_in_step() || self.told.status.denies_all
     }
 
     /// Everything may have changed.
@@ -204,7 +180,7 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
                 self.tidy_up();
                 return then;
             }
-            Ok(None) => self.answered(),
+            Ok(None) => self.told.answered(),
             Err(failure) => self.failed(&failure).await,
         }
         // Ports that are still to be asked for come first: one write for all. Unless they do not come.
@@ -244,13 +220,12 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
     async fn ask_nodes(&mut self, began: Moment) -> Result<(), Failure> {
         let asked = Instant::now();
         let nodes = self.api.nodes_under_inspection().await?;
-        self.metrics.answered("nodes", asked.elapsed());
-        self.metrics.inspected.set(signed(nodes.len()));
+        self.told.metrics.answered("nodes", asked.elapsed());
+        self.told.metrics.inspected.set(signed(nodes.len()));
         self.agenda.told_nodes(began);
         let before: HashMap<Uuid, _> = self.inventory.nodes().clone();
         for node in nodes.iter().filter(|node| !before.contains_key(&node.uuid)) {
-            info!(node = %node.uuid, name = node.name, "inspection has begun");
-            self.entered.insert(node.uuid);
+            self.told.begun(node);
         }
         self.inventory.inspected(nodes);
         for node in before.values().filter(|node| !self.inventory.nodes().contains_key(&node.uuid)) {
@@ -264,9 +239,9 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
         let Some(node) = self.inventory.to_ask() else { return Ok(()) };
         let asked = Instant::now();
         let Ports { ports, refused } = self.api.ports_of(node).await?;
-        self.metrics.answered("ports_of_node", asked.elapsed());
+        self.told.metrics.answered("ports_of_node", asked.elapsed());
         self.agenda.told_ports(self.now());
-        self.say_refused(&refused);
+        self.told.refused(&refused);
         self.inventory.ports_of(node, ports);
         self.is_stale = true;
         Ok(())
@@ -289,7 +264,7 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
             }
             answer => answer?,
         };
-        self.metrics.answered("ports", asked.elapsed());
+        self.told.metrics.answered("ports", asked.elapsed());
         self.inventory.page(page.ports.ports).map_err(|Circle(port)| Failure {
             kind: Kind::Nonsense,
             text: format!("Ironic lists port {port} twice: its pages go in circles; look at what is between us and it"),
@@ -305,46 +280,22 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
             self.inventory.end_listing();
             self.tidy.listed();
             let (number, refused) = std::mem::take(&mut self.refused);
-            self.metrics.refused.set(signed(number));
-            self.said.refused.retain(|said| refused.contains(said));
-            self.say_refused(&refused);
+            self.told.listed(number, &refused);
             (self.is_stale, self.is_listed) = (true, true);
         }
         Ok(())
     }
 
-    fn say_refused(&mut self, refused: &[String]) {
-        for what in refused {
-            if self.said.refused.len() < LOGGED && self.said.refused.insert(what.clone()) {
-                warn!("ignored: {what}");
-            }
-        }
-    }
-
-    fn answered(&mut self) {
-        self.status.last_answer = Some(SystemTime::now());
-        self.status.failure = None;
-        if self.said.failure.take().is_some() {
-            info!("Ironic answers again");
-        }
-    }
-
     /// Ironic did not answer. What the folder says stays as it is; only if nothing is known yet, nobody may boot.
     async fn failed(&mut self, failure: &Failure) {
-        self.metrics.failed(failure);
         self.agenda.failed(self.now(), fastrand::u64(..));
         self.inventory.abandon_listing();
-        if self.said.failure.as_ref() != Some(&failure.text) {
-            let what = if self.inventory.is_complete() { "everything stays as it is" } else { "nobody may boot" };
-            error!("{failure}; until Ironic answers {what}");
-            self.said.failure = Some(failure.text.clone());
-        }
-        self.status.failure = Some(failure.text.clone());
-        if !self.inventory.is_complete() && !self.status.denies_all {
+        self.told.failed(failure, self.inventory.is_complete());
+        if !self.inventory.is_complete() && !self.told.status.denies_all {
             let denied = deny_all(&mut self.hosts).await;
-            self.status.denies_all = denied.is_ok();
-            self.metrics.written.inc_by(*denied.as_ref().unwrap_or(&0));
-            self.folder_said(denied.map(drop));
+            self.told.status.denies_all = denied.is_ok();
+            self.told.metrics.written.inc_by(*denied.as_ref().unwrap_or(&0));
+            self.told.folder(denied.map(drop));
         }
     }
 
@@ -354,7 +305,7 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
             return;
         }
         let compared = self.compare().await;
-        self.folder_said(compared);
+        self.told.folder(compared);
     }
 
     async fn compare(&mut self) -> Result<()> {
@@ -366,17 +317,16 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
         let changes = Changes::new(&table, &look.found, &self.settings);
         self.hosts.write(&changes.writes).await?;
         self.is_stale = false;
-        self.status.denies_all = false;
+        self.told.status.denies_all = false;
         if !changes.writes.is_empty() {
             self.tidy.changed(self.now());
-            self.say_written(&changes.writes, &infiniband, began.elapsed());
+            self.told.written(&changes.writes, &self.inventory, &infiniband, began.elapsed());
         }
-        self.entered.clear();
         self.tidy.removed(&changes.removed);
-        self.say(&look, &table);
+        self.told.compared(&look, &table, &self.inventory);
         if std::mem::take(&mut self.is_listed) {
-            self.metrics.synchronized();
-            let is_first = self.status.last_sync.replace(SystemTime::now()).is_none();
+            self.told.metrics.synchronized();
+            let is_first = self.told.status.last_sync.replace(SystemTime::now()).is_none();
             if is_first {
                 info!(ports = table.macs.len(), written = changes.writes.len(), "all ports are as Ironic has them");
             }
@@ -393,91 +343,10 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
     fn infiniband(&mut self) -> InfiniBand {
         let (known, failed) = ethoib::read(&self.ethoib);
         for (interface, error) in failed {
-            let notice = format!("cannot read which InfiniBand ports {interface} has: {error}; see ethoib_interfaces");
-            if self.said.notices.insert(notice.clone()) {
-                warn!("{notice}");
-            }
+            self.told
+                .once(format!("cannot read which InfiniBand ports {interface} has: {error}; see ethoib_interfaces"));
         }
         known
-    }
-
-    fn say_written(&mut self, writes: &[(Who, Access)], infiniband: &InfiniBand, took: Duration) {
-        self.metrics.written.inc_by(writes.len() as u64);
-        let allowed = writes.iter().filter(|(_, access)| *access == Access::Allow).count();
-        info!(allowed, denied = writes.len() - allowed, seconds = took.as_secs_f64(), "written");
-        let written: BTreeMap<Mac, Access> = writes
-            .iter()
-            .filter_map(|(who, access)| match who {
-                Who::Mac(mac) => Some((*mac, *access)),
-                Who::Unknown => {
-                    info!("MAC addresses that Ironic does not know: {access}");
-                    None
-                }
-            })
-            .collect();
-        let mut owned = BTreeSet::new();
-        for port in self.inventory.ports() {
-            let mac = port.guid.and_then(|guid| infiniband.get(&guid)).copied().unwrap_or(port.address);
-            let Some(access) = written.get(&mac) else { continue };
-            owned.insert(mac);
-            let node = self.inventory.nodes().get(&port.node);
-            if *access == Access::Allow
-                && self.entered.remove(&port.node)
-                && let Some(since) = node.and_then(|node| node.since)
-            {
-                self.metrics.changed(since);
-            }
-            if writes.len() <= LOGGED {
-                let name = node.and_then(|node| node.name.as_deref());
-                info!(%mac, node = %port.node, name, port = %port.uuid, "{access}");
-            }
-        }
-        if writes.len() <= LOGGED {
-            for (mac, access) in written.iter().filter(|(mac, _)| !owned.contains(mac)) {
-                info!(%mac, "{access}: no port of Ironic's");
-            }
-        }
-    }
-
-    /// What people should know, once.
-    fn say(&mut self, look: &Look, table: &Table) {
-        for notice in look.notices.difference(&self.said.notices) {
-            warn!("{notice}");
-        }
-        self.said.notices.clone_from(&look.notices);
-        if table.disputed != self.said.disputed {
-            for mac in &table.disputed {
-                warn!(%mac, "denied: several nodes have it, and not all of them are under inspection");
-            }
-            self.said.disputed.clone_from(&table.disputed);
-        }
-        self.metrics.in_step(table);
-        self.metrics.foreign.set(signed(look.foreign));
-        self.metrics.unread.set(signed(look.unread));
-        self.status.unknown = Some(table.unknown);
-        self.status.ports = table.macs.len();
-        self.status.foreign = look.foreign;
-        self.status.disputed.clone_from(&table.disputed);
-        let node = |node: &crate::plan::pxe_access::Node| {
-            let ports = self.inventory.ports().filter(|port| port.node == node.uuid);
-            NodeStatus { uuid: node.uuid, name: node.name.clone(), ports: ports.map(|port| port.address).collect() }
-        };
-        self.status.inspected = self.inventory.nodes().values().map(node).collect();
-        self.status.inspected.sort_by_key(|node| node.uuid);
-    }
-
-    fn folder_said(&mut self, result: Result<()>) {
-        let failure = result.err().map(|error: Error| error.to_string());
-        if let Some(failure) = &failure {
-            self.metrics.folder_failures.inc();
-            if self.said.folder.as_ref() != Some(failure) {
-                error!("{failure}");
-            }
-        } else if self.said.folder.is_some() {
-            info!("the folder can be written again");
-        }
-        self.status.folder_failure.clone_from(&failure);
-        self.said.folder = failure;
     }
 
     fn tidy_up(&mut self) {
@@ -487,12 +356,12 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
         }
         let deleted = self.hosts.delete(&macs).map(|told| {
             self.tidy.removed(&[]);
-            self.metrics.reloads.inc_by(told.into());
+            self.told.metrics.reloads.inc_by(told.into());
             let dnsmasq =
                 if told { "dnsmasq reads everything anew" } else { "dnsmasq denies them until it starts again" };
             info!(number = macs.len(), "files of MAC addresses that are no port's any more are deleted; {dnsmasq}");
         });
-        self.folder_said(deleted);
+        self.told.folder(deleted);
     }
 }
 
@@ -554,7 +423,7 @@ mod tests {
         steps(&mut filter, 1).await;
         assert_eq!(folder.writes(), [(Who::Unknown, Access::Deny), deny(7)]);
         assert!(filter.is_safe() && !filter.is_in_step());
-        assert_eq!(filter.status().failure.as_deref(), Some("no route"));
+        assert_eq!(filter.told.status.failure.as_deref(), Some("no route"));
         ironic.up();
         filter.agenda = Agenda::new(config().poll_interval, None);
         steps(&mut filter, 4).await;
@@ -576,7 +445,7 @@ mod tests {
         ironic.remove_port(uuid(1));
         steps(&mut filter, 3).await;
         assert_eq!(folder.writes(), [deny(2), (Who::Unknown, Access::Deny)]);
-        assert_eq!(filter.status().failure, None);
+        assert_eq!(filter.told.status.failure, None);
     }
 
     #[tokio::test]
@@ -599,11 +468,11 @@ mod tests {
         folder.fail(true);
         let mut filter = filter(&ironic, &folder);
         steps(&mut filter, 3).await;
-        assert_eq!(filter.status().folder_failure.as_deref(), Some("the disk is full"));
+        assert_eq!(filter.told.status.folder_failure.as_deref(), Some("the disk is full"));
         assert!(!filter.is_in_step());
         folder.fail(false);
         steps(&mut filter, 1).await;
-        assert_eq!(filter.status().folder_failure, None);
+        assert_eq!(filter.told.status.folder_failure, None);
         assert!(filter.is_in_step());
     }
 }

@@ -10,6 +10,7 @@ mod report;
 pub mod serve;
 pub mod status;
 pub mod tidy;
+pub mod told;
 
 use crate::cli::print;
 use crate::cli::pxe_filter::{Config, Mode, PROGRAM, Request};
@@ -94,7 +95,7 @@ async fn serve(config: &Config) -> Result<()> {
     }
     let filter = Filter::new(Client::new(&config.api)?, folder, config);
     if let Some(listener) = listener {
-        let registry = filter.metrics.registry();
+        let registry = filter.told.metrics.registry();
         listener.serve(move || metrics::page(&registry))?;
     }
     let supervisor = Supervisor::from_environment();

@@ -173,7 +173,7 @@ impl<B: Baremetal, H: Hosts> Server<B, H> {
     }
 
     fn tell(&mut self) {
-        let status = self.filter.status();
+        let status = &self.filter.told.status;
         self.board.put(status);
         let text = match (&status.failure, &status.folder_failure) {
             (Some(failure), _) | (None, Some(failure)) => failure.clone(),
