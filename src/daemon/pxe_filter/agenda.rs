@@ -9,16 +9,33 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What to ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Task {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Question {
     /// Which nodes are under inspection.
     Nodes,
     /// What ports a node has that entered or left inspection.
     PortsOfNode,
     /// The next page of all ports.
     Page,
+}
+
+/// All of them, those first that somebody waits for.
+const ALL: [Question; 3] = [Question::Nodes, Question::PortsOfNode, Question::Page];
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Ask.
+    Ask(Question),
     /// Nothing before this.
     Wait(Moment),
+}
+
+/// A question's failures in a row.
+#[derive(Debug, Clone)]
+struct Line {
+    backoff: Backoff,
+    not_before: Moment,
 }
 
 /// When things are due.
@@ -30,50 +47,71 @@ pub struct Agenda {
     /// None: only when there is doubt.
     next_listing: Option<Moment>,
     is_listing: bool,
-    backoff: Backoff,
-    not_before: Moment,
+    last: Option<Question>,
+    lines: [Line; 3],
 }
 
 impl Agenda {
     /// Nodes every `poll_interval`, all ports every `sync_period`; both at once for a start.
     pub fn new(poll_interval: Duration, sync_period: Option<Duration>) -> Self {
-        let (next_nodes, next_listing) = (Moment::ZERO, Some(Moment::ZERO));
-        let (is_listing, not_before) = (false, Moment::ZERO);
-        let backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        Self { poll_interval, sync_period, next_nodes, next_listing, is_listing, backoff, not_before }
+        let line = || Line { backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE), not_before: Moment::ZERO };
+        Self {
+            poll_interval,
+            sync_period,
+            next_nodes: Moment::ZERO,
+            next_listing: Some(Moment::ZERO),
+            is_listing: false,
+            last: None,
+            lines: [line(), line(), line()],
+        }
     }
 
     /// What to do at this time. `asks`: there is a node to be asked for its ports.
     ///
-    /// Nodes come first, also between the pages of a listing: who enters inspection waits for an answer to its DHCP.
+    /// Nodes come first, also between the pages of a listing: who enters inspection waits for an answer to its DHCP. But not
+    /// twice in a row while there is something else to do, however long Ironic takes; and a question that fails holds up no other.
     pub fn next(&self, now: Moment, asks: bool) -> Task {
-        if now < self.not_before {
-            Task::Wait(self.not_before)
-        } else if self.next_nodes <= now {
-            Task::Nodes
-        } else if asks {
-            Task::PortsOfNode
-        } else if self.is_listing || self.next_listing.is_some_and(|at| at <= now) {
-            Task::Page
-        } else {
-            Task::Wait(self.next_listing.map_or(self.next_nodes, |at| at.min(self.next_nodes)))
+        let due = |question: &Question| self.due(*question, asks).is_some_and(|at| at <= now);
+        let others = || ALL.iter().filter(|question| self.last != Some(**question)).find(|question| due(question));
+        let first = match self.last {
+            Some(Question::Nodes) => others().or_else(|| ALL.iter().find(|question| due(question))),
+            _ => ALL.iter().find(|question| due(question)),
+        };
+        match first {
+            Some(question) => Task::Ask(*question),
+            None => Task::Wait(ALL.iter().filter_map(|question| self.due(*question, asks)).min().unwrap_or(now)),
         }
+    }
+
+    /// When this is due.
+    fn due(&self, question: Question, asks: bool) -> Option<Moment> {
+        let at = match question {
+            Question::Nodes => Some(self.next_nodes),
+            Question::PortsOfNode => asks.then_some(Moment::ZERO),
+            Question::Page if self.is_listing => Some(Moment::ZERO),
+            Question::Page => self.next_listing,
+        };
+        at.map(|at| at.max(self.line(question).not_before))
     }
 
     /// Nodes were told; they had been asked for at `began`.
     pub fn told_nodes(&mut self, began: Moment) {
-        self.succeeded(began);
+        self.succeeded(Question::Nodes);
         self.next_nodes = began + self.poll_interval;
     }
 
     /// A node's ports were told.
-    pub fn told_ports(&mut self, now: Moment) {
-        self.succeeded(now);
+    pub fn told_ports(&mut self) {
+        self.succeeded(Question::PortsOfNode);
     }
 
-    /// A page was told. The first of a listing sets the time of the next listing: the period is from begin to begin.
+    /// A page was told. The first of a listing sets the time of the next listing: the period is from begin to begin. The
+    /// failures of a listing are forgotten with its last page.
     pub fn told_page(&mut self, began: Moment, is_last: bool) {
-        self.succeeded(began);
+        self.last = Some(Question::Page);
+        if is_last {
+            self.succeeded(Question::Page);
+        }
         if !self.is_listing {
             self.next_listing = self.sync_period.map(|period| began + period);
         }
@@ -91,27 +129,52 @@ impl Agenda {
         self.doubt();
     }
 
-    /// A question failed: nothing is asked for a while, which grows with each failure in a row; `seed` is any number, see
-    /// [`Backoff::next`].
-    pub fn failed(&mut self, now: Moment, seed: u64) {
-        self.not_before = now + self.backoff.next(seed);
-        self.begin_anew();
+    /// A question failed: it is not asked for a while, which grows with each failure in a row; `seed` is any number, see
+    /// [`Backoff::next`]. What was missed meanwhile is listed.
+    pub fn failed(&mut self, question: Question, now: Moment, seed: u64) {
+        self.last = Some(question);
+        let line = self.line_mut(question);
+        line.not_before = now + line.backoff.next(seed);
+        match question {
+            Question::Page => self.begin_anew(),
+            _ => self.doubt(),
+        }
     }
 
-    /// How often in a row a question failed.
-    pub fn failures(&self) -> u32 {
-        self.backoff.failures()
+    /// Whether a question was not answered the last time.
+    pub fn is_failing(&self) -> bool {
+        self.lines.iter().any(|line| line.backoff.failures() > 0)
     }
 
-    /// After failures, the next answers are taken as they are, and all ports are listed.
-    fn succeeded(&mut self, now: Moment) {
-        self.backoff.reset();
-        self.not_before = self.not_before.min(now);
+    fn succeeded(&mut self, question: Question) {
+        self.last = Some(question);
+        let line = self.line_mut(question);
+        line.backoff.reset();
+        line.not_before = Moment::ZERO;
+    }
+
+    fn line(&self, question: Question) -> &Line {
+        let [nodes, ports, page] = &self.lines;
+        match question {
+            Question::Nodes => nodes,
+            Question::PortsOfNode => ports,
+            Question::Page => page,
+        }
+    }
+
+    fn line_mut(&mut self, question: Question) -> &mut Line {
+        let [nodes, ports, page] = &mut self.lines;
+        match question {
+            Question::Nodes => nodes,
+            Question::PortsOfNode => ports,
+            Question::Page => page,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Question::{Nodes, Page, PortsOfNode};
     use super::*;
 
     fn seconds(seconds: f64) -> Moment {
@@ -125,19 +188,38 @@ mod tests {
     #[test]
     fn nodes_are_asked_between_pages_and_everything_is_listed_once_a_period() {
         let mut agenda = agenda();
-        assert_eq!(agenda.next(seconds(0.0), false), Task::Nodes);
+        assert_eq!(agenda.next(seconds(0.0), false), Task::Ask(Nodes));
         agenda.told_nodes(seconds(0.0));
-        assert_eq!(agenda.next(seconds(0.1), false), Task::Page);
+        assert_eq!(agenda.next(seconds(0.1), false), Task::Ask(Page));
         agenda.told_page(seconds(0.1), false);
-        assert_eq!(agenda.next(seconds(1.4), true), Task::PortsOfNode);
-        assert_eq!(agenda.next(seconds(1.5), true), Task::Nodes);
+        assert_eq!(agenda.next(seconds(1.4), true), Task::Ask(PortsOfNode));
+        assert_eq!(agenda.next(seconds(1.5), true), Task::Ask(Nodes));
         agenda.told_nodes(seconds(1.5));
-        assert_eq!(agenda.next(seconds(1.6), false), Task::Page);
+        assert_eq!(agenda.next(seconds(1.6), false), Task::Ask(Page));
         agenda.told_page(seconds(1.6), true);
         assert_eq!(agenda.next(seconds(1.7), false), Task::Wait(seconds(3.0)));
         agenda.told_nodes(seconds(15.0));
         assert_eq!(agenda.next(seconds(15.05), false), Task::Wait(seconds(15.1)));
-        assert_eq!(agenda.next(seconds(15.1), false), Task::Page);
+        assert_eq!(agenda.next(seconds(15.1), false), Task::Ask(Page));
+    }
+
+    #[test]
+    fn an_ironic_that_takes_longer_than_the_interval_is_asked_everything_in_turns() {
+        let mut agenda = agenda();
+        let mut now = seconds(0.0);
+        let mut asked = Vec::new();
+        for _ in 0..6 {
+            let Task::Ask(question) = agenda.next(now, asked.len() < 4) else { panic!("it waits") };
+            asked.push(question);
+            let began = now;
+            now += seconds(2.0);
+            match question {
+                Nodes => agenda.told_nodes(began),
+                PortsOfNode => agenda.told_ports(),
+                Page => agenda.told_page(began, false),
+            }
+        }
+        assert_eq!(asked, [Nodes, PortsOfNode, Nodes, PortsOfNode, Nodes, Page]);
     }
 
     #[test]
@@ -147,27 +229,40 @@ mod tests {
         agenda.told_page(seconds(0.0), true);
         assert_eq!(agenda.next(seconds(0.5), false), Task::Wait(seconds(1.0)));
         agenda.doubt();
-        assert_eq!(agenda.next(seconds(0.5), false), Task::Page);
+        assert_eq!(agenda.next(seconds(0.5), false), Task::Ask(Page));
     }
 
     #[test]
-    fn pauses_after_failures_grow_to_a_bound_and_are_forgotten_with_the_first_success() {
+    fn pauses_of_a_question_grow_to_a_bound_and_are_forgotten_with_its_first_success() {
         let mut agenda = agenda();
         let mut now = seconds(0.0);
         let mut pauses = Vec::new();
         for _ in 0..40 {
-            agenda.failed(now, u64::MAX);
-            let Task::Wait(until) = agenda.next(now, true) else { panic!("it does not wait") };
+            agenda.failed(Page, now, u64::MAX);
+            agenda.told_nodes(now);
+            agenda.next_nodes = seconds(1e6);
+            // The others are asked meanwhile.
+            assert_eq!(agenda.next(now, true), Task::Ask(PortsOfNode));
+            let Task::Wait(until) = agenda.next(now, false) else { panic!("it does not wait") };
             pauses.push(until.abs_diff(now).as_secs());
             now = until;
         }
         assert_eq!(pauses[..7], [1, 2, 4, 8, 16, 30, 30]);
         assert_eq!(pauses[39], 30);
-        agenda.told_nodes(now);
-        assert_eq!(agenda.failures(), 0);
-        // And what was missed meanwhile is listed.
-        assert_eq!(agenda.next(now, false), Task::Page);
-        agenda.failed(now, 0);
-        assert_eq!(agenda.next(now, false), Task::Wait(now + seconds(0.5)));
+        // Not with its first page.
+        agenda.told_page(now, false);
+        assert!(agenda.is_failing());
+        agenda.told_page(now, true);
+        assert!(!agenda.is_failing());
+    }
+
+    #[test]
+    fn after_nodes_could_not_be_asked_everything_is_listed() {
+        let mut agenda = agenda();
+        agenda.told_nodes(seconds(0.0));
+        agenda.told_page(seconds(0.0), true);
+        agenda.failed(Nodes, seconds(1.5), 0);
+        assert_eq!(agenda.next(seconds(1.6), false), Task::Ask(Page));
+        assert_eq!(agenda.due(Nodes, false), Some(seconds(2.0)));
     }
 }

@@ -1,6 +1,6 @@
 //! The filter itself: asks Ironic, puts together what it tells, and brings the folder in step.
 
-use super::agenda::{Agenda, Task};
+use super::agenda::{Agenda, Question, Task};
 use super::metrics::signed;
 use super::tidy::Tidy;
 use super::told::{LOGGED, Told};
@@ -15,10 +15,12 @@ use crate::source::ethoib;
 use crate::source::ironic::{Baremetal, Failure, Kind, Ports};
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
+/// How long what is known already waits for ports that are still to be asked for.
+const SOON: Duration = Duration::from_secs(1);
 /// How often in a row a listing may begin anew because a port was deleted meanwhile.
 const BEGINNINGS: u32 = 5;
 
@@ -168,23 +170,27 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
         self.is_stale = true;
     }
 
-    /// Does what is due, and says when there is more to do. Given up half-way, nothing is lost but the time.
+    /// Does what is due, and says when there is more to do. Given up half-way, what was written stays, and the rest is written
+    /// by the next step.
     pub async fn step(&mut self) -> Moment {
-        let asked = self.ask().await;
-        for notice in self.api.notices() {
-            warn!("{notice}");
-        }
-        match asked {
-            Ok(Some(then)) => {
+        let now = self.now();
+        let question = match self.agenda.next(now, self.inventory.to_ask().is_some()) {
+            Task::Ask(question) => question,
+            Task::Wait(then) => {
                 self.bring_in_step().await;
                 self.tidy_up();
                 return then;
             }
-            Ok(None) => self.told.answered(),
-            Err(failure) => self.failed(&failure).await,
+        };
+        match self.ask(question, now).await {
+            // A listing is answered with its last page.
+            Ok(()) if question == Question::Page && self.inventory.is_listing() => {}
+            Ok(()) => self.told.answered(question),
+            Err(failure) => self.failed(question, &failure),
         }
-        // Ports that are still to be asked for come first: one write for all. Unless they do not come.
-        if self.inventory.to_ask().is_none() || self.agenda.failures() > 0 {
+        // Ports that are still to be asked for come first: one write for all. But not if they do not come, or not soon.
+        let is_late = self.now() >= self.looked + SOON;
+        if self.inventory.to_ask().is_none() || is_late || self.agenda.is_failing() {
             self.bring_in_step().await;
         }
         Moment::ZERO
@@ -196,25 +202,28 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
     /// Ironic does not answer, or the folder cannot be written.
     pub async fn once(&mut self) -> Result<()> {
         while !self.inventory.is_complete() || self.inventory.to_ask().is_some() {
-            let asked = self.ask().await;
-            for notice in self.api.notices() {
-                warn!("{notice}");
+            let now = self.now();
+            match self.agenda.next(now, self.inventory.to_ask().is_some()) {
+                Task::Ask(question) => {
+                    self.ask(question, now).await.map_err(|failure| Error::new(failure.text))?;
+                }
+                Task::Wait(then) => tokio::time::sleep(then.saturating_sub(now)).await,
             }
-            asked.map_err(|failure| Error::new(failure.text))?;
         }
         self.compare().await
     }
 
-    /// Asks Ironic what is to be asked now; nothing if there is nothing before the time that is returned.
-    async fn ask(&mut self) -> Result<Option<Moment>, Failure> {
-        let began = self.now();
-        match self.agenda.next(began, self.inventory.to_ask().is_some()) {
-            Task::Wait(then) => return Ok(Some(then)),
-            Task::Nodes => self.ask_nodes(began).await?,
-            Task::PortsOfNode => self.ask_ports_of_node().await?,
-            Task::Page => self.ask_page(began).await?,
+    /// Asks Ironic.
+    async fn ask(&mut self, question: Question, began: Moment) -> Result<(), Failure> {
+        let asked = match question {
+            Question::Nodes => self.ask_nodes(began).await,
+            Question::PortsOfNode => self.ask_ports_of_node().await,
+            Question::Page => self.ask_page(began).await,
+        };
+        for notice in self.api.notices() {
+            warn!("{notice}");
         }
-        Ok(None)
+        asked
     }
 
     async fn ask_nodes(&mut self, began: Moment) -> Result<(), Failure> {
@@ -238,9 +247,10 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
     async fn ask_ports_of_node(&mut self) -> Result<(), Failure> {
         let Some(node) = self.inventory.to_ask() else { return Ok(()) };
         let asked = Instant::now();
-        let Ports { ports, refused } = self.api.ports_of(node).await?;
+        // If that fails, the others are not to wait for this one.
+        let Ports { ports, refused } = self.api.ports_of(node).await.inspect_err(|_| self.inventory.ask_later(node))?;
         self.told.metrics.answered("ports_of_node", asked.elapsed());
-        self.agenda.told_ports(self.now());
+        self.agenda.told_ports();
         self.told.refused(&refused);
         self.inventory.ports_of(node, ports);
         self.is_stale = true;
@@ -287,25 +297,32 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
     }
 
     /// Ironic did not answer. What the folder says stays as it is; only if nothing is known yet, nobody may boot.
-    async fn failed(&mut self, failure: &Failure) {
-        self.agenda.failed(self.now(), fastrand::u64(..));
-        self.inventory.abandon_listing();
-        self.told.failed(failure, self.inventory.is_complete());
-        if !self.inventory.is_complete() && !self.told.status.denies_all {
-            let denied = deny_all(&mut self.hosts).await;
-            self.told.status.denies_all = denied.is_ok();
-            self.told.metrics.written.inc_by(*denied.as_ref().unwrap_or(&0));
-            self.told.folder(denied.map(drop));
+    fn failed(&mut self, question: Question, failure: &Failure) {
+        self.agenda.failed(question, self.now(), fastrand::u64(..));
+        if question == Question::Page {
+            self.inventory.abandon_listing();
+            self.beginnings = 0;
         }
+        self.told.failed(question, failure, self.inventory.is_complete());
+        self.is_stale |= !self.inventory.is_complete();
     }
 
     /// Compares all that is known with all that the folder says, and has it say that.
     async fn bring_in_step(&mut self) {
-        if !self.is_stale || !self.inventory.is_complete() {
+        if !self.is_stale {
             return;
         }
-        let compared = self.compare().await;
-        self.told.folder(compared);
+        if self.inventory.is_complete() {
+            let compared = self.compare().await;
+            self.told.folder(compared);
+        } else if self.agenda.is_failing() || self.told.status.denies_all {
+            self.looked = self.now();
+            let denied = deny_all(&mut self.hosts).await;
+            self.is_stale = denied.is_err();
+            self.told.status.denies_all = denied.is_ok();
+            self.told.metrics.written.inc_by(*denied.as_ref().unwrap_or(&0));
+            self.told.folder(denied.map(drop));
+        }
     }
 
     async fn compare(&mut self) -> Result<()> {

@@ -78,7 +78,6 @@ impl Metrics {
     /// Ironic answered.
     pub fn answered(&self, what: &'static str, took: Duration) {
         self.requests.0.get_or_create(&Request { what }).observe(took.as_secs_f64());
-        self.is_up.set(1);
         self.last_answer.set(now());
     }
 
@@ -86,6 +85,11 @@ impl Metrics {
     pub fn failed(&self, failure: &Failure) {
         self.failures.get_or_create(&Failed { kind: failure.kind.name() }).inc();
         self.is_up.set(0);
+    }
+
+    /// Whether every question was answered the last time.
+    pub fn is_up(&self, is_up: bool) {
+        self.is_up.set(is_up.into());
     }
 
     /// The folder says what this table says.
@@ -122,7 +126,7 @@ impl Metrics {
         all.register("ports_refused", "Ports of Ironic's that make no sense", self.refused.clone());
         all.register("nodes_inspected", "Nodes under inspection", self.inspected.clone());
         all.register("foreign_files", "Files in the folder that are not the filter's", self.foreign.clone());
-        all.register("api_up", "Whether the last answer of Ironic's was one", self.is_up.clone());
+        all.register("api_up", "Whether Ironic answers all that it is asked", self.is_up.clone());
         let name = "last_sync_timestamp";
         all.register_with_unit(name, "The last complete comparison", Unit::Seconds, self.last_sync.clone());
         let name = "last_answer_timestamp";

@@ -81,7 +81,10 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
 fn complete<T>(work: impl Future<Output = T>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::new(format!("cannot wait for anything: {}", in_words(&error))))?;
-    Ok(runtime.block_on(work))
+    let done = runtime.block_on(work);
+    // Not for a name server that does not answer, nor for a slow disk.
+    runtime.shutdown_background();
+    Ok(done)
 }
 
 async fn serve(config: &Config) -> Result<()> {

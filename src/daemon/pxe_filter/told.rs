@@ -1,5 +1,6 @@
 //! What everybody is told of a filter: the log, each thing once, the counters, the status.
 
+use super::agenda::Question;
 use super::filter::Look;
 use super::metrics::{Metrics, signed};
 use super::status::{NodeStatus, Status};
@@ -24,6 +25,8 @@ pub struct Told {
     /// How it is.
     pub status: Status,
     said: Said,
+    /// What Ironic does not answer, and why.
+    failing: BTreeMap<Question, String>,
     /// Nodes whose inspection has begun and whose files do not say so yet.
     begun: HashSet<Uuid>,
 }
@@ -31,7 +34,6 @@ pub struct Told {
 /// What was logged already, not to be repeated.
 #[derive(Debug, Default)]
 struct Said {
-    failure: Option<String>,
     folder: Option<String>,
     notices: BTreeSet<String>,
     once: BTreeSet<String>,
@@ -61,13 +63,13 @@ impl Told {
         self.refused(refused);
     }
 
-    /// Ironic did not answer.
-    pub fn failed(&mut self, failure: &Failure, is_complete: bool) {
+    /// Ironic did not answer this question.
+    pub fn failed(&mut self, question: Question, failure: &Failure, is_complete: bool) {
         self.metrics.failed(failure);
-        if self.said.failure.as_ref() != Some(&failure.text) {
+        if self.failing.get(&question) != Some(&failure.text) {
             let what = if is_complete { "everything stays as it is" } else { "nobody may boot" };
             error!("{failure}; until Ironic answers {what}");
-            self.said.failure = Some(failure.text.clone());
+            self.failing.insert(question, failure.text.clone());
         }
         self.status.failure = Some(failure.text.clone());
     }
@@ -81,11 +83,13 @@ impl Told {
         }
     }
 
-    /// Ironic answered.
-    pub fn answered(&mut self) {
+    /// Ironic answered this question.
+    pub fn answered(&mut self, question: Question) {
         self.status.last_answer = Some(SystemTime::now());
-        self.status.failure = None;
-        if self.said.failure.take().is_some() {
+        let had_failed = self.failing.remove(&question).is_some();
+        self.status.failure = self.failing.values().next().cloned();
+        self.metrics.is_up(self.failing.is_empty());
+        if had_failed && self.failing.is_empty() {
             info!("Ironic answers again");
         }
     }
@@ -156,7 +160,7 @@ impl Told {
         self.status.foreign = look.foreign;
         self.status.disputed.clone_from(&table.disputed);
         let node = |node: &Node| {
-            let ports = inventory.ports().filter(|port| port.node == node.uuid);
+            let ports = inventory.of(node.uuid).iter();
             NodeStatus { uuid: node.uuid, name: node.name.clone(), ports: ports.map(|port| port.address).collect() }
         };
         self.status.inspected = inventory.nodes().values().map(node).collect();

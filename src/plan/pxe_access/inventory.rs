@@ -2,7 +2,7 @@
 //! are asked for their ports. The newer word counts, and a listing counts only when it is complete.
 
 use super::{InfiniBand, Node, Port, Settings, Table};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use uuid::Uuid;
 
 type PortsOfNodes = HashMap<Uuid, Vec<Port>>;
@@ -13,7 +13,7 @@ pub struct Inventory {
     ports: PortsOfNodes,
     inspected: HashMap<Uuid, Node>,
     /// Nodes whose ports are to be asked for, since the last listing cannot know them.
-    to_ask: BTreeSet<Uuid>,
+    to_ask: VecDeque<Uuid>,
     listing: Option<Listing>,
     is_complete: bool,
 }
@@ -38,18 +38,33 @@ impl Inventory {
         let entered = nodes.keys().filter(|uuid| !self.inspected.contains_key(uuid));
         // An inspection may have found more ports.
         let left = self.inspected.keys().filter(|uuid| !nodes.contains_key(uuid));
-        self.to_ask.extend(entered.chain(left));
+        let asked: Vec<Uuid> = entered.chain(left).copied().collect();
+        self.ask(asked);
         self.inspected = nodes;
     }
 
     /// A node whose ports are to be asked for, if there is one.
     pub fn to_ask(&self) -> Option<Uuid> {
-        self.to_ask.first().copied()
+        self.to_ask.front().copied()
+    }
+
+    /// This node could not be asked: the others come first.
+    pub fn ask_later(&mut self, node: Uuid) {
+        self.to_ask.retain(|other| *other != node);
+        self.to_ask.push_back(node);
+    }
+
+    fn ask(&mut self, nodes: impl IntoIterator<Item = Uuid>) {
+        for node in nodes {
+            if !self.to_ask.contains(&node) {
+                self.to_ask.push_back(node);
+            }
+        }
     }
 
     /// This node has these ports, and no others.
     pub fn ports_of(&mut self, node: Uuid, ports: Vec<Port>) {
-        self.to_ask.remove(&node);
+        self.to_ask.retain(|other| *other != node);
         if let Some(listing) = &mut self.listing {
             listing.asked.insert(node);
         }
@@ -93,7 +108,7 @@ impl Inventory {
         for node in listing.asked.into_iter().chain(doubtful.iter().copied()) {
             give(&mut listing.ports, node, self.ports.remove(&node).unwrap_or_default());
         }
-        self.to_ask.extend(doubtful);
+        self.ask(doubtful);
         self.ports = listing.ports;
         self.is_complete = true;
     }
@@ -116,6 +131,11 @@ impl Inventory {
     /// The nodes under inspection.
     pub fn nodes(&self) -> &HashMap<Uuid, Node> {
         &self.inspected
+    }
+
+    /// The ports that a node is known to have.
+    pub fn of(&self, node: Uuid) -> &[Port] {
+        self.ports.get(&node).map_or(&[], Vec::as_slice)
     }
 
     /// All ports that are known.
@@ -221,6 +241,18 @@ mod tests {
         inventory.ports_of(uuid(2), vec![port(2, 2), port(1, 2)]);
         inventory.end_listing();
         assert_eq!((open(&inventory), inventory.ports().count()), (vec![mac(1), mac(2)], 2));
+    }
+
+    #[test]
+    fn a_node_that_cannot_be_asked_holds_up_no_other() {
+        let mut inventory = listed();
+        inventory.inspected(vec![node(1), node(2)]);
+        let first = inventory.to_ask().unwrap();
+        inventory.ask_later(first);
+        let second = inventory.to_ask().unwrap();
+        assert_ne!(first, second);
+        inventory.ports_of(second, vec![]);
+        assert_eq!(inventory.to_ask(), Some(first));
     }
 
     #[test]
