@@ -22,7 +22,7 @@ fn the_allowed_boot_the_denied_hear_nothing_and_the_wildcard_is_for_all_others()
         filter.bring_in_step(&[answer(1, Allow), answer(2, Deny), (Who::Unknown, Deny)]);
         until("the first has a lease", || lab.lease(1).is_some());
         let told = lab.lease(1).unwrap();
-        assert!(told.contains("boot_file=pxelinux.0") && told.contains("ip=10."), "{told}");
+        assert!(told.contains("file=pxelinux.0") && told.contains("ip=10."), "{told}");
         assert_eq!((lab.lease(2), lab.lease(STRANGER)), (None, None));
         filter.bring_in_step(&[answer(1, Deny), answer(2, Allow), (Who::Unknown, Allow)]);
         until("the stranger has a lease", || lab.lease(STRANGER).is_some());

@@ -173,8 +173,8 @@ impl Lab {
                     self.wire.receive(PATIENCE.as_millis().try_into().unwrap()).expect("the witness is answered");
                 match offer(&frame).and_then(|transaction| transaction.checked_sub(before + 1)) {
                     Some(index) if index as usize == some.len() => break,
-                    Some(index) => answered.push(some[index as usize]),
-                    None => {}
+                    // Others may ask, too.
+                    index => answered.extend(index.and_then(|index| some.get(index as usize))),
                 }
             }
         }
@@ -216,6 +216,7 @@ impl Lab {
         let status = Command::new("udhcpc")
             .args(["-i", "client", "-n", "-q", "-f", "-t", "3", "-T", "1", "-O", "bootfile", "-s"])
             .arg(&script)
+            .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .stdout(Stdio::null())
             .stderr(Stdio::null())

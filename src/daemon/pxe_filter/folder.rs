@@ -8,12 +8,16 @@ use crate::plan::pxe_access::changes::Found;
 use crate::plan::pxe_access::{Access, Who};
 use crate::sink::dhcp_hostsdir::dnsmasq::{self, Dnsmasq};
 use crate::sink::dhcp_hostsdir::{self, Contents, HostsDir};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// A folder.
 pub struct Folder {
     dir: HostsDir,
+    path: PathBuf,
     pid_file: Option<PathBuf>,
+    /// The last dnsmasq that was looked at, and what was found.
+    known: Option<(dnsmasq::Number, BTreeSet<String>)>,
 }
 
 impl Folder {
@@ -23,7 +27,25 @@ impl Folder {
     /// See [`HostsDir::open`].
     pub fn open(config: &Config) -> Result<Self> {
         let dir = HostsDir::open(&config.hostsdir, config.file_names)?;
-        Ok(Self { dir, pid_file: config.dnsmasq_pid_file.clone() })
+        Ok(Self { dir, path: config.hostsdir.clone(), pid_file: config.dnsmasq_pid_file.clone(), known: None })
+    }
+
+    /// The dnsmasq that reads it, if it runs and is configured.
+    fn dnsmasq(&self) -> Option<Dnsmasq> {
+        Dnsmasq::find(self.pid_file.as_ref()?).ok()
+    }
+
+    /// What keeps its filter from having an effect; each dnsmasq is looked at once.
+    fn findings(&mut self) -> BTreeSet<String> {
+        let Some(dnsmasq) = self.dnsmasq() else { return BTreeSet::new() };
+        match &self.known {
+            Some((number, findings)) if *number == dnsmasq.number() => findings.clone(),
+            _ => {
+                let findings: BTreeSet<_> = dnsmasq.findings(&self.path).iter().map(ToString::to_string).collect();
+                self.known = Some((dnsmasq.number(), findings.clone()));
+                findings
+            }
+        }
     }
 
     /// Which folder it is.
@@ -34,7 +56,9 @@ impl Folder {
 
 impl Hosts for Folder {
     fn look(&mut self) -> Result<Look> {
-        self.dir.look().map(look)
+        let mut look = self.dir.look().map(look)?;
+        look.notices.extend(self.findings());
+        Ok(look)
     }
 
     async fn write(&mut self, writes: &[(Who, Access)]) -> Result<()> {
@@ -43,18 +67,11 @@ impl Hosts for Folder {
 
     fn delete(&mut self, macs: &[Mac]) -> Result<bool> {
         self.dir.delete(macs)?;
-        let Some(pid_file) = &self.pid_file else { return Ok(false) };
-        // They are denied until it is told, which is no failure of the folder's.
-        let told = dnsmasq::reload(pid_file);
-        if let Err(error) = &told {
-            tracing::warn!("{error}");
+        // Who is denied without a file stays denied: that is no reason for nobody to be answered for long.
+        match self.dnsmasq().filter(|dnsmasq| dnsmasq.rereads_quickly(self.dir.files())) {
+            Some(dnsmasq) => dnsmasq.reload().map(|()| true),
+            None => Ok(false),
         }
-        Ok(told.is_ok())
-    }
-
-    fn findings(&mut self) -> Vec<String> {
-        let Some(pid_file) = &self.pid_file else { return Vec::new() };
-        findings(pid_file, self.dir.path())
     }
 
     fn purge(&mut self) -> Result<Vec<String>> {
@@ -63,14 +80,6 @@ impl Hosts for Folder {
 
     async fn changed(&mut self) {
         self.dir.changed().await;
-    }
-}
-
-/// What keeps the dnsmasq of this pid file from doing as the folder says.
-pub fn findings(pid_file: &Path, hostsdir: &Path) -> Vec<String> {
-    match Dnsmasq::find(pid_file) {
-        Ok(dnsmasq) => dnsmasq.findings(hostsdir).iter().map(ToString::to_string).collect(),
-        Err(error) => vec![error.to_string()],
     }
 }
 
@@ -114,8 +123,6 @@ impl Hosts for Rehearsal {
 
 /// What a folder says, as the filter sees it.
 pub fn look(contents: Contents) -> Look {
-    let Contents { macs, unknown, mut notices, foreign, unread } = contents;
-    notices
-        .extend(foreign.iter().map(|name| format!("{name} in the folder is not the filter's; dnsmasq reads it, too")));
+    let Contents { macs, unknown, notices, foreign, unread } = contents;
     Look { found: Found { macs, unknown }, notices, foreign: foreign.len(), unread }
 }

@@ -10,7 +10,6 @@ mod report;
 pub mod serve;
 pub mod status;
 pub mod tidy;
-pub mod told;
 
 use crate::cli::print;
 use crate::cli::pxe_filter::{Config, Mode, PROGRAM, Request};
@@ -19,7 +18,7 @@ use crate::daemon::stderr::stderr;
 use crate::daemon::supervisor::Supervisor;
 use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
-use crate::sink::dhcp_hostsdir;
+use crate::sink::dhcp_hostsdir::{self, dnsmasq::Dnsmasq};
 use crate::source::ironic::Client;
 use filter::{Filter, deny_all};
 use folder::{Folder, Rehearsal};
@@ -81,10 +80,7 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
 fn complete<T>(work: impl Future<Output = T>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::new(format!("cannot wait for anything: {}", in_words(&error))))?;
-    let done = runtime.block_on(work);
-    // Not for a name server that does not answer, nor for a slow disk.
-    runtime.shutdown_background();
-    Ok(done)
+    Ok(runtime.block_on(work))
 }
 
 async fn serve(config: &Config) -> Result<()> {
@@ -98,7 +94,7 @@ async fn serve(config: &Config) -> Result<()> {
     }
     let filter = Filter::new(Client::new(&config.api)?, folder, config);
     if let Some(listener) = listener {
-        let registry = filter.told.metrics.registry();
+        let registry = filter.metrics.registry();
         listener.serve(move || metrics::page(&registry))?;
     }
     let supervisor = Supervisor::from_environment();
@@ -123,8 +119,13 @@ fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
         Ok(contents) => problems.extend(folder::look(contents).notices),
         Err(error) => problems.push(error.to_string()),
     }
-    if let Some(pid_file) = &config.dnsmasq_pid_file {
-        problems.extend(folder::findings(pid_file, &config.hostsdir));
+    match config.dnsmasq_pid_file.as_deref().map(Dnsmasq::find) {
+        Some(Ok(dnsmasq)) => {
+            problems.extend(dnsmasq.findings(&config.hostsdir).iter().map(ToString::to_string));
+        }
+        // Before it was started there is none.
+        Some(Err(error)) if config.start_command.is_none() => problems.push(error.to_string()),
+        _ => {}
     }
     for problem in &problems {
         print(out, format_args!("{problem}\n"))?;

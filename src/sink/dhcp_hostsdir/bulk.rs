@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// After how many files others have their turn.
 const TURN: usize = 64;
-/// How long dnsmasq is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long dnsmasq is waited for; it need not run.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// How long the file stays when somebody has opened it: there may be a second one.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -141,20 +141,19 @@ impl HostsDir {
         Ok(())
     }
 
+    /// Puts the file, with what an earlier one said that is not done. If it cannot be put, all is as it was.
     fn begin_bulk(&mut self, writes: &[(Who, Access)]) -> Result<(), Failure> {
-        let mut bulk = self.bulk.take().unwrap_or_else(|| Bulk::left_over(Lines::new()));
-        bulk.lines.extend(writes.iter().copied());
+        let before = self.bulk.as_ref();
+        let mut lines = before.map(|bulk| bulk.lines.clone()).unwrap_or_default();
+        lines.extend(writes.iter().copied());
+        let mut bulk = Bulk::left_over(lines);
+        bulk.todo.extend(before.iter().flat_map(|bulk| &bulk.todo));
         bulk.todo.extend(writes.iter().map(|(who, _)| *who));
-        (bulk.is_synced, bulk.is_disturbed) = (false, false);
-        bulk.put = None;
-        let text = bulk.text();
-        self.bulk = Some(bulk);
-        let put = self.folder.make(BULK, text.as_bytes()).and_then(|file| file.sync_data());
+        let put = self.folder.make(BULK, bulk.text().as_bytes()).and_then(|file| file.sync_data());
         let put = put.and_then(|()| Ok(self.folder.put(BULK)?));
         put.map_err(|error| self.failure(BULK, &error))?;
-        if let Some(bulk) = &mut self.bulk {
-            bulk.put = Some(Instant::now());
-        }
+        bulk.put = Some(Instant::now());
+        self.bulk = Some(bulk);
         self.folder.sync().map_err(|error| self.failure(BULK, &error.into()))
     }
 

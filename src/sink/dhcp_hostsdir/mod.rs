@@ -116,6 +116,11 @@ impl HostsDir {
         self.folder.identity()
     }
 
+    /// How many files of MAC addresses there are, as far as is known.
+    pub fn files(&self) -> usize {
+        self.listing.own.len() + self.listing.other.len()
+    }
+
     /// Takes in all that the folder says. Files that are as they were are not read again.
     ///
     /// # Errors
@@ -165,7 +170,7 @@ impl HostsDir {
         let given: BTreeSet<Who> = writes.iter().map(|(who, _)| *who).collect();
         let taken_over = self.listing.to_take_over().filter(|(who, _)| !given.contains(who));
         let writes: Vec<_> = writes.iter().copied().chain(taken_over).collect();
-        self.end_bulk(false);
+        self.end_bulk(!writes.is_empty());
         if self.bulk.is_none() && writes.len() <= FEW && self.unread.len() < UNREAD {
             return self.write_few(&writes);
         }
