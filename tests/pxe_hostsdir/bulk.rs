@@ -29,8 +29,11 @@ fn forty_thousand_changes_lose_nothing_and_nobody_waits() {
         filter.bring_in_step(&and_witness(&[]));
         lab.answers(&[answer(WITNESS, Allow)]);
         let mut waits = Vec::new();
-        // The machine may have been busy with something else.
         for (first, second) in [(Allow, Deny), (Deny, Allow), (Allow, Deny)] {
+            // The machine may have been busy with something else; then it is tried once more.
+            if waits.len() > 1 && waits.iter().any(|waited| *waited < LONGEST_WAIT) {
+                break;
+            }
             let wanted = [all(0..MANY / 2, first), all(MANY / 2..MANY, second)].concat();
             let end = AtomicBool::new(false);
             waits.push(std::thread::scope(|scope| {

@@ -29,6 +29,10 @@ fn a_full_disk_keeps_nobody_allowed() {
             [all(0..10, Allow), all(10..20, Deny), vec![answer(WITNESS, Allow), (Who::Unknown, Deny)]].concat();
         filter.bring_in_step(&wanted);
         lab.answers(&wanted);
+        // The file of many answers is gone, too.
+        drop(filter);
+        let mut filter = lab.filter();
+        filter.dir.look().unwrap();
         let filler = lab.hostsdir().join(".filler");
         assert!(fs::write(&filler, vec![0; 1 << 20]).is_err());
         for writes in [all(0..1, Deny), [all(1..10, Deny), all(10..20, Allow)].concat()] {

@@ -249,7 +249,7 @@ pub fn longest_wait(end: &AtomicBool) -> Duration {
         wire.send(&discover(mac(WITNESS), transaction));
         while offer(&wire.receive(PATIENCE.as_millis().try_into().unwrap()).expect("an answer")) != Some(transaction) {}
         longest = longest.max(asked.elapsed());
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(20));
     }
     longest
 }

@@ -122,8 +122,9 @@ impl HostsDir {
         self.begin_bulk(writes)?;
         self.exchange_all().await?;
         self.sync_all().await?;
-        // Whoever had begun to read before may have missed it.
+        // Whoever had begun to read before may have missed it. And what others did meanwhile was not looked after.
         self.take_in();
+        self.is_touched = true;
         if self.bulk.as_ref().is_some_and(|bulk| bulk.is_disturbed) {
             self.folder.put_again(BULK).map_err(|error| self.failure(BULK, &error.into()))?;
             self.folder.sync().map_err(|error| self.failure(BULK, &error.into()))?;

@@ -350,6 +350,8 @@ impl HostsDir {
                     bulk.moved();
                 }
             }
+            // While files are exchanged there are too many events to look after each; see the end of that.
+            Event::Changed(_) if bulk.as_ref().is_some_and(|bulk| !bulk.is_written()) => {}
             Event::Changed(name) => *is_touched |= listing.differs(folder, *names, name),
             Event::Gone => *is_touched = true,
             Event::Lost => {
