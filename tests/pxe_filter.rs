@@ -1,5 +1,5 @@
 //! The program `instances-pxe-filter` against a simulated Ironic: what it makes of nodes and ports, and of everything that goes
-//! wrong. What dnsmasq makes of it is in `pxe_dnsmasq.rs`.
+//! wrong. What dnsmasq makes of it is in `pxe_hostsdir`.
 #![cfg(feature = "pxe-filter")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -94,6 +94,94 @@ fn ironic_down_at_the_start_denies_all_and_is_asked_until_it_is_there() {
 }
 
 #[test]
+fn while_nothing_is_known_what_somebody_opens_is_closed_again() {
+    let (mut lab, _) = Lab::new();
+    lab.ironic.down();
+    let mut filter = lab.run(OFTEN);
+    filter.says("nobody may boot");
+    until("nobody else", || lab.unknown() == DENIES_UNKNOWN);
+    fs::write(lab.hostsdir().join(mac(0)), format!("{}\n", mac(0))).unwrap();
+    lab.denies(0);
+    assert!(filter.stop().success());
+}
+
+#[test]
+fn one_question_that_fails_holds_up_no_other() {
+    let (lab, nodes) = Lab::new();
+    let mut filter = lab.run("sync_period = 0");
+    filter.says("all ports are as Ironic has them");
+    // No listing succeeds, and no node's ports can be had.
+    lab.ironic.fault("/v1/ports", Fault::Status(500));
+    lab.ironic.state().set_state(nodes[0], "inspect wait");
+    lab.allows(0);
+    filter.signal(Signal::SIGHUP);
+    filter.says("until Ironic answers everything stays as it is");
+    lab.ironic.state().set_state(nodes[0], "available");
+    lab.ironic.state().set_state(nodes[1], "inspect wait");
+    lab.denies(0);
+    lab.allows(2);
+    assert!(!filter.log().contains("answers again"), "{}", filter.log());
+    lab.ironic.heal();
+    filter.says("Ironic answers again");
+    assert!(filter.stop().success());
+}
+
+#[test]
+fn an_ironic_slower_than_the_interval_is_asked_everything() {
+    let (lab, nodes) = Lab::new();
+    lab.ironic.fault("/v1/nodes", Fault::Delay(Duration::from_millis(200)));
+    lab.ironic.state().set_state(nodes[0], "inspect wait");
+    let mut filter = lab.run(OFTEN);
+    lab.allows(0);
+    lab.ironic.state().set_state(nodes[0], "available");
+    lab.denies(0);
+    assert!(filter.stop().success());
+}
+
+#[test]
+fn a_file_that_dnsmasq_may_not_read_is_written_anew() {
+    let (lab, _) = Lab::new();
+    assert!(lab.output(OFTEN, &["--once"]).status.success());
+    let path = lab.hostsdir().join(mac(0));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(lab.output(OFTEN, &["--once"]).status.success());
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+}
+
+#[test]
+fn an_end_before_the_beginning_denies_everybody_but_not_in_anothers_folder() {
+    let (lab, nodes) = Lab::new();
+    lab.ironic.state().set_state(nodes[0], "inspect wait");
+    assert!(lab.output(OFTEN, &["--once"]).status.success());
+    lab.allows(0);
+    // Somebody listens there already.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let lines = format!("{OFTEN}\nmetrics_listen = {}", taken.local_addr().unwrap());
+    let mut other = lab.run(&lines);
+    assert_eq!(other.ends().code(), Some(1));
+    lab.denies(0);
+    let mut filter = lab.run(OFTEN);
+    lab.allows(0);
+    assert_eq!(lab.run(&lines).ends().code(), Some(1));
+    lab.allows(0);
+    assert!(!lab.output(OFTEN, &["--stop"]).status.success());
+    lab.allows(0);
+    assert!(filter.stop().success());
+}
+
+#[test]
+fn after_a_good_end_stop_has_nothing_to_do() {
+    let (lab, nodes) = Lab::new();
+    lab.ironic.state().set_state(nodes[0], "inspect wait");
+    assert!(lab.output(OFTEN, &["--once"]).status.success());
+    let stop = |result: &str| lab.command(OFTEN, &["--stop"]).env("SERVICE_RESULT", result).status().unwrap().success();
+    assert!(stop("success"));
+    lab.allows(0);
+    assert!(stop("signal"));
+    lab.denies(0);
+}
+
+#[test]
 fn once_and_a_rehearsal_change_nothing_when_ironic_is_down() {
     let (mut lab, _) = Lab::new();
     fs::write(lab.hostsdir().join(mac(0)), format!("{}\n", mac(0))).unwrap();
@@ -146,10 +234,20 @@ fn no_fault_of_the_api_opens_or_closes_anything() {
         assert_eq!(lab.files(), well, "after {fault:?} on {path}");
     }
     // A page that is left out: the inspected node's ports stay open, the others' stay closed.
-    lab.ironic.fault_once("/v1/ports?limit=1000&fields", Fault::SkipPage);
+    lab.ironic.fault("/v1/ports", Fault::SkipPage);
+    lab.ironic.seen();
     filter.signal(Signal::SIGHUP);
-    filter.says("SIGHUP: everything is compared");
+    let mut asked = 0;
+    until("two listings without it", || {
+        let listings = |path: &&String| path.contains("/v1/ports?limit") && !path.contains("marker");
+        asked += lab.ironic.paths().iter().filter(listings).count();
+        if asked == 1 {
+            filter.signal(Signal::SIGHUP);
+        }
+        asked >= 2
+    });
     assert_eq!(lab.files(), well);
+    lab.ironic.heal();
     lab.ironic.down();
     until("down", || filter.log().contains("Connection refused"));
     assert_eq!(lab.files(), well);

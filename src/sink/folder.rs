@@ -125,9 +125,12 @@ impl Folder {
     }
 
     /// What is there under a name: its kind and version.
-    pub fn stat(&self, name: impl rustix::path::Arg) -> rustix::io::Result<Option<(FileType, Stamp)>> {
+    pub fn stat(&self, name: impl rustix::path::Arg) -> rustix::io::Result<Option<(FileType, Mode, Stamp)>> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some((FileType::from_raw_mode(stat.st_mode), Stamp::from(&stat)))),
+            Ok(stat) => {
+                let mode = stat.st_mode;
+                Ok(Some((FileType::from_raw_mode(mode), Mode::from_raw_mode(mode), Stamp::from(&stat))))
+            }
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error),
         }
@@ -183,7 +186,7 @@ impl Folder {
     /// Takes a file out of the folder; dnsmasq is told nothing. Whether there was one.
     pub fn take_out(&self, name: impl rustix::path::Arg + Copy) -> rustix::io::Result<bool> {
         // That would be moved with all that is in it.
-        if self.stat(name)?.is_some_and(|(kind, _)| kind == FileType::Directory) {
+        if self.stat(name)?.is_some_and(|(kind, ..)| kind == FileType::Directory) {
             return Err(Errno::ISDIR);
         }
         match rustix::fs::renameat(&self.fd, name, self.staging(), OLD) {

@@ -1,7 +1,13 @@
 //! The folder and a real dnsmasq that reads it: who is answered by what is in it, while it is written, and after whoever writes
 //! it was killed.
 #![cfg(feature = "pxe-filter")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod answers;
 mod bulk;

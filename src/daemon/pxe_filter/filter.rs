@@ -47,11 +47,6 @@ pub trait Hosts {
     /// They cannot be deleted.
     fn purge(&mut self) -> Result<Vec<String>>;
 
-    /// What keeps dnsmasq from doing as the folder says, for people.
-    fn findings(&mut self) -> Vec<String> {
-        Vec::new()
-    }
-
     /// Waits until somebody else has changed it.
     fn changed(&mut self) -> impl Future<Output = ()>;
 }

@@ -47,11 +47,6 @@ impl Folder {
             }
         }
     }
-
-    /// Which folder it is.
-    pub fn identity(&self) -> dhcp_hostsdir::Identity {
-        self.dir.identity()
-    }
 }
 
 impl Hosts for Folder {
@@ -69,7 +64,13 @@ impl Hosts for Folder {
         self.dir.delete(macs)?;
         // Who is denied without a file stays denied: that is no reason for nobody to be answered for long.
         match self.dnsmasq().filter(|dnsmasq| dnsmasq.rereads_quickly(self.dir.files())) {
-            Some(dnsmasq) => dnsmasq.reload().map(|()| true),
+            Some(dnsmasq) => {
+                let told = dnsmasq.reload();
+                if let Err(error) = &told {
+                    tracing::warn!("{error}");
+                }
+                Ok(told.is_ok())
+            }
             None => Ok(false),
         }
     }

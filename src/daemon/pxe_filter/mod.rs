@@ -10,6 +10,7 @@ mod report;
 pub mod serve;
 pub mod status;
 pub mod tidy;
+pub mod told;
 
 use crate::cli::print;
 use crate::cli::pxe_filter::{Config, Mode, PROGRAM, Request};
@@ -20,7 +21,7 @@ use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
 use crate::sink::dhcp_hostsdir::{self, dnsmasq::Dnsmasq};
 use crate::source::ironic::Client;
-use filter::{Filter, deny_all};
+use filter::Filter;
 use folder::{Folder, Rehearsal};
 use serve::{Server, Signals};
 use status::Board;
@@ -48,7 +49,7 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         Mode::CheckConfig => check(request, out),
         Mode::Status { json } => {
             let contents = dhcp_hostsdir::contents(&config.hostsdir, config.file_names)?;
-            let running = status::ask(dhcp_hostsdir::identity(&config.hostsdir)?);
+            let running = status::ask(&config.hostsdir);
             let text = report::status(&config.hostsdir, &folder::look(contents), running.as_ref(), json);
             print(out, format_args!("{text}"))?;
             Ok(Exit::Done)
@@ -66,7 +67,8 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
             Ok(Exit::Done)
         }
         Mode::Stop => {
-            complete(stop(config))??;
+            let result = std::env::var("SERVICE_RESULT").ok();
+            complete(stop(config, result.as_deref()))??;
             Ok(Exit::Done)
         }
         Mode::Run => {
@@ -80,33 +82,42 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
 fn complete<T>(work: impl Future<Output = T>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Error::new(format!("cannot wait for anything: {}", in_words(&error))))?;
-    Ok(runtime.block_on(work))
+    let done = runtime.block_on(work);
+    // Not for a name server that does not answer, nor for a slow disk.
+    runtime.shutdown_background();
+    Ok(done)
 }
 
 async fn serve(config: &Config) -> Result<()> {
     let signals = Signals::take()?;
-    let listener = config.metrics_listen.map(Listener::bind).transpose()?;
+    // First: while it is another's, dnsmasq is, too.
     let folder = Folder::open(config)?;
+    let begun = Client::new(&config.api)
+        .and_then(|client| Ok((client, config.metrics_listen.map(Listener::bind).transpose()?)));
+    let (client, listener) = match begun {
+        Ok(begun) => begun,
+        Err(failure) => return serve::first(Err(failure), serve::farewell(config, &mut { folder }).await),
+    };
+    let filter = Filter::new(client, folder, config);
+    if let Some(listener) = listener {
+        let registry = filter.told.metrics.registry();
+        listener.serve(move || metrics::page(&registry))?;
+    }
     let board = Board::default();
     // A filter is not worth less for it.
-    if let Err(error) = board.serve(folder.identity()) {
+    if let Err(error) = board.serve(&config.hostsdir) {
         warn!("{error}");
-    }
-    let filter = Filter::new(Client::new(&config.api)?, folder, config);
-    if let Some(listener) = listener {
-        let registry = filter.metrics.registry();
-        listener.serve(move || metrics::page(&registry))?;
     }
     let supervisor = Supervisor::from_environment();
     Server { filter, board, supervisor, signals }.run(config).await
 }
 
-/// What a filter does at its end, for one that could not: the stop command, or everybody is denied.
-async fn stop(config: &Config) -> Result<()> {
-    match &config.stop_command {
-        Some(command) => commands::run("dnsmasq_stop_command", command, config.command_timeout).await,
-        None => deny_all(&mut Folder::open(config)?).await.map(drop),
+/// What a filter does at its end, for one that was killed: the stop command, or everybody is denied. systemd says how it ended.
+async fn stop(config: &Config, result: Option<&str>) -> Result<()> {
+    if result == Some("success") {
+        return Ok(());
     }
+    serve::farewell(config, &mut Folder::open(config)?).await
 }
 
 /// Prints the configuration, and what is wrong.
@@ -130,7 +141,8 @@ fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
     for problem in &problems {
         print(out, format_args!("{problem}\n"))?;
     }
-    Ok(if problems.is_empty() && request.notices.is_empty() { Exit::Done } else { Exit::Failed })
+    // Options that are not known here are no problem: they are named, and others'.
+    Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
 fn begin_to_log(config: &Config) -> Result<()> {

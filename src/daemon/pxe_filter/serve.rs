@@ -24,6 +24,8 @@ pub struct Signals {
     hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
+    /// There was a SIGHUP that nobody has done anything about.
+    is_hung_up: bool,
 }
 
 /// What a signal asks for.
@@ -42,7 +44,7 @@ impl Signals {
         let take =
             |kind| signal(kind).map_err(|error| Error::new(format!("cannot take signals: {}", in_words(&error))));
         let (hangup, interrupt) = (take(SignalKind::hangup())?, take(SignalKind::interrupt())?);
-        Ok(Self { hangup, interrupt, terminate: take(SignalKind::terminate())? })
+        Ok(Self { hangup, interrupt, terminate: take(SignalKind::terminate())?, is_hung_up: false })
     }
 
     async fn next(&mut self) -> Asked {
@@ -77,73 +79,45 @@ impl<B: Baremetal, H: Hosts> Server<B, H> {
         let ended = self.serve(config).await;
         self.supervisor.stopping();
         self.supervisor.tell(self.filter.now());
-        let limit = FAREWELL.min(config.command_timeout);
-        let farewell = match &config.stop_command {
-            Some(command) => commands::run("dnsmasq_stop_command", command, limit).await,
-            None => match tokio::time::timeout(FAREWELL, deny_all(self.filter.hosts())).await {
-                Ok(denied) => denied.map(drop),
-                Err(_) => Err(Error::new("the folder could not be made to deny everybody in time")),
-            },
-        };
-        match (ended, farewell) {
-            (Ok(()), farewell) => farewell,
-            (Err(failure), farewell) => {
-                // The first failure is the one to be told.
-                if let Err(farewell) = farewell {
-                    error!("{farewell}");
-                }
-                Err(failure)
-            }
-        }
+        first(ended, farewell(config, self.filter.hosts()).await)
     }
 
     async fn serve(&mut self, config: &Config) -> Result<()> {
-        let mut is_begun = false;
+        let mut start_command = config.start_command.as_deref();
         let mut next = Moment::ZERO;
         loop {
             self.tell();
             match self.until(next).await {
                 Some(Asked::ToLeave) => return Ok(()),
-                Some(Asked::ToLookAtEverything) => {
-                    info!("SIGHUP: everything is compared");
-                    self.filter.doubt();
-                }
+                Some(Asked::ToLookAtEverything) => self.look_at_everything(),
                 None => {}
             }
             let Self { filter, supervisor, signals, .. } = self;
-            match beside(filter.now(), supervisor, signals, filter.step()).await {
-                Ok(then) => next = then,
-                Err(Asked::ToLeave) => return Ok(()),
-                Err(Asked::ToLookAtEverything) => {
-                    filter.doubt();
-                    next = Moment::ZERO;
-                }
+            match through(filter.now(), supervisor, signals, filter.step()).await {
+                Some(then) => next = then,
+                None => return Ok(()),
             }
-            if self.filter.is_in_step() && !std::mem::replace(&mut is_begun, true) {
-                if let Some(command) = config.start_command.as_deref()
-                    && !self.start(command, config.command_timeout).await?
-                {
-                    return Ok(());
-                }
-                for finding in self.filter.hosts().findings() {
-                    error!("{finding}");
+            if std::mem::take(&mut self.signals.is_hung_up) {
+                self.look_at_everything();
+                next = Moment::ZERO;
+            }
+            if self.filter.is_in_step()
+                && let Some(command) = start_command.take()
+            {
+                info!(command, "dnsmasq_start_command is run");
+                let Self { filter, supervisor, signals, .. } = self;
+                let run = commands::run("dnsmasq_start_command", command, config.command_timeout);
+                match through(filter.now(), supervisor, signals, run).await {
+                    Some(done) => done?,
+                    None => return Ok(()),
                 }
             }
         }
     }
 
-    /// Runs the start command; false if a signal ended it.
-    async fn start(&mut self, command: &str, limit: Duration) -> Result<bool> {
-        info!(command, "dnsmasq_start_command is run");
-        let Self { filter, supervisor, signals, .. } = self;
-        let mut run = pin!(commands::run("dnsmasq_start_command", command, limit));
-        loop {
-            match beside(filter.now(), supervisor, signals, &mut run).await {
-                Ok(done) => return done.map(|()| true),
-                Err(Asked::ToLeave) => return Ok(false),
-                Err(Asked::ToLookAtEverything) => filter.doubt(),
-            }
-        }
+    fn look_at_everything(&mut self) {
+        info!("SIGHUP: everything is compared");
+        self.filter.doubt();
     }
 
     /// Waits for that time, a signal, or somebody else's change of the folder.
@@ -183,6 +157,49 @@ impl<B: Baremetal, H: Hosts> Server<B, H> {
             (None, None) => "Asking Ironic for all ports".to_owned(),
         };
         self.supervisor.status(text, self.filter.is_safe());
+    }
+}
+
+/// What a filter does at its end: the stop command, or everybody is denied.
+///
+/// # Errors
+/// It fails, or takes too long.
+pub async fn farewell(config: &Config, hosts: &mut impl Hosts) -> Result<()> {
+    match &config.stop_command {
+        Some(command) => commands::run("dnsmasq_stop_command", command, FAREWELL.min(config.command_timeout)).await,
+        None => match tokio::time::timeout(FAREWELL, deny_all(hosts)).await {
+            Ok(denied) => denied.map(drop),
+            Err(_) => Err(Error::new("the folder could not be made to deny everybody in time")),
+        },
+    }
+}
+
+/// The first failure is the one to be told; a second one is logged.
+///
+/// # Errors
+/// There was one.
+pub fn first(ended: Result<()>, farewell: Result<()>) -> Result<()> {
+    if let (Err(_), Err(second)) = (&ended, &farewell) {
+        error!("{second}");
+    }
+    ended.and(farewell)
+}
+
+/// The same, but a SIGHUP is for later; nothing if a signal ended it.
+async fn through<T>(
+    began: Moment,
+    supervisor: &mut Supervisor,
+    signals: &mut Signals,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = pin!(work);
+    let start = tokio::time::Instant::now();
+    loop {
+        match beside(began + start.elapsed(), supervisor, signals, &mut work).await {
+            Ok(done) => return Some(done),
+            Err(Asked::ToLeave) => return None,
+            Err(Asked::ToLookAtEverything) => signals.is_hung_up = true,
+        }
     }
 }
 

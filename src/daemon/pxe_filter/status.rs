@@ -3,9 +3,11 @@
 use crate::error::{Error, Result, in_words};
 use crate::net::Mac;
 use crate::plan::pxe_access::Access;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read, Write as _};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
@@ -104,12 +106,11 @@ impl Default for Status {
     }
 }
 
-/// Device and inode of a folder.
-pub type Folder = (u64, u64);
-
 /// Where the filter of this folder is asked: in the abstract namespace of unix(7), so of one network namespace.
-fn address((device, inode): Folder) -> Result<SocketAddr> {
-    SocketAddr::from_abstract_name(format!("instances-pxe-filter-{device:x}-{inode}"))
+fn address(folder: &Path) -> Result<SocketAddr> {
+    let mut hasher = DefaultHasher::new();
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned()).hash(&mut hasher);
+    SocketAddr::from_abstract_name(format!("instances-pxe-filter-{:016x}", hasher.finish()))
         .map_err(|error| Error::new(format!("cannot name the socket for --status: {}", in_words(&error))))
 }
 
@@ -127,7 +128,7 @@ impl Board {
     ///
     /// # Errors
     /// Somebody has the socket's name already, or no thread can be had.
-    pub fn serve(&self, folder: Folder) -> Result<()> {
+    pub fn serve(&self, folder: &Path) -> Result<()> {
         let failed = |error| Error::new(format!("--status cannot be answered: {}", in_words(&error)));
         let listener = UnixListener::bind_addr(&address(folder)?).map_err(failed)?;
         let board = self.clone();
@@ -147,7 +148,7 @@ impl Board {
 }
 
 /// What the running filter of this folder says of itself; nothing if there is none, or not in this network namespace.
-pub fn ask(folder: Folder) -> Option<serde_json::Value> {
+pub fn ask(folder: &Path) -> Option<serde_json::Value> {
     let mut stream = UnixStream::connect_addr(&address(folder).ok()?).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let mut text = String::new();
@@ -161,7 +162,8 @@ mod tests {
 
     #[test]
     fn a_status_is_told_as_it_is_now() {
-        let folder = (0, std::process::id().into());
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
         assert_eq!(ask(folder), None);
         let board = Board::default();
         board.serve(folder).unwrap();

@@ -15,7 +15,9 @@ pub struct Inventory {
     /// Nodes whose ports are to be asked for, since the last listing cannot know them.
     to_ask: VecDeque<Uuid>,
     listing: Option<Listing>,
-    is_complete: bool,
+    is_listed: bool,
+    /// Whether anybody ever said which nodes are under inspection.
+    knows_nodes: bool,
 }
 
 /// A listing that has begun.
@@ -41,6 +43,7 @@ impl Inventory {
         let asked: Vec<Uuid> = entered.chain(left).copied().collect();
         self.ask(asked);
         self.inspected = nodes;
+        self.knows_nodes = true;
     }
 
     /// A node whose ports are to be asked for, if there is one.
@@ -101,7 +104,7 @@ impl Inventory {
             ports.into_iter().flatten().map(|port| (port.address, port.guid.map(|guid| guid.0))).collect()
         };
         let is_doubtful = |node: &&Uuid| {
-            let is_known = self.is_complete && self.ports.contains_key(*node) && !listing.asked.contains(*node);
+            let is_known = self.is_listed && self.ports.contains_key(*node) && !listing.asked.contains(*node);
             is_known && addresses(self.ports.get(*node)) != addresses(listing.ports.get(*node))
         };
         let doubtful: Vec<_> = self.inspected.keys().filter(is_doubtful).copied().collect();
@@ -110,7 +113,7 @@ impl Inventory {
         }
         self.ask(doubtful);
         self.ports = listing.ports;
-        self.is_complete = true;
+        self.is_listed = true;
     }
 
     /// The listing failed. What was known before stays.
@@ -118,9 +121,9 @@ impl Inventory {
         self.listing = None;
     }
 
-    /// Whether all ports are known: a listing came to its end.
+    /// Whether everything is known: a listing came to its end, and which nodes are under inspection was told.
     pub fn is_complete(&self) -> bool {
-        self.is_complete
+        self.is_listed && self.knows_nodes
     }
 
     /// Whether a listing has begun and not ended.
@@ -183,8 +186,10 @@ mod tests {
         inventory.begin_listing();
         inventory.page(vec![port(1, 1)]).unwrap();
         inventory.page(vec![port(2, 2)]).unwrap();
+        inventory.inspected(vec![]);
         assert!(!inventory.is_complete());
         inventory.end_listing();
+        assert!(inventory.is_complete());
         inventory
     }
 

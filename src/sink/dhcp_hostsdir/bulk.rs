@@ -13,7 +13,7 @@ use super::listing::Lines;
 use super::name::{self, BULK};
 use super::{Failure, HostsDir};
 use crate::plan::pxe_access::{Access, Who};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -148,7 +148,8 @@ impl HostsDir {
         let mut lines = before.map(|bulk| bulk.lines.clone()).unwrap_or_default();
         lines.extend(writes.iter().copied());
         let mut bulk = Bulk::left_over(lines);
-        bulk.todo.extend(before.iter().flat_map(|bulk| &bulk.todo));
+        let new: HashSet<Who> = writes.iter().map(|(who, _)| *who).collect();
+        bulk.todo.extend(before.iter().flat_map(|bulk| &bulk.todo).filter(|who| !new.contains(who)));
         bulk.todo.extend(writes.iter().map(|(who, _)| *who));
         let put = self.folder.make(BULK, bulk.text().as_bytes()).and_then(|file| file.sync_data());
         let put = put.and_then(|()| Ok(self.folder.put(BULK)?));
@@ -158,15 +159,13 @@ impl HostsDir {
         self.folder.sync().map_err(|error| self.failure(BULK, &error.into()))
     }
 
-    /// Exchanges the files of single MAC addresses. Those that cannot be exchanged are left for the next time.
+    /// Exchanges the files of single MAC addresses. Those that cannot be exchanged are left for the next time, by themselves:
+    /// dnsmasq is not to read all of it again for them.
     async fn exchange_all(&mut self) -> Result<(), Failure> {
         let mut failed: Option<Failure> = None;
         let mut number = self.bulk.as_ref().map_or(0, |bulk| bulk.todo.len());
         while let Some((who, access)) = self.next_to_exchange().filter(|_| number > 0) {
             if let Err(failure) = self.exchange(who, access) {
-                if let Some(bulk) = &mut self.bulk {
-                    bulk.todo.push_back(who);
-                }
                 if failure.is_of_all() {
                     return Err(failure);
                 }

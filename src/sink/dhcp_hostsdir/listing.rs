@@ -6,7 +6,7 @@ use crate::error::{Result, in_words};
 use crate::net::Mac;
 use crate::plan::pxe_access::{Access, Who};
 use crate::sink::folder::{Folder, Stamp};
-use rustix::fs::FileType;
+use rustix::fs::{FileType, Mode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
 
@@ -41,11 +41,12 @@ pub struct Listing {
 pub type Lines = BTreeMap<Who, Access>;
 
 impl Listing {
-    /// Takes in what there is; the answers of [`name::BULK`], if there is one.
+    /// Takes in what there is; the answers of [`name::BULK`], if there is one and they are wanted. Whoever opens that is taken for
+    /// dnsmasq by the filter whose folder it is.
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn read(&mut self, folder: &Folder, names: FileNames) -> Result<Option<Lines>> {
+    pub fn read(&mut self, folder: &Folder, names: FileNames, wants_bulk: bool) -> Result<Option<Lines>> {
         let before = std::mem::take(self);
         let mut has_bulk = false;
         folder.list(|entry| match names.parse(entry.to_bytes()) {
@@ -59,7 +60,7 @@ impl Listing {
                     self.other.insert(mac, known);
                 }
             }
-            Name::Bulk => has_bulk = true,
+            Name::Bulk => has_bulk = wants_bulk,
             Name::Ignored => {}
             Name::Foreign => self.foreign.push(entry.to_string_lossy().into_owned()),
         })?;
@@ -70,7 +71,7 @@ impl Listing {
 
     /// The file as it is now, if it is still there.
     fn known(&mut self, folder: &Folder, entry: &CStr, who: Who, before: Option<&Known>) -> Option<Known> {
-        let (kind, stamp) = match folder.stat(entry) {
+        let (kind, mode, stamp) = match folder.stat(entry) {
             Ok(stat) => stat?,
             Err(error) => return Some(self.wrong(entry, in_words(&error.into()))),
         };
@@ -85,6 +86,10 @@ impl Listing {
         }
         if let Some(before) = before.filter(|before| before.stamp == stamp) {
             return Some(*before);
+        }
+        // dnsmasq is somebody else: to it there is nothing in the file.
+        if !mode.contains(Mode::ROTH) {
+            return Some(Known { stamp, access: None });
         }
         Some(match folder.read(entry, LONGEST_ANSWER) {
             Ok((content, stamp)) => Known { stamp, access: content.and_then(|content| name::answer(&content, who)) },
@@ -148,7 +153,7 @@ impl Listing {
             Name::Foreign => return true,
         };
         let Ok(entry) = CString::new(entry) else { return true };
-        let stamp = folder.stat(entry.as_c_str()).ok().flatten().map(|(_, stamp)| stamp);
+        let stamp = folder.stat(entry.as_c_str()).ok().flatten().map(|(_, _, stamp)| stamp);
         stamp != known.map(|known| known.stamp)
     }
 }

@@ -73,8 +73,8 @@ pub struct Contents {
 pub fn contents(path: &Path, names: FileNames) -> Result<Contents> {
     let folder = Folder::look_at(path)?;
     let mut listing = Listing::default();
-    let bulk = listing.read(&folder, names)?;
-    Ok(listing.contents(&folder, bulk.as_ref()))
+    listing.read(&folder, names, false)?;
+    Ok(listing.contents(&folder, None))
 }
 
 /// Which folder is at a path.
@@ -129,7 +129,7 @@ impl HostsDir {
         self.follow()?;
         self.take_in();
         self.is_touched = false;
-        let found = self.listing.read(&self.folder, self.names)?;
+        let found = self.listing.read(&self.folder, self.names, self.bulk.is_none())?;
         // What was read is no news; what has changed since is.
         self.take_in();
         if self.bulk.is_none() {
@@ -236,7 +236,7 @@ impl HostsDir {
         let name = self.names.of(who);
         let stat = self.folder.stat(&name).map_err(|error| self.failure(&name, &error.into()))?;
         // Somebody may have taken it away already: that shows.
-        if let Some((_, stamp)) = stat {
+        if let Some((_, _, stamp)) = stat {
             self.listing.own.insert(who, Known { stamp, access: Some(access) });
         }
         if let Who::Mac(mac) = who

@@ -4,6 +4,7 @@
 use super::{Ports, time};
 use crate::net::{Mac, Shown};
 use crate::plan::pxe_access::{Guid, Node, Port};
+use crate::source::ethoib;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -128,12 +129,7 @@ fn guid_of(extra: &RawValue) -> Option<Guid> {
         client_id: String,
     }
     let Extra { client_id } = serde_json::from_str(extra.get()).ok()?;
-    let mut octets: Vec<u8> = Vec::new();
-    for pair in client_id.split(':') {
-        let hexadecimal = pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit());
-        octets.push(hexadecimal.then(|| u8::from_str_radix(pair, 16).ok())??);
-    }
-    octets.last_chunk().copied().map(Guid)
+    ethoib::guid(&client_id)
 }
 
 /// A node without a UUID has no ports that could be found.
