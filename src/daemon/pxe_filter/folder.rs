@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::net::Mac;
 use crate::plan::pxe_access::changes::Found;
 use crate::plan::pxe_access::{Access, Who};
-use crate::sink::dhcp_hostsdir::dnsmasq::{self, Dnsmasq};
 use crate::sink::dhcp_hostsdir::{self, Contents, HostsDir};
+use crate::sink::dnsmasq::{Dnsmasq, Number};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub struct Folder {
     path: PathBuf,
     pid_file: Option<PathBuf>,
     /// The last dnsmasq that was looked at, and what was found.
-    known: Option<(dnsmasq::Number, BTreeSet<String>)>,
+    known: Option<(Number, BTreeSet<String>)>,
 }
 
 impl Folder {
