@@ -6,6 +6,7 @@ use crate::netns::output;
 use crate::on_a_network;
 use instances::plan::pxe_access::{Access, Who};
 use instances::sink::dhcp_hostsdir::dnsmasq;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -143,5 +144,30 @@ fn killed_at_any_system_call_it_opens_nothing_and_the_next_one_puts_it_right() {
             }
         }
         assert!(kills > 20, "{kills}");
+    });
+}
+
+/// dnsmasq began while files were exchanged, has read some old ones after the file of many answers, and then the filter was
+/// killed: all files are right, and dnsmasq does not know.
+#[test]
+fn what_was_exchanged_behind_a_dnsmasq_that_has_just_begun_is_read_again() {
+    const SOME: u32 = 20;
+    on_a_network(|lab: &mut Lab| {
+        let hostsdir = lab.hostsdir();
+        lab.filter().bring_in_step(&and_witness(&all(0..SOME, Allow)));
+        let lines: Vec<_> = (0..SOME).map(|number| format!("{},ignore\n", mac(number))).collect();
+        fs::write(hostsdir.join("instances_bulk"), lines.concat()).unwrap();
+        lab.start();
+        let numbers: Vec<_> = (0..SOME).collect();
+        assert!(!lab.who_is_answered(&numbers).is_empty(), "as it happens to find them, dnsmasq reads some later");
+        for number in numbers {
+            let (name, new) = (mac(number).to_string(), lab.path("new"));
+            fs::write(&new, format!("{name},ignore\n")).unwrap();
+            fs::rename(hostsdir.join(&name), lab.path("old")).unwrap();
+            fs::hard_link(&new, hostsdir.join(&name)).unwrap();
+            fs::remove_file(new).unwrap();
+        }
+        lab.filter().bring_in_step(&and_witness(&all(0..SOME, Deny)));
+        lab.answers(&and_witness(&all(0..SOME, Deny)));
     });
 }

@@ -120,7 +120,10 @@ impl HostsDir {
     /// Writes many.
     pub(super) async fn write_bulk(&mut self, writes: &[(Who, Access)]) -> Result<(), Failure> {
         self.begin_bulk(writes)?;
-        self.exchange_all().await?;
+        let exchanged = self.exchange_all().await;
+        if exchanged.as_ref().is_err_and(Failure::is_of_all) {
+            return exchanged;
+        }
         self.sync_all().await?;
         // Whoever had begun to read before may have missed it. And what others did meanwhile was not looked after.
         self.take_in();
@@ -139,7 +142,7 @@ impl HostsDir {
             }
             self.take_in();
         }
-        Ok(())
+        exchanged
     }
 
     /// Puts the file, with what an earlier one said that is not done. If it cannot be put, all is as it was.

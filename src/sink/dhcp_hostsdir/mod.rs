@@ -132,8 +132,11 @@ impl HostsDir {
         let found = self.listing.read(&self.folder, self.names, self.bulk.is_none())?;
         // What was read is no news; what has changed since is.
         self.take_in();
-        if self.bulk.is_none() {
-            self.bulk = found.map(Bulk::left_over);
+        match &mut self.bulk {
+            None => self.bulk = found.map(Bulk::left_over),
+            // Somebody took it away, perhaps before dnsmasq read it.
+            Some(bulk) if matches!(self.folder.stat(name::BULK), Ok(None)) => bulk.lost(),
+            Some(_) => {}
         }
         let mut contents = self.listing.contents(&self.folder, self.bulk.as_ref().map(Bulk::lines));
         contents.unread = self.unread.len() + usize::from(self.bulk.as_ref().is_some_and(Bulk::is_unread));

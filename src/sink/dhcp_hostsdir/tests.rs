@@ -75,8 +75,14 @@ async fn few_files_are_written_one_by_one_and_many_by_one_more() {
     // Unless we took so long that it is gone.
     let text = fs::read_to_string(folder.path().join(BULK));
     assert!(text.map_or(true, |text| text.contains(&line(mac(7), Access::Allow))));
+    // Nor is it lost if somebody takes it away before dnsmasq has read it.
+    dir.write(&deny(300..310)).await.unwrap();
+    fs::remove_file(folder.path().join(BULK)).unwrap();
+    dir.look().unwrap();
+    dir.write(&[]).await.unwrap();
+    assert!(fs::read_to_string(folder.path().join(BULK)).unwrap().contains(&line(mac(309), Access::Deny)));
     bulk_ends(&mut dir, &folder).await;
-    let mut expected = written(&many);
+    let mut expected = written(&[many, deny(300..310)].concat());
     expected.extend(written(&[(mac(7), Access::Allow), (Who::Unknown, Access::Deny)]));
     assert_eq!(files(&folder), expected);
     let contents = dir.look().unwrap();
@@ -148,6 +154,7 @@ async fn what_is_no_file_is_neither_followed_nor_waited_for_and_named() {
         let mut files = files(&folder);
         files.remove(BULK);
         assert_eq!(files, expected);
+        bulk_ends(&mut dir, &folder).await;
         fs::remove_file(path(1)).unwrap();
         symlink(&target, path(1)).unwrap();
     }
