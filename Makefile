@@ -30,7 +30,7 @@ demo: packages-to-demo build ## a lab: bridge, guests, dnsmasq, DHCP clients; le
 demo-nfdhcpd: packages-to-demo build ## the responder's lab: three taps, binding files that appear, change and go, real clients
 	@lab/nfdhcpd.sh
 
-demo-pxe: packages-to-demo build ## the PXE filter's lab: who is inspected boots, on a real dnsmasq; with a real Ironic after make e2e-ironic
+demo-pxe: packages-to-demo packages-to-man build ## the PXE filter's lab: who is inspected boots, on a real dnsmasq; with a real Ironic after make e2e-ironic
 	@[ -e target/openstack/ready ] || cargo build --release --locked --example ironic_simulator
 	@lab/pxe-filter.sh
 
