@@ -3,6 +3,8 @@
 #[cfg(feature = "nfdhcpd")]
 pub mod nfdhcpd;
 pub mod process;
+#[cfg(feature = "proxmox")]
+pub mod proxmox;
 #[cfg(feature = "pxe-filter")]
 pub mod pxe_filter;
 pub mod update;

@@ -36,7 +36,7 @@ const LONGEST: u64 = 1 << 20;
 const QUESTION: &[u8] = b"\x01\0\0\x01\0\0\0\0\0\0\x07version\x04bind\0\0\x10\0\x03";
 
 /// What it is, and where its configuration goes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The program, by its path or by its name on the PATH.
     pub program: PathBuf,

@@ -70,7 +70,7 @@ pub struct Put {
 }
 
 /// Where dnsmasq finds what it is to know.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
     /// `hostsdir`. Nobody else may write there what begins with `instances-`.
     pub hostsdir: PathBuf,
