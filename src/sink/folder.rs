@@ -24,6 +24,8 @@ const OLD: &str = "old";
 
 /// dnsmasq reads as its own user.
 const FILE: Mode = Mode::from_raw_mode(0o644);
+/// File systems that are written to by way of this kernel only (linux/magic.h): tmpfs, ramfs, ext2 to ext4, XFS, Btrfs, F2FS.
+const LOCAL: [u32; 6] = [0x0102_1994, 0x8584_58f6, 0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010];
 const OTHERS_READ: u32 = 0o005;
 
 /// Which version of a file was read: inode, time of the last change in nanoseconds, size.
@@ -107,6 +109,12 @@ impl Folder {
     pub fn is_still_there(&self) -> Result<bool> {
         let stat = rustix::fs::stat(&self.path).map_err(|error| unopened(&self.path, error))?;
         Ok(identity(&stat) == self.identity)
+    }
+
+    /// Whether it is on a file system of this host's alone, so that inotify tells of whatever is done to it.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the type differs by architecture")]
+    pub fn is_local(&self) -> bool {
+        rustix::fs::fstatfs(&self.fd).is_ok_and(|stat| LOCAL.contains(&(stat.f_type as u32)))
     }
 
     /// Shows the names of all that is in it. Nobody who watches it is told that it was read.

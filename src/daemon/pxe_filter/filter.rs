@@ -49,6 +49,9 @@ pub trait Hosts {
 
     /// Waits until somebody else has changed it.
     fn changed(&mut self) -> impl Future<Output = ()>;
+
+    /// Whether [`Self::changed`] is sure to notice whatever somebody else does to it.
+    fn notices_all(&self) -> bool;
 }
 
 /// What a folder holds.
@@ -227,6 +230,7 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
         self.told.metrics.answered("nodes", asked.elapsed());
         self.told.metrics.inspected.set(signed(nodes.len()));
         self.agenda.told_nodes(began);
+        self.is_stale |= !self.inventory.is_complete();
         let before: HashMap<Uuid, _> = self.inventory.nodes().clone();
         for node in nodes.iter().filter(|node| !before.contains_key(&node.uuid)) {
             self.told.begun(node);
@@ -282,11 +286,13 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
         self.agenda.told_page(began, page.next.is_none());
         if page.next.is_none() {
             self.beginnings = 0;
-            self.inventory.end_listing();
+            let is_news = self.inventory.end_listing();
             self.tidy.listed();
             let (number, refused) = std::mem::take(&mut self.refused);
             self.told.listed(number, &refused);
-            (self.is_stale, self.is_listed) = (true, true);
+            // Where InfiniBand ports are is the host's to say, who does not tell when it changes.
+            self.is_stale |= is_news || !self.ethoib.is_empty() || !self.hosts.notices_all();
+            self.is_listed = true;
         }
         Ok(())
     }
@@ -302,12 +308,14 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
         self.is_stale |= !self.inventory.is_complete();
     }
 
-    /// Compares all that is known with all that the folder says, and has it say that.
+    /// Compares all that is known with all that the folder says, and has it say that. Where Ironic says what it said before and
+    /// nobody has touched the folder, which would be noticed, there is nothing to compare.
     async fn bring_in_step(&mut self) {
         if !self.is_stale {
-            return;
-        }
-        if self.inventory.is_complete() {
+            if self.inventory.is_complete() && std::mem::take(&mut self.is_listed) {
+                self.synchronized();
+            }
+        } else if self.inventory.is_complete() {
             let compared = self.compare().await;
             self.told.folder(compared);
         } else if self.agenda.is_failing() || self.told.status.denies_all {
@@ -337,8 +345,7 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
         self.tidy.removed(&changes.removed);
         self.told.compared(&look, &table, &self.inventory);
         if std::mem::take(&mut self.is_listed) {
-            self.told.metrics.synchronized();
-            let is_first = self.told.status.last_sync.replace(SystemTime::now()).is_none();
+            let is_first = self.synchronized();
             if is_first {
                 info!(ports = table.macs.len(), written = changes.writes.len(), "all ports are as Ironic has them");
             }
@@ -349,6 +356,12 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
             }
         }
         Ok(())
+    }
+
+    /// All ports are as Ironic has them. Whether that is so for the first time.
+    fn synchronized(&mut self) -> bool {
+        self.told.metrics.synchronized();
+        self.told.status.last_sync.replace(SystemTime::now()).is_none()
     }
 
     /// Where InfiniBand ports are, as the host's interfaces know.
@@ -472,6 +485,21 @@ mod tests {
         filter.folder_changed();
         steps(&mut filter, 1).await;
         assert_eq!(folder.writes(), [deny(1)]);
+    }
+
+    #[tokio::test]
+    async fn a_folder_whose_changes_would_not_be_noticed_is_compared_with_each_listing() {
+        let (ironic, folder) = (Memory::new([port(1, 1)], []), Twin::default());
+        let mut filter = filter(&ironic, &folder);
+        steps(&mut filter, 3).await;
+        folder.writes();
+        for is_noticed in [true, false] {
+            folder.put(mac(1), Access::Allow);
+            filter.agenda.doubt();
+            steps(&mut filter, 3).await;
+            assert_eq!(folder.writes().is_empty(), is_noticed);
+            folder.unwatch();
+        }
     }
 
     #[tokio::test]

@@ -82,6 +82,10 @@ impl Hosts for Folder {
     async fn changed(&mut self) {
         self.dir.changed().await;
     }
+
+    fn notices_all(&self) -> bool {
+        self.dir.notices_all()
+    }
 }
 
 /// A folder that is not touched, and what would have been written to it.
@@ -119,6 +123,10 @@ impl Hosts for Rehearsal {
 
     async fn changed(&mut self) {
         std::future::pending::<()>().await;
+    }
+
+    fn notices_all(&self) -> bool {
+        false
     }
 }
 

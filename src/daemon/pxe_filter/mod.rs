@@ -178,6 +178,7 @@ mod tests {
         look: Look,
         writes: Vec<(Who, Access)>,
         fails: bool,
+        is_unwatched: bool,
     }
 
     impl Twin {
@@ -188,6 +189,11 @@ mod tests {
 
         pub(super) fn put(&self, mac: Mac, access: Access) {
             self.0.lock().unwrap().look.found.macs.insert(mac, Some(access));
+        }
+
+        /// From now on what somebody else does is not noticed.
+        pub(super) fn unwatch(&self) {
+            self.0.lock().unwrap().is_unwatched = true;
         }
 
         pub(super) fn fail(&self, fails: bool) {
@@ -226,6 +232,10 @@ mod tests {
 
         async fn changed(&mut self) {
             std::future::pending::<()>().await;
+        }
+
+        fn notices_all(&self) -> bool {
+            !self.0.lock().unwrap().is_unwatched
         }
     }
 

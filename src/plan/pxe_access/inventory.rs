@@ -97,9 +97,9 @@ impl Inventory {
     }
 
     /// The listing is complete and in force. Nodes under inspection keep the ports that they are known to have, and are asked
-    /// once more if the listing says otherwise: a page that lost some must not lock them out.
-    pub fn end_listing(&mut self) {
-        let Some(mut listing) = self.listing.take() else { return };
+    /// once more if the listing says otherwise: a page that lost some must not lock them out. Whether any of it is news.
+    pub fn end_listing(&mut self) -> bool {
+        let Some(mut listing) = self.listing.take() else { return false };
         let addresses = |ports: Option<&Vec<Port>>| -> BTreeSet<_> {
             ports.into_iter().flatten().map(|port| (port.address, port.guid.map(|guid| guid.0))).collect()
         };
@@ -109,11 +109,13 @@ impl Inventory {
         };
         let doubtful: Vec<_> = self.inspected.keys().filter(is_doubtful).copied().collect();
         for node in listing.asked.into_iter().chain(doubtful.iter().copied()) {
-            give(&mut listing.ports, node, self.ports.remove(&node).unwrap_or_default());
+            give(&mut listing.ports, node, self.ports.get(&node).cloned().unwrap_or_default());
         }
         self.ask(doubtful);
+        let is_news = !self.is_listed || self.ports != listing.ports;
         self.ports = listing.ports;
         self.is_listed = true;
+        is_news
     }
 
     /// The listing failed. What was known before stays.
@@ -188,7 +190,7 @@ mod tests {
         inventory.page(vec![port(2, 2)]).unwrap();
         inventory.inspected(vec![]);
         assert!(!inventory.is_complete());
-        inventory.end_listing();
+        assert!(inventory.end_listing());
         assert!(inventory.is_complete());
         inventory
     }
@@ -246,6 +248,23 @@ mod tests {
         inventory.ports_of(uuid(2), vec![port(2, 2), port(1, 2)]);
         inventory.end_listing();
         assert_eq!((open(&inventory), inventory.ports().count()), (vec![mac(1), mac(2)], 2));
+    }
+
+    #[test]
+    fn a_listing_that_says_what_was_known_is_no_news() {
+        let mut inventory = listed();
+        let list = |inventory: &mut Inventory, ports| {
+            inventory.begin_listing();
+            inventory.page(ports).unwrap();
+            inventory.end_listing()
+        };
+        assert!(!list(&mut inventory, vec![port(1, 1), port(2, 2)]));
+        let closed = Port { pxe_enabled: false, ..port(2, 2) };
+        assert!(list(&mut inventory, vec![port(1, 1), closed.clone()]));
+        assert!(!list(&mut inventory, vec![port(1, 1), closed]));
+        assert!(list(&mut inventory, vec![port(1, 1)]));
+        assert!(list(&mut inventory, vec![]));
+        assert!(!list(&mut inventory, vec![]));
     }
 
     #[test]

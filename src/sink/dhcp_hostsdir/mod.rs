@@ -315,6 +315,12 @@ impl HostsDir {
         }
     }
 
+    /// Whether [`Self::changed`] is sure to notice whatever somebody else does: not on file systems that others write to behind
+    /// the kernel's back, and not if another folder has our place.
+    pub fn notices_all(&self) -> bool {
+        self.folder.is_local() && self.folder.is_still_there().unwrap_or_default()
+    }
+
     /// Whether the path is another folder's by now; then that one is taken.
     fn follow(&mut self) -> Result<bool> {
         if self.folder.is_still_there()? {

@@ -8,6 +8,7 @@ use crate::source::ethoib;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// The fields of a port that are asked for.
@@ -92,19 +93,22 @@ fn uuid_of(raw: &RawValue) -> Option<Uuid> {
 fn port(raw: &RawValue) -> Result<Port, String> {
     #[derive(Deserialize)]
     struct Wire<'a> {
-        uuid: Option<String>,
-        address: Option<String>,
-        node_uuid: Option<String>,
+        #[serde(borrow)]
+        uuid: Option<Text<'a>>,
+        #[serde(borrow)]
+        address: Option<Text<'a>>,
+        #[serde(borrow)]
+        node_uuid: Option<Text<'a>>,
         pxe_enabled: Option<bool>,
         #[serde(borrow)]
         extra: Option<&'a RawValue>,
     }
     let wire: Wire = serde_json::from_str(raw.get()).map_err(|error| format!("not a port: {error}"))?;
-    let uuid = |field: Option<String>, name| {
-        let text = field.ok_or_else(|| format!("it has no {name}"))?;
+    let uuid = |field: Option<Text>, name| {
+        let Text(text) = field.ok_or_else(|| format!("it has no {name}"))?;
         Uuid::try_parse(&text).map_err(|_| format!("its {name} is no UUID: {}", Shown(&text)))
     };
-    let address = wire.address.ok_or("it has no address")?;
+    let Text(address) = wire.address.ok_or("it has no address")?;
     Ok(Port {
         uuid: uuid(wire.uuid, "uuid")?,
         node: uuid(wire.node_uuid, "node_uuid")?,
@@ -115,9 +119,13 @@ fn port(raw: &RawValue) -> Result<Port, String> {
     })
 }
 
+/// A text as it stands in the answer, where that is possible.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// Ironic gives MAC addresses in lower case; upper case means the same. Nothing else is one.
 fn mac(text: &str) -> Option<Mac> {
-    text.to_ascii_lowercase().parse().ok()
+    text.parse().ok().or_else(|| text.to_ascii_lowercase().parse().ok())
 }
 
 /// `client-id` is an InfiniBand port's: a hardware type, a queue pair and then the GUID (RFC 4390 §2.1). `extra` is an
@@ -126,10 +134,10 @@ fn guid_of(extra: &RawValue) -> Option<Guid> {
     #[derive(Deserialize)]
     struct Extra {
         #[serde(rename = "client-id")]
-        client_id: String,
+        client_id: Option<String>,
     }
     let Extra { client_id } = serde_json::from_str(extra.get()).ok()?;
-    ethoib::guid(&client_id)
+    ethoib::guid(&client_id?)
 }
 
 /// A node without a UUID has no ports that could be found.
