@@ -6,7 +6,7 @@
 //! dnsmasq. `endpoint` is where Prometheus asks either of them.
 
 pub mod commits;
-#[cfg(any(feature = "nfdhcpd", feature = "pxe-filter"))]
+#[cfg(any(feature = "nfdhcpd", feature = "proxmox", feature = "pxe-filter"))]
 pub mod endpoint;
 pub mod folder;
 pub mod links;

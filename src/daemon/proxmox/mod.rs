@@ -1,5 +1,10 @@
 //! `instances-proxmox`: keeps dnsmasq in step with a Proxmox VE cluster. [`child`] is a dnsmasq of its own, and [`tending`] decides when it
-//! begins, is asked and has to go.
+//! begins, is asked and has to go. [`snapshot`] is what is known and published, for [`metrics`] and people.
 
 pub mod child;
+pub mod metrics;
+mod published;
+pub mod snapshot;
+#[cfg(test)]
+mod snapshot_tests;
 pub mod tending;
