@@ -38,11 +38,11 @@ pub(crate) fn written(result: io::Result<()>) -> Result<()> {
 }
 
 /// Far more than any configuration has.
-#[cfg(any(feature = "nfdhcpd", feature = "pxe-filter"))]
+#[cfg(any(feature = "nfdhcpd", feature = "proxmox", feature = "pxe-filter"))]
 const LONGEST_CONFIGURATION: u64 = 1 << 20;
 
 /// The text of a configuration file; `None` if it need not be there and is not.
-#[cfg(any(feature = "nfdhcpd", feature = "pxe-filter"))]
+#[cfg(any(feature = "nfdhcpd", feature = "proxmox", feature = "pxe-filter"))]
 fn configuration_text(path: &std::path::Path, required: bool) -> Result<Option<String>> {
     let read = || {
         let mut text = Vec::new();

@@ -17,6 +17,8 @@ pub struct Request {
     pub mode: Mode,
     /// How.
     pub config: Config,
+    /// The configuration as a file that can be read back, for `--print-config`. Without secrets.
+    pub printed: String,
     /// What has no effect or may not be meant so, a line each, for the user to know.
     pub notices: Vec<String>,
 }
