@@ -1,5 +1,5 @@
 //! Man pages and completions leave nothing out, and `man` has nothing to complain about.
-#![cfg(all(feature = "nfdhcpd", feature = "pxe-filter"))]
+#![cfg(all(feature = "nfdhcpd", feature = "proxmox", feature = "pxe-filter"))]
 #![allow(clippy::expect_used)]
 
 #[path = "../examples/man/pages.rs"]
@@ -107,6 +107,9 @@ fn completions_know_every_option() {
         ("instances-pxe-filter.bash", "--dhcp-hostsdir"),
         ("_instances-pxe-filter", "--dhcp-hostsdir"),
         ("instances-pxe-filter.fish", "dhcp-hostsdir"),
+        ("instances-proxmox.bash", "--print-config"),
+        ("_instances-proxmox", "--print-config"),
+        ("instances-proxmox.fish", "print-config"),
     ];
     for (file, option) in files {
         let text = fs::read_to_string(folder.path().join("completions").join(file)).expect(file);

@@ -647,4 +647,20 @@ fn the_check_says_what_is_meant_and_what_only_shows_in_use() {
     let (exit, out, _) = check(Lab::compose().with(&[("INSTANCES_PROXMOX_CA_FILE", "@nowhere")]));
     assert_eq!(exit, instances::exit::Exit::Failed);
     assert!(out.contains("nowhere"), "{out}");
+    // dnsmasq has an opinion, too.
+    let (exit, out, _) = check(Lab::compose().with(&[("DHCP_RANGE", "10.0.1.1,10.0.1.254,twelve")]));
+    assert_eq!(exit, instances::exit::Exit::Failed);
+    assert!(out.contains("dnsmasq does not take its configuration: "), "{out}");
+}
+
+#[test]
+fn folders_are_made_that_are_missing() {
+    let lab = Lab::compose().with(&[("STATE_DIRECTORY", "@a/state"), ("RUNTIME_DIRECTORY", "@a/run")]);
+    let config = lab.lower(&[]).unwrap().config;
+    config.make_folders().unwrap();
+    config.make_folders().unwrap();
+    assert!(config.places.hostsdir.is_dir() && lab.folder.path().join("a/run").is_dir());
+    let file = Lab::compose().file("a", "", 0o600).with(&[("STATE_DIRECTORY", "@a/state")]);
+    let why = file.lower(&[]).unwrap().config.make_folders().unwrap_err().to_string();
+    assert!(why.starts_with("cannot make the folder ") && why.contains("name another place"), "{why}");
 }

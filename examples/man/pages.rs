@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
-use instances::cli::{nfdhcpd, process, pxe_filter, update};
+use instances::cli::{nfdhcpd, process, proxmox, pxe_filter, update};
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(crate) struct Page {
 }
 
 /// The pages there are, all in section 8.
-pub(crate) fn pages() -> [Page; 4] {
+pub(crate) fn pages() -> [Page; 5] {
     [
         Page {
             // Positional arguments only: OPTIONS would be the wrong heading.
@@ -75,6 +75,22 @@ pub(crate) fn pages() -> [Page; 4] {
             ],
             see_also: "dnsmasq(8), systemd.exec(5)",
         },
+        Page {
+            command: proxmox::Arguments::command(),
+            prose: &[
+                "Each guest of a Proxmox VE cluster has its name in DNS, forward and reverse, with the addresses of all \
+                its interfaces: those that are configured (containers, cloud-init), those that it tells (guest agent), \
+                those that DHCP gave it, and those that it is heard with on the wire. Names come from Proxmox alone, and \
+                an address counts only in a network that the interface is plugged into.",
+                "dnsmasq is told by files that it watches, and is never restarted for them. Nothing is forgotten while a \
+                node or the API is away. A dnsmasq of our own goes on if this program is killed, and is taken over by \
+                the next.",
+                "The API token needs the role PVEAuditor for /; before Proxmox VE 9 the privilege VM.Monitor as well, \
+                for what the guest agent tells.",
+                "instances-proxmox.service runs it with systemd.",
+            ],
+            see_also: "dnsmasq(8), instances-process(8), systemd.exec(5)",
+        },
     ]
 }
 
@@ -92,6 +108,7 @@ pub(crate) fn write_all(folder: &Path) -> io::Result<()> {
         process::Arguments::command(),
         nfdhcpd::Arguments::command(),
         pxe_filter::Arguments::command(),
+        proxmox::Arguments::command(),
     ] {
         let name = command.get_name().to_owned();
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {

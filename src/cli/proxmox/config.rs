@@ -1,10 +1,12 @@
 //! What everything that can be said comes down to.
 
 use crate::daemon::proxmox::child;
+use crate::error::{Error, Result, in_words};
 use crate::plan::dns_records::Policy;
 use crate::sink::dnsmasq_dir;
 use crate::source::neighbors::{Places, Sweeping};
 use crate::source::proxmox::Access;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -88,4 +90,26 @@ pub enum Dnsmasq {
     Managed(Box<child::Settings>),
     /// Somebody else's: it reads our files, and is told when to read them anew.
     Companion,
+}
+
+impl Config {
+    /// Makes the folders that are missing for what we write, and for what a dnsmasq of ours writes.
+    ///
+    /// # Errors
+    /// One cannot be made.
+    pub fn make_folders(&self) -> Result<()> {
+        let mut files = vec![&self.state_file, &self.places.dhcp_hostsfile];
+        if let Dnsmasq::Managed(settings) = &self.dnsmasq {
+            files.extend([&settings.conf_file, &settings.conf.pid_file, &settings.conf.leases]);
+        }
+        let parents = files.into_iter().filter_map(|file| file.parent());
+        for folder in parents.chain([self.places.hostsdir.as_path()]) {
+            fs::create_dir_all(folder).map_err(|error| {
+                let why = in_words(&error);
+                Error::new(format!("cannot make the folder {}: {why}", folder.display()))
+                    .remedy("run as root, make it yourself, or name another place")
+            })?;
+        }
+        Ok(())
+    }
 }

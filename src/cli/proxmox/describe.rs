@@ -2,7 +2,8 @@
 
 use super::{Config, Dnsmasq, PROGRAM, Request};
 use crate::cli::print;
-use crate::error::Result;
+use crate::daemon::proxmox::child;
+use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
 use crate::plan::dns_records::{Dotted, Duplicates, Network, Policy, Unnamed, Vlan};
 use crate::source::proxmox::Client;
@@ -26,13 +27,14 @@ impl Request {
     pub fn check(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
         self.notify(err);
         self.describe(out)?;
-        match Client::new(&self.config.access) {
-            Ok(_) => Ok(Exit::Done),
-            Err(problem) => {
-                print(out, format_args!("{problem}\n"))?;
-                Ok(Exit::Failed)
-            }
+        let mut problems: Vec<_> = Client::new(&self.config.access).err().into_iter().collect();
+        if let Dnsmasq::Managed(settings) = &self.config.dnsmasq {
+            problems.extend(tested(settings).err());
         }
+        for problem in &problems {
+            print(out, format_args!("{problem}\n"))?;
+        }
+        Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
     }
 
     fn notify(&self, err: &mut dyn Write) {
@@ -51,6 +53,13 @@ impl Request {
         }
         Ok(())
     }
+}
+
+/// What dnsmasq itself says.
+fn tested(settings: &child::Settings) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::new(format!("cannot wait for anything: {}", in_words(&error))))?;
+    runtime.block_on(child::check(settings))
 }
 
 fn sentences(config: &Config) -> Vec<String> {

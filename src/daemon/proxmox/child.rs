@@ -10,10 +10,11 @@ use crate::net::Shown;
 use crate::plan::dnsmasq_conf::{Conf, path_value};
 use crate::sink::atomic_file;
 use crate::sink::dnsmasq::Dnsmasq;
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt;
 use std::fs;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -34,6 +35,9 @@ const LOOK: Duration = Duration::from_millis(200);
 const LONGEST: u64 = 1 << 20;
 /// `version.bind`, TXT, CHAOS: dnsmasq answers by itself whatever it knows and whoever is upstream. Behind an ID.
 const QUESTION: &[u8] = b"\x01\0\0\x01\0\0\0\0\0\0\x07version\x04bind\0\0\x10\0\x03";
+
+/// A variable of ours that is none of dnsmasq's business: the API token's secret.
+const SECRET: &str = "API_TOKEN_SECRET";
 
 /// What it is, and where its configuration goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,7 +185,7 @@ impl Managed {
         if process.is_none() || !holds(&settings.conf_file, &text) {
             // First of all, so that one that runs does not end for one that cannot begin. What is at the file's own place is what
             // the running one was started with.
-            test(&settings.program, &settings.conf_file, &text).await?;
+            test(&settings.program, &text).await?;
             if let Some(process) = process.take() {
                 process.stop().await?;
             }
@@ -293,7 +297,7 @@ impl Managed {
             _ => {}
         }
         let mut command = Command::new(program);
-        command.arg("--keep-in-foreground").arg(conf_argument(conf_file)?);
+        command.arg("--keep-in-foreground").arg(conf_argument(conf_file)?).env_remove(SECRET);
         // In a group of its own: it ends when we have it end, not when somebody types Ctrl-C.
         command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         command.spawn().map_err(|error| not_started(program, &error))
@@ -357,18 +361,23 @@ fn holds(path: &Path, text: &str) -> bool {
     read.is_ok() && there == text.as_bytes()
 }
 
-/// What dnsmasq itself says about a configuration, which it reads from a file beside its own.
-async fn test(program: &Path, conf_file: &Path, text: &str) -> Result<()> {
-    let candidate = conf_file.with_extension("candidate");
-    atomic_file::replace(&candidate, |file| file.write_all(text.as_bytes()))?;
-    let tested = test_file(program, &conf_argument(&candidate)?).await;
-    let _ = fs::remove_file(candidate);
-    tested
+/// Whether dnsmasq itself takes this configuration; nothing is written or started.
+///
+/// # Errors
+/// It does not, or there is no dnsmasq.
+pub async fn check(settings: &Settings) -> Result<()> {
+    let text = settings.conf.text().map_err(|error| Error::new(format!("cannot configure dnsmasq: {error}")))?;
+    test(&settings.program, &text).await
 }
 
-async fn test_file(program: &Path, argument: &str) -> Result<()> {
+/// What dnsmasq itself says about a configuration, which it reads from its standard input.
+async fn test(program: &Path, text: &str) -> Result<()> {
+    let unmade = |error: io::Error| Error::new(format!("cannot have dnsmasq test: {}", in_words(&error)));
+    let memory = memfd_create("dnsmasq.conf", MemfdFlags::CLOEXEC).map_err(|error| unmade(error.into()))?;
+    let mut input = fs::File::from(memory);
+    input.write_all(text.as_bytes()).and_then(|()| input.rewind()).map_err(unmade)?;
     let mut command = Command::new(program);
-    command.args(["--test", argument]).stdin(Stdio::null()).kill_on_drop(true);
+    command.args(["--test", "--conf-file=-"]).env_remove(SECRET).stdin(input).kill_on_drop(true);
     let output = match timeout(TEST, command.output()).await {
         Ok(output) => output.map_err(|error| not_started(program, &error))?,
         Err(_) => return Err(Error::new(format!("{} --test does not end", program.display()))),
