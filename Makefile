@@ -8,8 +8,8 @@ programs = $(notdir $(basename $(wildcard src/bin/*.rs)))
 
 build_packages = libmnl-dev pkg-config $(shell command -v cc >/dev/null || echo gcc libc6-dev)
 lab_packages = nftables iptables dnsmasq-base iproute2 isc-dhcp-client udhcpc bind9-dnsutils iputils-ping
-# The witnesses (libnftnl, rustables by way of libclang, strace), systemd-analyze, and what boots Debian's kernel.
-test_packages = libnftnl-dev ndisc6 socat libclang-dev strace systemd man-db kmod xz-utils
+# The witnesses (libnftnl, rustables by way of libclang, strace), systemd-analyze, what boots Debian's kernel, and a browser.
+test_packages = chromium chromium-driver libnftnl-dev ndisc6 socat libclang-dev strace systemd man-db kmod xz-utils
 # Whom the responder is compared with, and perfdhcp.
 bench_packages = libnftnl-dev kea-dhcp4-server kea-admin
 # What makes the virtual environment of tests/openstack, where there is none yet.

@@ -1,23 +1,77 @@
-//! Where Prometheus asks: as much of HTTP/1.1 (RFC 9112) as that takes, in a thread of its own.
+//! Where Prometheus asks, and people: as much of HTTP/1.1 (RFC 9112) as that takes, in threads of its own.
 //!
 //! Not a server of others': whoever may connect must not be able to end or to stop who answers guests. Here a request is
-//! its first line, a body is never read, one connection is served at a time and none for longer than [`PATIENCE`].
+//! its header, a body is never read, one connection is served at a time by a thread, and none for longer than [`PATIENCE`] until
+//! its request has come and [`SENDING`] until its answer has gone.
 
 use crate::error::{Error, Result, in_words};
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a request may take to come, and how long its answer may take to go.
+/// How long a request may take to come, and how long a piece of its answer may take to go.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long all of an answer may take to go: a few MB to a telephone.
+const SENDING: Duration = Duration::from_secs(20);
+/// Octets of a piece of an answer.
+const PIECE: usize = 1 << 16;
 /// After how long we listen again when the system has no sockets left.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Octets of the longest request that is looked at.
 const LONGEST: usize = 8192;
+/// Connections at a time where people ask: browsers open some that say nothing.
+const PEOPLE: usize = 4;
+
+/// Prometheus' own text format.
+pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The socket. To be had while we may still have any port.
 pub struct Listener(TcpListener, SocketAddr);
+
+/// What somebody asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// `GET` or `HEAD`.
+    pub method: &'a str,
+    /// Without a query.
+    pub path: &'a str,
+    head: &'a str,
+}
+
+/// What comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// `200 OK`.
+    pub status: &'static str,
+    /// Its media type.
+    pub kind: &'static str,
+    /// Further lines of its header.
+    pub headers: Vec<(&'static str, String)>,
+    /// Its content.
+    pub body: Vec<u8>,
+}
+
+impl Request<'_> {
+    /// A line of its header, by its name in any case; the first if there are several.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().skip(1).map_while(|line| line.split_once(':'));
+        lines.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+impl Answer {
+    /// One without further headers.
+    pub fn new(status: &'static str, kind: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, kind, headers: Vec::new(), body: body.into() }
+    }
+
+    /// This is not there.
+    pub fn not_found() -> Self {
+        Self::new("404 Not Found", "text/plain; charset=utf-8", "")
+    }
+}
 
 impl Listener {
     /// Takes the port.
@@ -25,55 +79,108 @@ impl Listener {
     /// # Errors
     /// Somebody else has it, or it is not ours.
     pub fn bind(address: SocketAddr) -> Result<Self> {
-        TcpListener::bind(address).map(|listener| Self(listener, address)).map_err(|error| {
-            let message = format!("cannot listen at metrics_listen = {address}: {}", in_words(&error));
+        Self::bind_as("metrics_listen", address)
+    }
+
+    /// The same for a setting of another name.
+    ///
+    /// # Errors
+    /// Somebody else has it, or it is not ours.
+    pub fn bind_as(setting: &str, address: SocketAddr) -> Result<Self> {
+        let bound = TcpListener::bind(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        bound.map(|(address, listener)| Self(listener, address)).map_err(|error| {
+            let message = format!("cannot listen at {setting} = {address}: {}", in_words(&error));
             Error::new(message).remedy("choose another address or port")
         })
+    }
+
+    /// The address, with the port that the system chose if it was to choose one.
+    pub fn address(&self) -> SocketAddr {
+        self.1
     }
 
     /// Serves the page from now on: metrics in OpenMetrics' text format. The thread ends with the process.
     ///
     /// # Errors
     /// No thread can be had.
-    pub fn serve(self, page: impl Fn() -> String + Send + 'static) -> Result<()> {
+    pub fn serve(self, page: impl Fn() -> String + Send + Sync + 'static) -> Result<()> {
+        self.serve_by(1, move |request| match request.path {
+            "/metrics" | "/" => Answer::new("200 OK", OPENMETRICS, page()),
+            _ => Answer::new("404 Not Found", OPENMETRICS, ""),
+        })
+    }
+
+    /// Serves these answers from now on, to several at a time. The threads end with the process.
+    ///
+    /// # Errors
+    /// No thread can be had.
+    pub fn serve_people(self, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Result<()> {
+        self.serve_by(PEOPLE, answer)
+    }
+
+    fn serve_by(self, threads: usize, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Result<()> {
         let Self(listener, address) = self;
-        let serve = move || {
-            loop {
-                match listener.accept() {
-                    // Whoever asked may be gone.
-                    Ok((stream, _)) => drop(answer(stream, &page)),
-                    Err(_) => thread::sleep(PAUSE),
+        let shared = Arc::new((listener, answer));
+        for _ in 0..threads {
+            let shared = Arc::clone(&shared);
+            let serve = move || {
+                let (listener, answer) = &*shared;
+                loop {
+                    match listener.accept() {
+                        // Whoever asked may be gone.
+                        Ok((stream, _)) => drop(converse(stream, answer)),
+                        Err(_) => thread::sleep(PAUSE),
+                    }
                 }
-            }
-        };
-        let spawned = thread::Builder::new().name("metrics".to_owned()).spawn(serve);
-        let failed = |error| Error::new(format!("cannot serve metrics at {address}: {}", in_words(&error)));
-        spawned.map(drop).map_err(failed)
+            };
+            let spawned = thread::Builder::new().name("metrics".to_owned()).spawn(serve);
+            let failed = |error| Error::new(format!("cannot serve metrics at {address}: {}", in_words(&error)));
+            spawned.map(drop).map_err(failed)?;
+        }
+        Ok(())
     }
 }
 
-fn answer(mut stream: TcpStream, page: &dyn Fn() -> String) -> io::Result<()> {
-    let request = request(&mut stream)?;
-    let mut words = request.split(|octet| *octet == b' ');
-    let (status, text) = match (words.next(), words.next()) {
-        (Some(b"GET" | b"HEAD"), Some(b"/metrics" | b"/")) => ("200 OK", page()),
-        (Some(b"GET" | b"HEAD"), Some(_)) => ("404 Not Found", String::new()),
-        (_, Some(_)) => ("405 Method Not Allowed", String::new()),
-        _ => ("400 Bad Request", String::new()),
-    };
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n",
-        text.len()
-    );
-    let body = if request.starts_with(b"HEAD") { "" } else { &text };
+fn converse(mut stream: TcpStream, answer: &dyn Fn(&Request) -> Answer) -> io::Result<()> {
+    let head = request(&mut stream)?;
+    let answer = answered(&head, answer);
+    let Answer { status, kind, headers, body } = &answer;
+    let mut lines = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        lines.extend([name, ": ", value, "\r\n"]);
+    }
+    lines.push_str("Connection: close\r\n\r\n");
+    let until = Instant::now() + SENDING;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
+    stream.write_all(lines.as_bytes())?;
+    let body = if head.starts_with(b"HEAD ") { &[] } else { body.as_slice() };
+    for piece in body.chunks(PIECE) {
+        if until <= Instant::now() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.write_all(piece)?;
+    }
     // What was not read would have the kernel take the answer back: the other end closes first, for a while.
     stream.shutdown(Shutdown::Write)?;
     let until = Instant::now() + PATIENCE;
     while read(&mut stream, &mut [0; LONGEST], until)? > 0 {}
     Ok(())
+}
+
+fn answered(head: &[u8], answer: &dyn Fn(&Request) -> Answer) -> Answer {
+    let head = String::from_utf8_lossy(head);
+    let mut words = head.lines().next().unwrap_or_default().split(' ');
+    match (words.next(), words.next()) {
+        (Some(method @ ("GET" | "HEAD")), Some(target)) => {
+            let path = target.split_once('?').map_or(target, |(path, _)| path);
+            answer(&Request { method, path, head: &head })
+        }
+        (_, Some(_)) => Answer {
+            headers: vec![("Allow", "GET, HEAD".to_owned())],
+            ..Answer::new("405 Method Not Allowed", OPENMETRICS, "")
+        },
+        _ => Answer::new("400 Bad Request", OPENMETRICS, ""),
+    }
 }
 
 /// The first line of a request, and what came of its header until its end.
@@ -106,7 +213,7 @@ mod tests {
     /// What comes back for each of these, one after the other.
     fn answers(requests: &[&[u8]]) -> Vec<String> {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = listener.0.local_addr().unwrap();
+        let address = listener.address();
         listener.serve(|| "bindings 0\n# EOF\n".to_owned()).unwrap();
         let ask = |request: &&[u8]| {
             let mut stream = TcpStream::connect(address).unwrap();
@@ -136,9 +243,34 @@ mod tests {
     }
 
     #[test]
+    fn people_are_told_apart_by_what_they_say() {
+        let listener = Listener::bind_as("LISTEN", "127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.address();
+        let echo = |request: &Request| {
+            let host = request.header("host").unwrap_or("nobody");
+            let body = format!("{} {} {host}", request.method, request.path);
+            let headers = vec![("X-Frame-Options", "DENY".to_owned())];
+            Answer { headers, ..Answer::new("200 OK", "text/plain", body) }
+        };
+        listener.serve_people(echo).unwrap();
+        // They need not wait for one another.
+        let _silent: Vec<_> = (1..PEOPLE).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let begun = Instant::now();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET /a?b HTTP/1.1\r\nAccept: x\r\nHOST:  me:80 \r\n\r\nHost: you\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.contains("\r\nX-Frame-Options: DENY\r\n") && answer.ends_with("\r\n\r\nGET /a me:80"),
+            "{answer}"
+        );
+        assert!(begun.elapsed() < PATIENCE * 3);
+    }
+
+    #[test]
     fn who_connects_and_says_nothing_holds_up_others_for_a_moment_only() {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = listener.0.local_addr().unwrap();
+        let address = listener.address();
         listener.serve(|| "bindings 0\n# EOF\n".to_owned()).unwrap();
         let _silent = TcpStream::connect(address).unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
