@@ -80,6 +80,8 @@ install: ## what `make build man` made, to DESTDIR and PREFIX (/usr/local)
 	    install -m 640 packaging/pxe-filter/pxe-filter.conf $(DESTDIR)/etc/instances/pxe-filter.conf
 	[ -n "$(DESTDIR)" ] || ! getent group instances-pxe-filter >/dev/null || \
 	    chgrp instances-pxe-filter /etc/instances/pxe-filter.conf
+	[ -e $(DESTDIR)/etc/instances/proxmox.toml ] || \
+	    install -m 644 packaging/proxmox/proxmox.toml $(DESTDIR)/etc/instances/proxmox.toml
 	[ -e $(DESTDIR)/etc/nfdhcpd/nfdhcpd.conf ] || \
 	    install -m 644 packaging/nfdhcpd/nfdhcpd.conf $(DESTDIR)/etc/nfdhcpd/nfdhcpd.conf
 	[ -e $(DESTDIR)/etc/logrotate.d/instances-nfdhcpd ] || \

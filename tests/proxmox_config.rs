@@ -386,6 +386,9 @@ fn a_companion_has_the_paths_of_a_dnsmasq_that_is_there() {
     assert_eq!(managed.places.hostsdir.to_str(), Some("/s/hosts"));
     assert_eq!(managed.places.pid_file.unwrap().to_str(), Some("/r/dnsmasq.pid"));
     assert_eq!(managed.leases.unwrap().to_str(), Some("/s/dnsmasq.leases"));
+    let companion = Lab::secret().with(&folders).toml(&text).a(&[]).unwrap().config;
+    assert_eq!(companion.leases.unwrap().to_str(), Some("/var/lib/misc/dnsmasq.leases"));
+    assert_eq!(companion.places.hostsdir.to_str(), Some("/s/hosts"));
 }
 
 #[test]
@@ -404,6 +407,10 @@ fn the_secret_is_from_a_file_a_variable_or_systemd() {
     assert_eq!(secret(lab().a(&[]).unwrap()), "of-the-file");
     let systemd = lab().with(&[("CREDENTIALS_DIRECTORY", "@")]);
     assert_eq!(secret(systemd.a(&[]).unwrap()), "of-systemd");
+    for nothing in ["", "none"] {
+        let systemd = lab().file("token", nothing, 0o600).with(&[("CREDENTIALS_DIRECTORY", "@")]);
+        assert_eq!(secret(systemd.a(&[]).unwrap()), "of-the-file");
+    }
     let variable = systemd.with(&[("API_TOKEN_SECRET", SECRET)]);
     assert_eq!(secret(variable.a(&[]).unwrap()), SECRET);
     let flag = variable.a(&["--token-file", "@g"]).unwrap();
@@ -663,4 +670,70 @@ fn folders_are_made_that_are_missing() {
     let file = Lab::compose().file("a", "", 0o600).with(&[("STATE_DIRECTORY", "@a/state")]);
     let why = file.lower(&[]).unwrap().config.make_folders().unwrap_err().to_string();
     assert!(why.starts_with("cannot make the folder ") && why.contains("name another place"), "{why}");
+}
+
+/// A file of `packaging`.
+fn packaged(name: &str) -> String {
+    fs::read_to_string(format!("{}/packaging/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn the_sample_is_right_and_so_is_all_that_it_proposes() {
+    let sample = packaged("proxmox/proxmox.toml");
+    let request = Lab::secret().toml(&sample).a(&[]).unwrap();
+    assert_eq!(request.notices, Vec::<String>::new());
+    // Proposals have no blank behind the #.
+    let is_proposal = |rest: &&str| rest.starts_with(|first: char| first.is_ascii_lowercase() || first == '[');
+    let all: Vec<_> = sample.lines().map(|line| line.strip_prefix('#').filter(is_proposal).unwrap_or(line)).collect();
+    let all = Lab::secret().toml(&all.join("\n")).a(&[]).unwrap();
+    // Pinned certificates make these needless.
+    let (has_no_effect, others): (Vec<_>, Vec<_>) =
+        all.notices.iter().partition(|notice| notice.contains("has no effect: with fingerprints"));
+    assert_eq!((has_no_effect.len(), others.len()), (2, 0), "{:?}", all.notices);
+    // What is proposed as a default is one, and every key is there.
+    let mut with_all = all.config;
+    let network = &mut with_all.policy.networks[0];
+    (network.bridge, network.domain) = (None, "lab".parse().unwrap());
+    with_all.policy.extra.clear();
+    with_all.access.trust = Trust::default();
+    (with_all.listen, with_all.registry) = (None, None);
+    if let Dnsmasq::Managed(settings) = &mut with_all.dnsmasq {
+        settings.conf.domains.retain(|domain| domain.name.as_str() == "lab");
+        settings.conf.domains[0].prefixes = vec!["10.0.0.0/23".parse().unwrap()];
+    }
+    assert_eq!(with_all, request.config);
+    let places = ["program", "conf_file", "user", "hostsdir", "dhcp_hostsfile", "pid_file", "leases", "state_file"];
+    let rarely = ["connect_timeout", "timeout", "prefixes"];
+    for line in request.printed.lines().filter_map(|line| line.split_once(" = ")) {
+        let known = sample.contains(&format!("{} = ", line.0)) || places.contains(&line.0) || rarely.contains(&line.0);
+        assert!(known, "{} is not in the sample", line.0);
+    }
+}
+
+#[test]
+fn the_image_takes_the_variables_of_compose_and_keeps_what_is_to_stay_in_its_volume() {
+    let compose = packaged("oci/compose.yaml");
+    let variables: Vec<_> = compose
+        .lines()
+        .filter_map(|line| line.trim().trim_start_matches('#').split_once(": \""))
+        .map(|(name, rest)| (name, rest.split('"').next().unwrap()))
+        .filter(|(name, _)| name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_'))
+        .collect();
+    // The original's, unchanged, and ours.
+    for (name, _) in COMPOSE {
+        assert!(variables.iter().any(|(there, _)| *there == name), "{name}");
+    }
+    let recipe = packaged("oci/Containerfile");
+    let set: Vec<_> = recipe.lines().filter_map(|line| line.strip_prefix("ENV ")?.split_once('=')).collect();
+    let lab = Lab::bare().with(&variables).with(&set).with(&[("PROXMOX_HOST", "https://your-proxmox.host:8006")]);
+    let request = lab.lower(&[]).unwrap();
+    assert_eq!(request.notices, Vec::<String>::new());
+    let config = request.config;
+    assert!(matches!(config.dnsmasq, Dnsmasq::Managed(_)));
+    assert_eq!(config.listen, Some("127.0.0.1:9549".parse().unwrap()));
+    assert_eq!(config.leases.unwrap().to_str(), Some("/var/lib/misc/dnsmasq.leases"));
+    for path in [config.state_file, config.places.hostsdir, config.places.dhcp_hostsfile] {
+        assert!(path.starts_with("/var/lib/misc/"), "{}", path.display());
+    }
+    assert!(recipe.contains("VOLUME /var/lib/misc\n") && compose.contains(":/var/lib/misc\n"));
 }

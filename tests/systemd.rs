@@ -30,7 +30,7 @@ fn installed() -> tempfile::TempDir {
         let name = entry.file_name().into_string().expect("a name");
         fs::write(folder.path().join(&name), &text).expect("write a unit");
         // These have no registry of their own.
-        if name.starts_with("instances-nfdhcpd") || name.starts_with("instances-pxe-filter") {
+        if ["instances-nfdhcpd", "instances-proxmox", "instances-pxe-filter"].iter().any(|one| name.starts_with(one)) {
             continue;
         }
 

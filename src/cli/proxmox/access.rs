@@ -7,9 +7,9 @@ use super::values;
 use super::written::Source;
 use crate::error::in_words;
 use crate::source::proxmox::{Access, Token, Trust};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The variable that holds the token's secret.
 const SECRET: &str = "API_TOKEN_SECRET";
@@ -85,7 +85,10 @@ fn secret(lookup: &mut Lookup) -> Option<(String, Source)> {
     let is_variable = matches!(file, Some((_, Source::Variable(_))));
     let variable = lookup.variable(SECRET).filter(|_| !is_flag);
     let credential = lookup.variable(CREDENTIALS).map(|folder| Path::new(&folder).join(CREDENTIAL));
-    let credential = credential.filter(|path| !is_flag && !is_variable && path.exists());
+    // The unit hands on that there is none, too.
+    let is_there =
+        |path: &PathBuf| path.exists() && text_of(path).map_or(true, |text| !matches!(text.trim(), "" | values::NONE));
+    let credential = credential.filter(|path| !is_flag && !is_variable && is_there(path));
     let forget = |lookup: &mut Lookup| lookup.said.retain(|said| said.name != opt::TOKEN_FILE.about().name);
     if let Some(text) = variable {
         forget(lookup);
@@ -113,16 +116,20 @@ fn read(lookup: &mut Lookup, text: &str, source: &Source) -> Option<String> {
 }
 
 fn in_file(lookup: &mut Lookup, path: &Path, source: &Source) -> Option<(String, Source)> {
-    let mut text = String::new();
-    let file = std::fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
-    match file {
-        Ok(_) => read(lookup, text.trim(), source).map(|secret| (secret, source.clone())),
+    match text_of(path) {
+        Ok(text) => read(lookup, text.trim(), source).map(|secret| (secret, source.clone())),
         Err(error) => {
             let (path, why) = (path.display(), in_words(&error));
             lookup.wrong.push(format!("{source}: cannot read the token's secret in {path}: {why}"));
             None
         }
     }
+}
+
+fn text_of(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn warn_of_readers(lookup: &mut Lookup, path: &Path, source: &Source) {

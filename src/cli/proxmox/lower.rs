@@ -25,6 +25,10 @@ use std::time::Duration;
 
 /// Larger networks are not swept.
 const SHORTEST_SWEPT: u8 = 16;
+/// Where we keep what is to stay.
+const STATE: &str = "/var/lib/instances-proxmox";
+/// Where Debian's dnsmasq keeps its leases, and PVE-Leazzard's.
+const LEASES: &str = "/var/lib/misc/dnsmasq.leases";
 
 impl Arguments {
     /// Reads the file and the environment, and makes one configuration of all.
@@ -60,8 +64,7 @@ fn document(named: Option<&Path>) -> Result<(Document, Vec<String>)> {
 fn config(lookup: &mut Lookup) -> (Option<Config>, Option<Source>) {
     let rounds = rounds(lookup);
     let state = first_folder(lookup, "STATE_DIRECTORY");
-    let state_folder = state.clone().unwrap_or_else(|| "/var/lib/instances-proxmox".to_owned());
-    let state_file = lookup.one_or(&opt::STATE_FILE, &format!("{state_folder}/state.json"));
+    let state_file = lookup.one_or(&opt::STATE_FILE, &format!("{}/state.json", state.as_deref().unwrap_or(STATE)));
     let registry = lookup.one(&opt::REGISTRY);
     let listen = lookup.one(&opt::LISTEN);
     let log_level = lookup.one(&opt::LOG_LEVEL);
@@ -69,8 +72,7 @@ fn config(lookup: &mut Lookup) -> (Option<Config>, Option<Source>) {
     let domain = lookup.one(&opt::DOMAIN);
     let networks = networks(lookup, domain.as_ref());
     let neighbors = neighbors(lookup, &networks);
-    let leases = state.map_or("/var/lib/misc/dnsmasq.leases".to_owned(), |state| format!("{state}/dnsmasq.leases"));
-    let dnsmasq = dnsmasq(lookup, &networks, domain.as_ref(), &state_folder, &leases);
+    let dnsmasq = dnsmasq(lookup, &networks, domain.as_ref(), state.as_deref());
     let extra = records(lookup, domain.as_ref());
     let policy = policy(lookup, networks).map(|policy| Policy { extra, ..policy });
     let config = || {
@@ -187,19 +189,22 @@ fn dnsmasq(
     lookup: &mut Lookup,
     networks: &[Network],
     domain: Option<&DomainName>,
-    state: &str,
-    leases: &str,
+    of_systemd: Option<&str>,
 ) -> Option<Both> {
     let whose = lookup.one(&opt::MODE);
     let run = first_folder(lookup, "RUNTIME_DIRECTORY").unwrap_or_else(|| "/run/instances-proxmox".to_owned());
-    let pid_file = match whose {
-        Some(Whose::Companion) => "/run/dnsmasq/dnsmasq.pid".to_owned(),
-        _ => format!("{run}/dnsmasq.pid"),
+    let state = of_systemd.unwrap_or(STATE);
+    let (pid_file, leases) = match (whose, of_systemd) {
+        // As Debian's has it.
+        (Some(Whose::Companion), _) => ("/run/dnsmasq/dnsmasq.pid".to_owned(), LEASES.to_owned()),
+        // It may write nowhere else.
+        (_, Some(state)) => (format!("{run}/dnsmasq.pid"), format!("{state}/dnsmasq.leases")),
+        (_, None) => (format!("{run}/dnsmasq.pid"), LEASES.to_owned()),
     };
     let hostsdir = lookup.one_or(&opt::HOSTSDIR, &format!("{state}/hosts"));
     let dhcp_hostsfile = lookup.one_or(&opt::DHCP_HOSTSFILE, &format!("{state}/reservations"));
     let pid_file = lookup.one_or(&opt::PID_FILE, &pid_file);
-    let leases = lookup.one_or(&opt::LEASES, leases);
+    let leases = lookup.one_or(&opt::LEASES, &leases);
     let reload_interval = lookup.one(&opt::RELOAD_INTERVAL);
     let (hostsdir, leases) = (hostsdir?, leases?);
     let places = dnsmasq_dir::Places { hostsdir, dhcp_hostsfile: dhcp_hostsfile?, pid_file: pid_file? };
