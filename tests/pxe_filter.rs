@@ -3,6 +3,10 @@
 #![cfg(feature = "pxe-filter")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "pxe_filter/folder.rs"]
+mod folder;
+#[path = "common/needs.rs"]
+mod needs;
 #[path = "common/pxe.rs"]
 mod pxe;
 #[path = "common/ironic/mod.rs"]
@@ -15,7 +19,6 @@ use pxe::{Lab, mac};
 use simulator::{Fault, Port};
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixDatagram;
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -62,18 +65,6 @@ fn a_node_enters_inspection_boots_and_leaves() {
     lab.denies(9);
     until("no more discovery", || lab.unknown() == DENIES_UNKNOWN);
     assert!(filter.stop().success());
-}
-
-#[test]
-fn files_are_readable_whatever_the_umask_is() {
-    let (lab, _) = Lab::new();
-    let command = lab.command(OFTEN, &["--once"]);
-    let script = format!("umask 077; exec {:?} \"$@\"", command.get_program());
-    let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", &script, "sh"]).args(command.get_args());
-    assert!(shell.status().unwrap().success());
-    let mode = fs::metadata(lab.hostsdir().join(mac(0))).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o644);
 }
 
 #[test]
@@ -136,16 +127,6 @@ fn an_ironic_slower_than_the_interval_is_asked_everything() {
     lab.ironic.state().set_state(nodes[0], "available");
     lab.denies(0);
     assert!(filter.stop().success());
-}
-
-#[test]
-fn a_file_that_dnsmasq_may_not_read_is_written_anew() {
-    let (lab, _) = Lab::new();
-    assert!(lab.output(OFTEN, &["--once"]).status.success());
-    let path = lab.hostsdir().join(mac(0));
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(lab.output(OFTEN, &["--once"]).status.success());
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
 }
 
 #[test]
@@ -308,37 +289,40 @@ fn a_removed_port_is_denied_even_while_unknown_ones_may_boot() {
     assert_eq!(lab.unknown(), "*:*:*:*:*:*\n");
     assert!(filter.stop().success());
 
-    // As the originals have it, if that is asked for.
+    // As the originals have it, if that is asked for and two listings say so.
+    assert!(lab.output("removed_ports = unknown", &["--once"]).status.success());
+    lab.denies(7);
     let mut filter = lab.run("sync_period = 1\nremoved_ports = unknown");
     lab.allows(7);
     assert!(filter.stop().success());
 }
 
 #[test]
-fn edited_and_deleted_files_are_put_right_at_once() {
-    let (lab, _) = Lab::new();
-    // Not by a comparison that would be due anyway.
-    let mut filter = lab.run("sync_period = 0");
+fn a_page_that_one_listing_lost_opens_nobody_even_if_removed_ports_are_unknown() {
+    let (lab, nodes) = Lab::new();
+    lab.ironic.state().set_state(nodes[1], "inspect wait");
+    lab.ironic.state().max_limit = 1;
+    let mut filter = lab.run("sync_period = 0\nremoved_ports = unknown");
     filter.says("all ports are as Ironic has them");
-    fs::write(lab.hostsdir().join(mac(0)), format!("{}\n", mac(0))).unwrap();
+    let well = lab.files();
+    lab.ironic.seen();
+    lab.ironic.fault("/v1/ports", Fault::SkipPage);
+    filter.signal(Signal::SIGHUP);
+    let mut listings = 0;
+    until("a listing without it has ended", || {
+        listings += lab.ironic.paths().iter().filter(|path| path.contains("/v1/ports?limit")).count();
+        listings >= 4
+    });
+    lab.ironic.heal();
+    // Which is what this one comes behind.
+    filter.signal(Signal::SIGHUP);
+    lab.ironic.state().set_state(nodes[0], "inspect wait");
+    lab.allows(0);
+    lab.ironic.state().set_state(nodes[0], "available");
     lab.denies(0);
-    fs::remove_file(lab.hostsdir().join(mac(1))).unwrap();
-    lab.denies(1);
-    fs::write(lab.hostsdir().join("unknown_hosts_filter"), "nonsense").unwrap();
-    until("all others are denied", || lab.unknown() == DENIES_UNKNOWN);
+    assert_eq!(lab.files(), well);
+    assert!(!filter.log().contains("no port of Ironic's"), "{}", filter.log());
     assert!(filter.stop().success());
-}
-
-#[test]
-fn only_one_filter_has_a_folder() {
-    let (lab, _) = Lab::new();
-    let mut filter = lab.run(OFTEN);
-    filter.says("all ports are as Ironic has them");
-    let output = lab.output(OFTEN, &["--once"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("another"), "{}", stderr(&output));
-    assert!(filter.stop().success());
-    assert!(lab.output(OFTEN, &["--once"]).status.success());
 }
 
 #[test]
@@ -566,62 +550,6 @@ fn the_service_manager_hears_when_the_folder_is_right_and_that_the_filter_lives(
 }
 
 #[test]
-fn a_folder_that_is_replaced_is_filled_and_said_to_be_another() {
-    let (lab, _) = Lab::new();
-    let mut filter = lab.run("sync_period = 1");
-    filter.says("all ports are as Ironic has them");
-    fs::rename(lab.hostsdir(), lab.path().join("old")).unwrap();
-    filter.says("hostsdir");
-    fs::create_dir(lab.hostsdir()).unwrap();
-    until("it is filled", || lab.files().len() == 5);
-    filter.says("restart dnsmasq");
-    assert!(filter.stop().success());
-}
-
-#[test]
-fn files_of_others_stay_or_go_as_configured_and_what_is_no_rule_stays() {
-    let (lab, _) = Lab::new();
-    let put = |name: &str, text: &str| fs::write(lab.hostsdir().join(name), text).unwrap();
-    put("rule", &format!("{}\n", mac(99)));
-    put("notes", "not for dnsmasq\n");
-    put(".hidden", "x");
-    let inspector = |purge: bool| {
-        format!(
-            "{OFTEN}\n[dnsmasq_pxe_filter]\ndhcp_hostsdir = {}\npurge_dhcp_hostsdir = {purge}",
-            lab.hostsdir().display()
-        )
-    };
-    let mut filter = lab.run(&inspector(false));
-    filter.says("all ports are as Ironic has them");
-    filter.says("rule");
-    assert_eq!(lab.files().len(), 7);
-    assert!(filter.stop().success());
-    let mut filter = lab.run(&inspector(true));
-    filter.says("deleted rule");
-    assert!(!lab.hostsdir().join("rule").exists());
-    assert!(lab.hostsdir().join("notes").exists() && lab.hostsdir().join(".hidden").exists());
-    assert!(filter.stop().success());
-}
-
-#[test]
-fn files_with_dashes_are_taken_over_and_written_if_asked_for() {
-    let (lab, nodes) = Lab::new();
-    let dashes = |number: u8| mac(number).replace(':', "-");
-    for number in 0..4 {
-        fs::write(lab.hostsdir().join(dashes(number)), format!("{},ignore\n", mac(number))).unwrap();
-    }
-    assert!(lab.output(OFTEN, &["--once"]).status.success());
-    let names: Vec<_> = lab.files().into_keys().collect();
-    assert_eq!(names, [&mac(0), &mac(1), &mac(2), &mac(3), "unknown_hosts_filter"].map(str::to_owned));
-    lab.ironic.state().set_state(nodes[0], "inspect wait");
-    assert!(lab.output("file_names = dashes", &["--once"]).status.success());
-    let files = lab.files();
-    assert_eq!(files.keys().filter(|name| name.contains('-')).count(), 4);
-    assert_eq!(files.len(), 5);
-    assert_eq!(files[&dashes(0)], format!("{}\n", mac(0)));
-}
-
-#[test]
 fn a_port_that_is_not_for_pxe_is_denied_if_that_is_asked_for() {
     let (lab, nodes) = Lab::new();
     lab.ironic.state().set_state(nodes[0], "inspect wait");
@@ -645,31 +573,4 @@ fn with_ironics_rules_only_supported_inspection_opens_and_with_inspectors_any() 
     assert_eq!(lab.unknown(), DENIES_UNKNOWN);
     assert!(lab.output("semantics = inspector", &["--once"]).status.success());
     lab.allows(0);
-}
-
-#[test]
-fn no_folder_is_a_failure_that_says_what_to_do() {
-    let (lab, _) = Lab::new();
-    fs::remove_dir(lab.hostsdir()).unwrap();
-    let mut filter = lab.run(OFTEN);
-    assert_eq!(filter.ends().code(), Some(1));
-    assert!(filter.log().contains("hostsdir"), "{}", filter.log());
-}
-
-#[test]
-fn the_files_of_a_running_filter_keep_their_inodes_while_nothing_changes() {
-    let (lab, _) = Lab::new();
-    let mut filter = lab.run(OFTEN);
-    filter.says("all ports are as Ironic has them");
-    let inodes =
-        || lab.files().keys().map(|name| fs::metadata(lab.hostsdir().join(name)).unwrap().ino()).collect::<Vec<_>>();
-    let before = inodes();
-    lab.ironic.seen();
-    let mut listings = 0;
-    until("two more listings", || {
-        listings += lab.ironic.paths().iter().filter(|path| path.contains("/v1/ports?limit")).count();
-        listings >= 2
-    });
-    assert_eq!(inodes(), before);
-    assert!(filter.stop().success());
 }

@@ -61,7 +61,7 @@ fn a_folder_that_becomes_read_only_is_said_to_be() {
             let failure = filter.write(&writes).unwrap_err().to_string();
             assert!(failure.contains("Read-only file system; mount it writable"), "{failure}");
         }
-        assert_eq!(filter.dir.look().unwrap().macs[&mac(0)], Some(Allow));
+        assert_eq!(filter.dir.look().unwrap().found.macs[&mac(0)], Some(Allow));
         drop(filter);
         mount(None::<&str>, &lab.hostsdir(), None::<&str>, MsFlags::MS_REMOUNT, None::<&str>).unwrap();
         lab.filter().write(&all(0..2, Deny)).unwrap();

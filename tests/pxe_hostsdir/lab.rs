@@ -5,7 +5,7 @@ use crate::netns::run;
 use crate::netns::wait::{PATIENCE, until};
 use instances::error::Error;
 use instances::net::Mac;
-use instances::plan::pxe_access::changes::{Changes, Found};
+use instances::plan::pxe_access::changes::Changes;
 use instances::plan::pxe_access::{Access, Removed, Semantics, Settings, Table, Who};
 use instances::sink::dhcp_hostsdir::{Contents, FileNames, HostsDir};
 use std::collections::BTreeMap;
@@ -62,7 +62,7 @@ impl Filter {
 
     /// Has the folder say this and nothing else; who is not in it is denied.
     pub fn bring_in_step(&mut self, wanted: &[(Who, Access)]) {
-        let Contents { macs, unknown, .. } = self.dir.look().unwrap();
+        let Contents { found, .. } = self.dir.look().unwrap();
         let mut table = Table { macs: BTreeMap::new(), unknown: Access::Deny, disputed: Vec::new() };
         for (who, access) in wanted {
             match who {
@@ -80,7 +80,7 @@ impl Filter {
             deny_pxe_disabled: false,
             removed: Removed::Denied,
         };
-        let changes = Changes::new(&table, &Found { macs, unknown }, &settings);
+        let changes = Changes::new(&table, &found, &settings, |_| true);
         self.write(&changes.writes).unwrap();
     }
 }

@@ -31,10 +31,11 @@ fn sentences(config: &Config) -> Vec<String> {
     let mut sentences = vec![String::new(), ports(&config.policy), unknown(&config.policy)];
     sentences.push(match config.policy.removed {
         Removed::Denied => "MAC addresses whose port is no more: denied.".to_owned(),
-        Removed::AsUnknown => "MAC addresses whose port is no more: like MAC addresses of no port.".to_owned(),
+        Removed::AsUnknown => "MAC addresses whose port is no more: denied, and when two listings missed it like MAC addresses of no port.".to_owned(),
     });
     let folder = config.hostsdir.display();
-    let others = if config.purge { "removed" } else { "left alone" };
+    let others =
+        if config.purge { "deleted if they hold rules for MAC addresses and nothing else" } else { "left alone" };
     sentences.push(format!("Folder {folder}: other files there are {others}."));
     sentences.push(match config.sync_period {
         Some(period) => format!("Everything is compared every {} s at least.", period.as_secs()),

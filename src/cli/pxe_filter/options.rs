@@ -117,7 +117,7 @@ pub(super) static DRIVER: Opt<()> = Opt::new(PXE_FILTER, "driver", "driver", val
 pub(super) static SEMANTICS: Opt<Semantics> = Opt::new(PXE_FILTER, "semantics", "semantics", values::semantics)
     .help("WHOSE", "Whose rules: inspector or ironic [default: inspector if a file has [dnsmasq_pxe_filter] or a driver, otherwise ironic]");
 pub(super) static SYNC_PERIOD: Opt<u32> = Opt::new(PXE_FILTER, "sync_period", "sync-period", values::count)
-    .help("SECONDS", "Compare everything at least that often; 0: only at the start and when in doubt [default: inspector 15, ironic 45]")
+    .help("SECONDS", "List and compare everything at least that often; 0: only at the start and when in doubt [default: inspector 15, ironic 45]")
     .older(&[("firewall", "firewall_update_period")]);
 pub(super) static POLL_INTERVAL: Opt<Duration> =
     Opt::new(PXE_FILTER, "poll_interval", "poll-interval", values::seconds)
@@ -132,7 +132,7 @@ pub(super) static DENY_PXE_DISABLED_PORTS: Opt<bool> =
     Opt::new(PXE_FILTER, "deny_pxe_disabled_ports", "deny-pxe-disabled-ports", values::switch)
         .switch("Ports with pxe_enabled = false are denied even under inspection [default: no]");
 pub(super) static REMOVED_PORTS: Opt<Removed> = Opt::new(PXE_FILTER, "removed_ports", "removed-ports", values::removed)
-    .help("HOW", "Ports that are no more: denied, or unknown: like MAC addresses of no port, as the originals do [default: denied]");
+    .help("HOW", "Ports that are no more: denied, or unknown: when two listings missed them, like MAC addresses of no port, as the originals do [default: denied]");
 pub(super) static FILE_NAMES: Opt<FileNames> = Opt::new(PXE_FILTER, "file_names", "file-names", values::file_names)
     .help(
         "STYLE",
@@ -140,7 +140,7 @@ pub(super) static FILE_NAMES: Opt<FileNames> = Opt::new(PXE_FILTER, "file_names"
     );
 pub(super) static DNSMASQ_PID_FILE: Opt<PathBuf> =
     Opt::new(PXE_FILTER, "dnsmasq_pid_file", "dnsmasq-pid-file", values::path)
-        .help("FILE", "Where dnsmasq writes its number, for a SIGHUP when many files change at once [default: none]");
+        .help("FILE", "Where dnsmasq writes its number: to find out what keeps it from obeying, and for a SIGHUP when files of removed ports were deleted [default: none]");
 pub(super) static COMMAND_TIMEOUT: Opt<Duration> =
     Opt::new(PXE_FILTER, "command_timeout", "command-timeout", values::seconds).help(
         "SECONDS",
@@ -163,7 +163,7 @@ pub(super) static DHCP_HOSTSDIR: Opt<PathBuf> = Opt::new(DNSMASQ, "dhcp_hostsdir
     .older(&[(PXE_FILTER, "dhcp_hostsdir")]);
 pub(super) static PURGE_DHCP_HOSTSDIR: Opt<bool> =
     Opt::new(DNSMASQ, "purge_dhcp_hostsdir", "purge-dhcp-hostsdir", values::switch)
-        .switch("Remove what is in the folder and not ours, once the first comparison has succeeded [default: inspector yes, ironic no]");
+        .switch("Delete files in the folder that are not ours and hold rules for MAC addresses and nothing else, once the first comparison has succeeded [default: inspector yes, ironic no]");
 pub(super) static START_COMMAND: Opt<String> =
     Opt::new(DNSMASQ, "dnsmasq_start_command", "dnsmasq-start-command", values::command).help(
         "COMMAND",
@@ -172,7 +172,7 @@ pub(super) static START_COMMAND: Opt<String> =
 pub(super) static STOP_COMMAND: Opt<String> =
     Opt::new(DNSMASQ, "dnsmasq_stop_command", "dnsmasq-stop-command", values::command).help(
         "COMMAND",
-        "Run by sh -c on any exit, in place of denying everybody; empty or none: nothing is run [default: none]",
+        "Run by sh -c on any exit, in place of denying everybody; empty or none: everybody is denied [default: none]",
     );
 
 pub(super) static NODE_NOT_FOUND_HOOK: Opt<String> =

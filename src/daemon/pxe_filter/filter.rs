@@ -1,20 +1,20 @@
 //! The filter itself: asks Ironic, puts together what it tells, and brings the folder in step.
 
 use super::agenda::{Agenda, Question, Task};
+use super::hosts::{Hosts, deny_all};
 use super::metrics::signed;
 use super::tidy::Tidy;
 use super::told::{LOGGED, Told};
 use crate::cli::pxe_filter::Config;
 use crate::daemon::schedule::Moment;
 use crate::error::{Error, Result};
-use crate::net::{IfName, Mac};
-use crate::plan::pxe_access::changes::{Changes, Found};
+use crate::net::IfName;
+use crate::plan::pxe_access::changes::Changes;
 use crate::plan::pxe_access::inventory::{Circle, Inventory};
-use crate::plan::pxe_access::{Access, InfiniBand, Settings, Who};
+use crate::plan::pxe_access::{Access, InfiniBand, Removed, Settings, Who};
 use crate::source::ethoib;
 use crate::source::ironic::{Baremetal, Failure, Kind, Ports};
-use std::collections::{BTreeSet, HashMap};
-use std::future::Future;
+use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 use tracing::{debug, info, warn};
 use uuid::Uuid;
@@ -23,49 +23,6 @@ use uuid::Uuid;
 const SOON: Duration = Duration::from_secs(1);
 /// How often in a row a listing may begin anew because a port was deleted meanwhile.
 const BEGINNINGS: u32 = 5;
-
-/// The folder, as the filter sees it.
-pub trait Hosts {
-    /// Everything that it says now.
-    ///
-    /// # Errors
-    /// It cannot be read, or is another's.
-    fn look(&mut self) -> Result<Look>;
-
-    /// Has it say this, in this order. Given up half-way, what was written stays.
-    fn write(&mut self, writes: &[(Who, Access)]) -> impl Future<Output = Result<()>>;
-
-    /// Deletes files of MAC addresses, and has dnsmasq forget them. Whether it could be told.
-    ///
-    /// # Errors
-    /// They cannot be deleted.
-    fn delete(&mut self, macs: &[Mac]) -> Result<bool>;
-
-    /// Deletes files that are not ours and could mean something to dnsmasq. Their names.
-    ///
-    /// # Errors
-    /// They cannot be deleted.
-    fn purge(&mut self) -> Result<Vec<String>>;
-
-    /// Waits until somebody else has changed it.
-    fn changed(&mut self) -> impl Future<Output = ()>;
-
-    /// Whether [`Self::changed`] is sure to notice whatever somebody else does to it.
-    fn notices_all(&self) -> bool;
-}
-
-/// What a folder holds.
-#[derive(Debug, Clone, Default)]
-pub struct Look {
-    /// What it says.
-    pub found: Found,
-    /// What else there is, and what is wrong, for people.
-    pub notices: BTreeSet<String>,
-    /// How many files are not ours.
-    pub foreign: usize,
-    /// How many files nobody has read since they were written.
-    pub unread: usize,
-}
 
 /// The filter.
 pub struct Filter<B, H> {
@@ -90,17 +47,6 @@ pub struct Filter<B, H> {
     refused: (usize, Vec<String>),
     /// What everybody is told of it.
     pub told: Told,
-}
-
-/// Denies everybody; how many files had to be written for it.
-///
-/// # Errors
-/// The folder cannot be read or written.
-pub async fn deny_all(hosts: &mut impl Hosts) -> Result<u64> {
-    let look = hosts.look()?;
-    let changes = Changes::to_deny_all(&look.found);
-    hosts.write(&changes.writes).await?;
-    Ok(changes.writes.len() as u64)
 }
 
 impl<B: Baremetal, H: Hosts> Filter<B, H> {
@@ -208,7 +154,9 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
                 Task::Wait(then) => tokio::time::sleep(then.saturating_sub(now)).await,
             }
         }
-        self.compare().await
+        self.compare().await?;
+        self.hosts.settle().await;
+        Ok(())
     }
 
     /// Asks Ironic.
@@ -291,7 +239,8 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
             let (number, refused) = std::mem::take(&mut self.refused);
             self.told.listed(number, &refused);
             // Where InfiniBand ports are is the host's to say, who does not tell when it changes.
-            self.is_stale |= is_news || !self.ethoib.is_empty() || !self.hosts.notices_all();
+            let tells = self.ethoib.is_empty() && self.hosts.notices_all();
+            self.is_stale |= is_news || !tells || self.settings.removed == Removed::AsUnknown && self.tidy.waits();
             self.is_listed = true;
         }
         Ok(())
@@ -331,31 +280,39 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
     async fn compare(&mut self) -> Result<()> {
         let began = Instant::now();
         self.looked = self.now();
-        let look = self.hosts.look()?;
+        let mut contents = self.hosts.look()?;
         let infiniband = self.infiniband();
         let table = self.inventory.table(&self.settings, &infiniband);
-        let changes = Changes::new(&table, &look.found, &self.settings);
-        self.hosts.write(&changes.writes).await?;
-        self.is_stale = false;
-        self.told.status.denies_all = false;
-        if !changes.writes.is_empty() {
+        let Changes { writes, removed } =
+            Changes::new(&table, &contents.found, &self.settings, |mac| self.tidy.is_sure(mac));
+        let done = self.hosts.write(&writes).await;
+        let written = if done.is_ok() { writes } else { self.in_place(writes) };
+        self.told.status.denies_all &= done.is_err() && written.is_empty();
+        if !written.is_empty() {
             self.tidy.changed(self.now());
-            self.told.written(&changes.writes, &self.inventory, &infiniband, began.elapsed());
+            self.told.written(&written, &self.inventory, &infiniband, began.elapsed());
         }
-        self.tidy.removed(&changes.removed);
-        self.told.compared(&look, &table, &self.inventory);
-        if std::mem::take(&mut self.is_listed) {
-            let is_first = self.synchronized();
-            if is_first {
-                info!(ports = table.macs.len(), written = changes.writes.len(), "all ports are as Ironic has them");
-            }
-            if is_first && self.purges {
+        done?;
+        self.is_stale = false;
+        self.tidy.removed(&removed);
+        if std::mem::take(&mut self.is_listed) && self.synchronized() {
+            info!(ports = table.macs.len(), written = written.len(), "all ports are as Ironic has them");
+            if self.purges {
                 for name in self.hosts.purge()? {
                     warn!("deleted {name}, which was not the filter's: purge_dhcp_hostsdir");
                 }
+                contents = self.hosts.look()?;
             }
         }
+        self.told.compared(&contents, &table, &self.inventory);
         Ok(())
+    }
+
+    /// What the folder says of all this, after a write that failed.
+    fn in_place(&mut self, mut writes: Vec<(Who, Access)>) -> Vec<(Who, Access)> {
+        let found = self.hosts.look().map(|contents| contents.found).unwrap_or_default();
+        writes.retain(|(who, access)| found.of(*who) == Some(*access));
+        writes
     }
 
     /// All ports are as Ironic has them. Whether that is so for the first time.
@@ -391,128 +348,4 @@ impl<B: Baremetal, H: Hosts> Filter<B, H> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::tests::{Twin, allow, config, deny, mac, node, port};
-    use super::*;
-    use crate::source::ironic::{Asked, Memory};
-
-    fn uuid(number: u128) -> Uuid {
-        Uuid::from_u128(number)
-    }
-
-    /// A filter of two ports, 1 of node 1 and 2 of node 2, and its folder.
-    fn filter(ironic: &Memory, folder: &Twin) -> Filter<Memory, Twin> {
-        Filter::new(ironic.clone(), folder.clone(), &config())
-    }
-
-    async fn steps(filter: &mut Filter<Memory, Twin>, number: usize) {
-        for _ in 0..number {
-            filter.step().await;
-        }
-    }
-
-    #[tokio::test]
-    async fn nothing_is_written_before_the_last_page_and_then_everything() {
-        let (ironic, folder) = (Memory::new([port(1, 1), port(2, 2)], [node(1)]), Twin::default());
-        ironic.page_size(1);
-        let mut filter = filter(&ironic, &folder);
-        // Nodes, node 1's ports, two pages; the third is empty.
-        steps(&mut filter, 4).await;
-        assert!(folder.writes().is_empty() && !filter.is_in_step());
-        steps(&mut filter, 1).await;
-        assert!(filter.is_in_step());
-        assert_eq!(folder.writes(), [allow(1), deny(2), (Who::Unknown, Access::Allow)]);
-    }
-
-    #[tokio::test]
-    async fn a_node_that_enters_is_asked_for_its_ports_and_opened_with_one_write() {
-        let (ironic, folder) = (Memory::new([port(1, 1), port(2, 2)], []), Twin::default());
-        let mut filter = filter(&ironic, &folder);
-        steps(&mut filter, 3).await;
-        assert_eq!(folder.writes(), [deny(1), deny(2), (Who::Unknown, Access::Deny)]);
-        ironic.put_port(port(3, 1));
-        ironic.inspect(node(1));
-        ironic.asked();
-        filter.agenda = Agenda::new(config().poll_interval, None);
-        steps(&mut filter, 2).await;
-        assert_eq!(ironic.asked(), [Asked::Nodes, Asked::PortsOf(uuid(1))]);
-        assert_eq!(folder.writes(), [allow(1), allow(3), (Who::Unknown, Access::Allow)]);
-    }
-
-    #[tokio::test]
-    async fn ironic_down_at_the_start_denies_all_and_later_changes_nothing() {
-        let (ironic, folder) = (Memory::new([port(1, 1)], [node(1)]), Twin::default());
-        folder.put(mac(7), Access::Allow);
-        ironic.down(Kind::Unreachable, "no route");
-        let mut filter = filter(&ironic, &folder);
-        steps(&mut filter, 1).await;
-        assert_eq!(folder.writes(), [(Who::Unknown, Access::Deny), deny(7)]);
-        assert!(filter.is_safe() && !filter.is_in_step());
-        assert_eq!(filter.told.status.failure.as_deref(), Some("no route"));
-        ironic.up();
-        filter.agenda = Agenda::new(config().poll_interval, None);
-        steps(&mut filter, 4).await;
-        assert_eq!(folder.writes(), [allow(1), (Who::Unknown, Access::Allow)]);
-        for kind in [Kind::Unreachable, Kind::Nonsense, Kind::Forbidden] {
-            ironic.down(kind, "down again");
-            filter.agenda = Agenda::new(config().poll_interval, None);
-            steps(&mut filter, 2).await;
-        }
-        assert!(folder.writes().is_empty() && filter.is_in_step());
-    }
-
-    #[tokio::test]
-    async fn a_listing_whose_marker_was_deleted_begins_anew() {
-        let (ironic, folder) = (Memory::new([port(1, 1), port(2, 2)], []), Twin::default());
-        ironic.page_size(1);
-        let mut filter = filter(&ironic, &folder);
-        steps(&mut filter, 2).await;
-        ironic.remove_port(uuid(1));
-        steps(&mut filter, 3).await;
-        assert_eq!(folder.writes(), [deny(2), (Who::Unknown, Access::Deny)]);
-        assert_eq!(filter.told.status.failure, None);
-    }
-
-    #[tokio::test]
-    async fn what_somebody_else_did_to_the_folder_is_put_right_at_the_next_step() {
-        let (ironic, folder) = (Memory::new([port(1, 1)], []), Twin::default());
-        let mut filter = filter(&ironic, &folder);
-        steps(&mut filter, 3).await;
-        folder.writes();
-        folder.put(mac(1), Access::Allow);
-        steps(&mut filter, 1).await;
-        assert!(folder.writes().is_empty());
-        filter.folder_changed();
-        steps(&mut filter, 1).await;
-        assert_eq!(folder.writes(), [deny(1)]);
-    }
-
-    #[tokio::test]
-    async fn a_folder_whose_changes_would_not_be_noticed_is_compared_with_each_listing() {
-        let (ironic, folder) = (Memory::new([port(1, 1)], []), Twin::default());
-        let mut filter = filter(&ironic, &folder);
-        steps(&mut filter, 3).await;
-        folder.writes();
-        for is_noticed in [true, false] {
-            folder.put(mac(1), Access::Allow);
-            filter.agenda.doubt();
-            steps(&mut filter, 3).await;
-            assert_eq!(folder.writes().is_empty(), is_noticed);
-            folder.unwatch();
-        }
-    }
-
-    #[tokio::test]
-    async fn a_folder_that_cannot_be_written_is_tried_again_and_said() {
-        let (ironic, folder) = (Memory::new([port(1, 1)], []), Twin::default());
-        folder.fail(true);
-        let mut filter = filter(&ironic, &folder);
-        steps(&mut filter, 3).await;
-        assert_eq!(filter.told.status.folder_failure.as_deref(), Some("the disk is full"));
-        assert!(!filter.is_in_step());
-        folder.fail(false);
-        steps(&mut filter, 1).await;
-        assert_eq!(filter.told.status.folder_failure, None);
-        assert!(filter.is_in_step());
-    }
-}
+mod tests;

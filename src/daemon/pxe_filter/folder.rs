@@ -1,10 +1,9 @@
 //! The folder of a filter: [`HostsDir`], and dnsmasq that reads it; or, for `--dry-run`, what it would be told.
 
-use super::filter::{Hosts, Look};
+use super::hosts::Hosts;
 use crate::cli::pxe_filter::Config;
 use crate::error::Result;
 use crate::net::Mac;
-use crate::plan::pxe_access::changes::Found;
 use crate::plan::pxe_access::{Access, Who};
 use crate::sink::dhcp_hostsdir::{self, Contents, HostsDir};
 use crate::sink::dnsmasq::{Dnsmasq, Number};
@@ -50,10 +49,10 @@ impl Folder {
 }
 
 impl Hosts for Folder {
-    fn look(&mut self) -> Result<Look> {
-        let mut look = self.dir.look().map(look)?;
-        look.notices.extend(self.findings());
-        Ok(look)
+    fn look(&mut self) -> Result<Contents> {
+        let mut contents = self.dir.look()?;
+        contents.notices.extend(self.findings());
+        Ok(contents)
     }
 
     async fn write(&mut self, writes: &[(Who, Access)]) -> Result<()> {
@@ -83,6 +82,10 @@ impl Hosts for Folder {
         self.dir.changed().await;
     }
 
+    async fn settle(&mut self) {
+        self.dir.settle().await;
+    }
+
     fn notices_all(&self) -> bool {
         self.dir.notices_all()
     }
@@ -94,18 +97,20 @@ pub struct Rehearsal {
     config: Config,
     /// What would have been written.
     pub writes: Vec<(Who, Access)>,
+    /// The files that would have been deleted.
+    pub purged: Vec<String>,
 }
 
 impl Rehearsal {
     /// Of the folder that is configured.
     pub fn new(config: &Config) -> Self {
-        Self { config: config.clone(), writes: Vec::new() }
+        Self { config: config.clone(), writes: Vec::new(), purged: Vec::new() }
     }
 }
 
 impl Hosts for Rehearsal {
-    fn look(&mut self) -> Result<Look> {
-        dhcp_hostsdir::contents(&self.config.hostsdir, self.config.file_names).map(look)
+    fn look(&mut self) -> Result<Contents> {
+        dhcp_hostsdir::contents(&self.config.hostsdir, self.config.file_names)
     }
 
     async fn write(&mut self, writes: &[(Who, Access)]) -> Result<()> {
@@ -118,6 +123,7 @@ impl Hosts for Rehearsal {
     }
 
     fn purge(&mut self) -> Result<Vec<String>> {
+        self.purged = dhcp_hostsdir::purgeable(&self.config.hostsdir, self.config.file_names)?;
         Ok(Vec::new())
     }
 
@@ -125,13 +131,9 @@ impl Hosts for Rehearsal {
         std::future::pending::<()>().await;
     }
 
+    async fn settle(&mut self) {}
+
     fn notices_all(&self) -> bool {
         false
     }
-}
-
-/// What a folder says, as the filter sees it.
-pub fn look(contents: Contents) -> Look {
-    let Contents { macs, unknown, notices, foreign, unread } = contents;
-    Look { found: Found { macs, unknown }, notices, foreign: foreign.len(), unread }
 }

@@ -5,6 +5,7 @@ pub mod agenda;
 pub mod commands;
 pub mod filter;
 pub mod folder;
+pub mod hosts;
 pub mod metrics;
 mod report;
 pub mod serve;
@@ -50,15 +51,16 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         Mode::Status { json } => {
             let contents = dhcp_hostsdir::contents(&config.hostsdir, config.file_names)?;
             let running = status::ask(&config.hostsdir);
-            let text = report::status(&config.hostsdir, &folder::look(contents), running.as_ref(), json);
+            let text = report::status(&config.hostsdir, &contents, running.as_ref(), json);
             print(out, format_args!("{text}"))?;
             Ok(Exit::Done)
         }
         Mode::DryRun => {
             let mut filter = Filter::new(Client::new(&config.api)?, Rehearsal::new(config), config);
             complete(filter.once())??;
-            let writes = std::mem::take(&mut filter.hosts().writes);
-            print(out, format_args!("{}", report::changes(&writes, filter.inventory())))?;
+            let (writes, purged) =
+                (std::mem::take(&mut filter.hosts().writes), std::mem::take(&mut filter.hosts().purged));
+            print(out, format_args!("{}", report::changes(&writes, &purged, filter.inventory())))?;
             Ok(Exit::Done)
         }
         Mode::Once => {
@@ -127,7 +129,7 @@ fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
     let mut problems = Vec::new();
     problems.extend(Client::new(&config.api).err().map(|error| error.to_string()));
     match dhcp_hostsdir::contents(&config.hostsdir, config.file_names) {
-        Ok(contents) => problems.extend(folder::look(contents).notices),
+        Ok(contents) => problems.extend(contents.notices),
         Err(error) => problems.push(error.to_string()),
     }
     match config.dnsmasq_pid_file.as_deref().map(Dnsmasq::find) {
@@ -159,11 +161,12 @@ fn begin_to_log(config: &Config) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::filter::{Hosts, Look};
+    use super::hosts::Hosts;
     use crate::cli::pxe_filter::{Config, FileNames};
     use crate::error::{Error, Result};
     use crate::net::Mac;
     use crate::plan::pxe_access::{Access, Node, Port, Removed, Semantics, Settings, Who};
+    use crate::sink::dhcp_hostsdir::Contents;
     use crate::source::ironic;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
@@ -175,7 +178,7 @@ mod tests {
 
     #[derive(Debug, Default)]
     struct Memory {
-        look: Look,
+        contents: Contents,
         writes: Vec<(Who, Access)>,
         fails: bool,
         is_unwatched: bool,
@@ -188,7 +191,7 @@ mod tests {
         }
 
         pub(super) fn put(&self, mac: Mac, access: Access) {
-            self.0.lock().unwrap().look.found.macs.insert(mac, Some(access));
+            self.0.lock().unwrap().contents.found.macs.insert(mac, Some(access));
         }
 
         /// From now on what somebody else does is not noticed.
@@ -202,8 +205,8 @@ mod tests {
     }
 
     impl Hosts for Twin {
-        fn look(&mut self) -> Result<Look> {
-            Ok(self.0.lock().unwrap().look.clone())
+        fn look(&mut self) -> Result<Contents> {
+            Ok(self.0.lock().unwrap().contents.clone())
         }
 
         async fn write(&mut self, writes: &[(Who, Access)]) -> Result<()> {
@@ -213,8 +216,8 @@ mod tests {
             }
             for (who, access) in writes {
                 match who {
-                    Who::Mac(mac) => drop(memory.look.found.macs.insert(*mac, Some(*access))),
-                    Who::Unknown => memory.look.found.unknown = Some(*access),
+                    Who::Mac(mac) => drop(memory.contents.found.macs.insert(*mac, Some(*access))),
+                    Who::Unknown => memory.contents.found.unknown = Some(*access),
                 }
             }
             memory.writes.extend(writes);
@@ -222,7 +225,7 @@ mod tests {
         }
 
         fn delete(&mut self, macs: &[Mac]) -> Result<bool> {
-            self.0.lock().unwrap().look.found.macs.retain(|mac, _| !macs.contains(mac));
+            self.0.lock().unwrap().contents.found.macs.retain(|mac, _| !macs.contains(mac));
             Ok(true)
         }
 
@@ -233,6 +236,8 @@ mod tests {
         async fn changed(&mut self) {
             std::future::pending::<()>().await;
         }
+
+        async fn settle(&mut self) {}
 
         fn notices_all(&self) -> bool {
             !self.0.lock().unwrap().is_unwatched

@@ -1,15 +1,15 @@
 //! What people ask for instead of a running filter: what would change, and how it is.
 
-use super::filter::Look;
 use crate::plan::pxe_access::inventory::Inventory;
 use crate::plan::pxe_access::{Access, Who};
+use crate::sink::dhcp_hostsdir::Contents;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Everything that would be written, and why, a line each.
-pub fn changes(writes: &[(Who, Access)], inventory: &Inventory) -> String {
+/// Everything that would be written or deleted, and why, a line each.
+pub fn changes(writes: &[(Who, Access)], purged: &[String], inventory: &Inventory) -> String {
     let ports: BTreeMap<_, _> = inventory.ports().map(|port| (port.address, port)).collect();
     let mut text = String::new();
     for (who, access) in writes {
@@ -26,6 +26,9 @@ pub fn changes(writes: &[(Who, Access)], inventory: &Inventory) -> String {
             },
         };
     }
+    for name in purged {
+        let _ = writeln!(text, "delete {}: not the filter's, with rules for MAC addresses", name.escape_debug());
+    }
     if text.is_empty() {
         text.push_str("nothing would change\n");
     }
@@ -33,12 +36,13 @@ pub fn changes(writes: &[(Who, Access)], inventory: &Inventory) -> String {
 }
 
 /// What the folder says, and the filter of itself.
-pub fn status(folder: &Path, look: &Look, running: Option<&Value>, json: bool) -> String {
-    let of = |wanted| look.found.macs.iter().filter(move |(_, access)| **access == Some(wanted)).map(|(mac, _)| mac);
+pub fn status(folder: &Path, contents: &Contents, running: Option<&Value>, json: bool) -> String {
+    let of =
+        |wanted| contents.found.macs.iter().filter(move |(_, access)| **access == Some(wanted)).map(|(mac, _)| mac);
     let allowed: Vec<_> = of(Access::Allow).map(ToString::to_string).collect();
     let denied = of(Access::Deny).count();
-    let unknown = look.found.unknown.map(|access| access.to_string());
-    let unclear = look.found.macs.len() - allowed.len() - denied;
+    let unknown = contents.found.unknown.map(|access| access.to_string());
+    let unclear = contents.found.macs.len() - allowed.len() - denied;
     if json {
         let folder = json!({
             "path": folder.display().to_string(),
@@ -46,7 +50,7 @@ pub fn status(folder: &Path, look: &Look, running: Option<&Value>, json: bool) -
             "denied": denied,
             "unclear": unclear,
             "unknown": unknown,
-            "notices": look.notices,
+            "notices": contents.notices,
         });
         return format!("{}\n", json!({ "folder": folder, "filter": running }));
     }
@@ -58,7 +62,7 @@ pub fn status(folder: &Path, look: &Look, running: Option<&Value>, json: bool) -
     for mac in &allowed {
         let _ = writeln!(text, "  allow {mac}");
     }
-    for notice in &look.notices {
+    for notice in &contents.notices {
         let _ = writeln!(text, "  {notice}");
     }
     match running {

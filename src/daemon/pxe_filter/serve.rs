@@ -1,7 +1,8 @@
 //! The loop: the filter's next step, and meanwhile signals, the service manager, and whoever else changes the folder.
 
 use super::commands;
-use super::filter::{Filter, Hosts, deny_all};
+use super::filter::Filter;
+use super::hosts::{Hosts, deny_all};
 use super::status::Board;
 use crate::cli::pxe_filter::Config;
 use crate::daemon::schedule::Moment;
@@ -168,7 +169,10 @@ pub async fn farewell(config: &Config, hosts: &mut impl Hosts) -> Result<()> {
     match &config.stop_command {
         Some(command) => commands::run("dnsmasq_stop_command", command, FAREWELL.min(config.command_timeout)).await,
         None => match tokio::time::timeout(FAREWELL, deny_all(hosts)).await {
-            Ok(denied) => denied.map(drop),
+            Ok(denied) => {
+                hosts.settle().await;
+                denied.map(drop)
+            }
             Err(_) => Err(Error::new("the folder could not be made to deny everybody in time")),
         },
     }

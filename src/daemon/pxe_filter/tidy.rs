@@ -1,4 +1,5 @@
-//! MAC addresses that are no port's any more: denied at once, their files deleted when nobody minds. dnsmasq does not notice a
+//! MAC addresses that are no port's any more: denied at once, treated as unknown, if at all, when it is sure, and their files
+//! deleted when nobody minds. dnsmasq does not notice a
 //! deleted file before it reads everything anew, and while it does that it answers nobody.
 
 use crate::daemon::schedule::Moment;
@@ -33,6 +34,21 @@ impl Tidy {
         self.removed = macs.iter().map(|mac| (*mac, since(mac))).collect();
     }
 
+    /// Whether there are any.
+    pub fn waits(&self) -> bool {
+        !self.removed.is_empty()
+    }
+
+    /// Whether it is sure that this is no port's any more.
+    pub fn is_sure(&self, mac: Mac) -> bool {
+        self.removed.get(&mac).is_some_and(|since| self.has_missed(*since))
+    }
+
+    /// Whether enough listings missed a port that the first missed then.
+    fn has_missed(&self, since: u64) -> bool {
+        self.listings >= since.saturating_add(LISTINGS - 1)
+    }
+
     /// Files were written.
     pub fn changed(&mut self, now: Moment) {
         self.last_change = now;
@@ -43,8 +59,7 @@ impl Tidy {
         if is_inspected || now < self.last_change + QUIET {
             return Vec::new();
         }
-        let is_sure = |since: &u64| self.listings >= since.saturating_add(LISTINGS - 1);
-        self.removed.iter().filter(|(_, since)| is_sure(since)).map(|(mac, _)| *mac).collect()
+        self.removed.iter().filter(|(_, since)| self.has_missed(**since)).map(|(mac, _)| *mac).collect()
     }
 }
 
@@ -61,7 +76,9 @@ mod tests {
         tidy.removed(&[mac(1), mac(2)]);
         tidy.changed(Duration::from_secs(10));
         assert_eq!(tidy.due(late, false), []);
+        assert!(tidy.waits() && !tidy.is_sure(mac(1)));
         tidy.listed();
+        assert!(tidy.is_sure(mac(1)) && !tidy.is_sure(mac(3)));
         // The second came back.
         tidy.removed(&[mac(1), mac(3)]);
         assert_eq!(tidy.due(late, false), [mac(1)]);

@@ -1,13 +1,13 @@
 //! What everybody is told of a filter: the log, each thing once, the counters, the status.
 
 use super::agenda::Question;
-use super::filter::Look;
 use super::metrics::{Metrics, signed};
 use super::status::{NodeStatus, Status};
 use crate::error::{Error, Result};
 use crate::net::Mac;
 use crate::plan::pxe_access::inventory::Inventory;
 use crate::plan::pxe_access::{Access, InfiniBand, Node, Table, Who};
+use crate::sink::dhcp_hostsdir::Contents;
 use crate::source::ironic::Failure;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, SystemTime};
@@ -140,12 +140,12 @@ impl Told {
     }
 
     /// The folder holds this, and says what this table says.
-    pub fn compared(&mut self, look: &Look, table: &Table, inventory: &Inventory) {
+    pub fn compared(&mut self, contents: &Contents, table: &Table, inventory: &Inventory) {
         self.begun.clear();
-        for notice in look.notices.difference(&self.said.notices) {
+        for notice in contents.notices.difference(&self.said.notices) {
             warn!("{notice}");
         }
-        self.said.notices.clone_from(&look.notices);
+        self.said.notices.clone_from(&contents.notices);
         if table.disputed != self.said.disputed {
             for mac in &table.disputed {
                 warn!(%mac, "denied: several nodes have it, and not all of them are under inspection");
@@ -153,11 +153,11 @@ impl Told {
             self.said.disputed.clone_from(&table.disputed);
         }
         self.metrics.in_step(table);
-        self.metrics.foreign.set(signed(look.foreign));
-        self.metrics.unread.set(signed(look.unread));
+        self.metrics.foreign.set(signed(contents.foreign.len()));
+        self.metrics.unread.set(signed(contents.unread));
         self.status.unknown = Some(table.unknown);
         self.status.ports = table.macs.len();
-        self.status.foreign = look.foreign;
+        self.status.foreign = contents.foreign.len();
         self.status.disputed.clone_from(&table.disputed);
         let node = |node: &Node| {
             let ports = inventory.of(node.uuid).iter();

@@ -13,6 +13,16 @@ pub struct Found {
     pub unknown: Option<Access>,
 }
 
+impl Found {
+    /// About this one, if it is understood.
+    pub fn of(&self, who: Who) -> Option<Access> {
+        match who {
+            Who::Mac(mac) => self.macs.get(&mac).copied().flatten(),
+            Who::Unknown => self.unknown,
+        }
+    }
+}
+
 /// What to write, in this order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -23,8 +33,9 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// What makes `found` say what `table` says.
-    pub fn new(table: &Table, found: &Found, settings: &Settings) -> Self {
+    /// What makes `found` say what `table` says. Those that are no port's, but perhaps only by a listing that was cut short, are
+    /// denied whatever the settings say.
+    pub fn new(table: &Table, found: &Found, settings: &Settings, is_sure: impl Fn(Mac) -> bool) -> Self {
         let differing = |wanted: Access| {
             table
                 .macs
@@ -35,12 +46,12 @@ impl Changes {
         };
         let unknown = (found.unknown != Some(table.unknown)).then_some((Who::Unknown, table.unknown));
         let removed: Vec<Mac> = found.macs.keys().filter(|mac| !table.macs.contains_key(mac)).copied().collect();
-        let fate = match settings.removed {
-            Removed::Denied => Access::Deny,
-            Removed::AsUnknown => table.unknown,
+        let fate = |mac: &Mac| match settings.removed {
+            Removed::AsUnknown if is_sure(*mac) => table.unknown,
+            Removed::AsUnknown | Removed::Denied => Access::Deny,
         };
-        let removals =
-            removed.iter().filter(|mac| found.macs.get(mac) != Some(&Some(fate))).map(|mac| (Who::Mac(*mac), fate));
+        let removals = removed.iter().map(|mac| (Who::Mac(*mac), fate(mac)));
+        let removals = removals.filter(|(who, fate)| found.of(*who) != Some(*fate));
         let writes = differing(Access::Allow).chain(differing(Access::Deny)).chain(unknown).chain(removals).collect();
         Self { writes, removed }
     }
@@ -73,14 +84,16 @@ mod tests {
         use Access::{Allow, Deny};
         let found = found(&[(1, Some(Deny)), (2, Some(Allow)), (3, None), (4, Some(Allow)), (5, Some(Deny))], None);
         let table = table(&[(1, Allow), (2, Deny), (3, Deny), (5, Deny), (6, Allow)], Allow);
-        let changes = Changes::new(&table, &found, &settings());
+        let changes = Changes::new(&table, &found, &settings(), |_| true);
         let written = |number: u8, access| (Who::Mac(mac(number)), access);
         let first = [written(1, Allow), written(6, Allow), written(2, Deny), written(3, Deny), (Who::Unknown, Allow)];
         assert_eq!(changes.writes, [&first[..], &[written(4, Deny)]].concat());
         assert_eq!(changes.removed, [mac(4)]);
         // As the originals have it: what was removed follows all others, and here they may.
         let as_unknown = Settings { removed: Removed::AsUnknown, ..settings() };
-        assert_eq!(Changes::new(&table, &found, &as_unknown).writes, first);
+        assert_eq!(Changes::new(&table, &found, &as_unknown, |_| true).writes, first);
+        // Unless it may have been a listing that was cut short.
+        assert_eq!(Changes::new(&table, &found, &as_unknown, |_| false).writes, changes.writes);
     }
 
     #[test]
@@ -104,13 +117,13 @@ mod tests {
         ) {
             let (mut found, table) = (found(&has, says), table(&wants, unknown));
             let before = found.clone();
-            for (who, access) in Changes::new(&table, &found, &settings()).writes {
+            for (who, access) in Changes::new(&table, &found, &settings(), |_| true).writes {
                 match who {
                     Who::Unknown => prop_assert_ne!(found.unknown.replace(access), Some(access)),
                     Who::Mac(mac) => prop_assert_ne!(found.macs.insert(mac, Some(access)), Some(Some(access))),
                 }
             }
-            prop_assert!(Changes::new(&table, &found, &settings()).writes.is_empty());
+            prop_assert!(Changes::new(&table, &found, &settings(), |_| true).writes.is_empty());
             for (mac, access) in &found.macs {
                 prop_assert_eq!(access.unwrap(), table.macs.get(mac).copied().unwrap_or(Access::Deny));
             }

@@ -135,14 +135,19 @@ impl HostsDir {
                 (bulk.is_disturbed, bulk.put) = (false, Some(Instant::now()));
             }
         }
+        exchanged
+    }
+
+    /// Gives dnsmasq the time to open the file, if there is one, so that it can go; for those who leave the folder then.
+    pub async fn settle(&mut self) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
+        self.take_in();
         while self.bulk.as_ref().is_some_and(Bulk::is_unread) {
             if tokio::time::timeout_at(deadline, self.watch.wait()).await.is_err() {
-                break;
+                return;
             }
             self.take_in();
         }
-        exchanged
     }
 
     /// Puts the file, with what an earlier one said that is not done. If it cannot be put, all is as it was.

@@ -4,6 +4,7 @@ use super::Contents;
 use super::name::{self, FileNames, Name};
 use crate::error::{Result, in_words};
 use crate::net::Mac;
+use crate::plan::pxe_access::changes::Found;
 use crate::plan::pxe_access::{Access, Who};
 use crate::sink::folder::{Folder, Stamp};
 use rustix::fs::{FileType, Mode};
@@ -123,7 +124,7 @@ impl Listing {
             let more = if self.foreign.len() > NAMED { ", ..." } else { "" };
             let number = self.foreign.len();
             notices.insert(format!(
-                "{number} files in {path} are not the filter's, and dnsmasq reads them: {}{more}; they are left alone",
+                "{number} files in {path} are not the filter's, and dnsmasq reads them: {}{more}",
                 shown.join(", ")
             ));
         }
@@ -132,7 +133,8 @@ impl Listing {
             Who::Mac(mac) => Some((mac, access)),
             Who::Unknown => None,
         });
-        Contents { macs: macs.collect(), unknown, notices, foreign: self.foreign.clone(), unread: 0 }
+        let found = Found { macs: macs.collect(), unknown };
+        Contents { found, notices, foreign: self.foreign.clone(), unread: 0 }
     }
 
     /// Who has a file that is called in the other way, with what it says if that may stay.

@@ -6,27 +6,31 @@
 
 mod bulk;
 pub mod dnsmasq;
+mod events;
+mod failure;
 mod listing;
 mod name;
+mod purge;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 pub use name::FileNames;
+pub use purge::purgeable;
 
 use crate::error::{Error, Result};
 use crate::net::Mac;
+use crate::plan::pxe_access::changes::Found;
 use crate::plan::pxe_access::{Access, Who};
+use crate::sink::folder::Folder;
 pub use crate::sink::folder::Identity;
-use crate::sink::folder::{Folder, unwritable};
 use bulk::Bulk;
+use failure::Failure;
 use listing::{Known, Listing};
-use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use watch::{Event, Watch};
+use watch::Watch;
 
 /// Up to how many files are written one by one.
 const FEW: usize = 3;
@@ -51,13 +55,11 @@ pub struct HostsDir {
     is_replaced: bool,
 }
 
-/// What the folder says.
+/// What the folder holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// About each MAC address that has a file; nothing that is understood, or in a way that must not stay: none.
-    pub macs: BTreeMap<Mac, Option<Access>>,
-    /// About all others.
-    pub unknown: Option<Access>,
+    /// What it says.
+    pub found: Found,
     /// What is wrong, for people.
     pub notices: BTreeSet<String>,
     /// Files of others that dnsmasq would read.
@@ -272,33 +274,6 @@ impl HostsDir {
         Ok(())
     }
 
-    /// Deletes others' files that hold answers for MAC addresses and nothing else. What else there is stays: it may be that
-    /// the folder is another than it was meant to be. The names of what was deleted.
-    ///
-    /// # Errors
-    /// One cannot be deleted.
-    pub fn purge(&mut self) -> Result<Vec<String>> {
-        let mut names = Vec::new();
-        let names_of_files = self.names;
-        self.folder.list(|name| {
-            if names_of_files.parse(name.to_bytes()) == name::Name::Foreign {
-                names.push(name.to_owned());
-            }
-        })?;
-        names.retain(|name| {
-            let content = self.folder.read(name.as_c_str(), listing::LONGEST).ok().and_then(|(content, _)| content);
-            content.is_some_and(|content| name::answers(&content).is_some())
-        });
-        let mut deleted = Vec::new();
-        for name in names {
-            let shown = name.to_string_lossy().into_owned();
-            self.folder.take_out(name.as_c_str()).map_err(|error| self.failure(&shown, &error.into()).error)?;
-            deleted.push(shown);
-        }
-        self.folder.clear_staging();
-        Ok(deleted)
-    }
-
     /// Waits until somebody else has changed something in the folder.
     pub async fn changed(&mut self) {
         loop {
@@ -329,74 +304,6 @@ impl HostsDir {
         *self = Self::open(&self.path, self.names)?;
         self.is_replaced = true;
         Ok(true)
-    }
-
-    /// Takes in what happened in the folder.
-    fn take_in(&mut self) {
-        let Self { names, folder, watch, listing, bulk, unread, is_touched, .. } = self;
-        watch.take(|event| match event {
-            Event::Listed => {
-                if let Some(bulk) = bulk {
-                    bulk.disturbed();
-                }
-            }
-            Event::Opened(name) => match names.parse(name) {
-                name::Name::Own(who) => {
-                    unread.remove(&who);
-                    if let Some(bulk) = bulk {
-                        bulk.disturbed();
-                    }
-                }
-                name::Name::Bulk => {
-                    if let Some(bulk) = bulk {
-                        bulk.opened();
-                    }
-                }
-                _ => {}
-            },
-            Event::Changed(name) if name == name::BULK.as_bytes() => {
-                if let Some(bulk) = bulk {
-                    bulk.moved();
-                }
-            }
-            // While files are exchanged there are too many events to look after each; see the end of that.
-            Event::Changed(_) if bulk.as_ref().is_some_and(|bulk| !bulk.is_written()) => {}
-            Event::Changed(name) => *is_touched |= listing.differs(folder, *names, name),
-            Event::Gone => *is_touched = true,
-            Event::Lost => {
-                *is_touched = true;
-                unread.clear();
-                if let Some(bulk) = bulk {
-                    bulk.lost();
-                }
-            }
-        });
-    }
-
-    fn failure(&self, name: &str, error: &io::Error) -> Failure {
-        let path = if name.is_empty() { self.path.clone() } else { self.path.join(name) };
-        match Errno::from_io_error(error) {
-            Some(errno) => Failure { errno: Some(errno), error: unwritable(&path, errno) },
-            None => Failure { errno: None, error: Error::io("write", &path, error) },
-        }
-    }
-}
-
-/// What went wrong, and the system's number for it.
-struct Failure {
-    errno: Option<Errno>,
-    error: Error,
-}
-
-impl Failure {
-    /// Whether there is no space.
-    fn is_for_want_of_space(&self) -> bool {
-        matches!(self.errno, Some(Errno::NOSPC | Errno::DQUOT))
-    }
-
-    /// Whether all other files will have the same.
-    fn is_of_all(&self) -> bool {
-        self.is_for_want_of_space() || matches!(self.errno, Some(Errno::ROFS | Errno::IO | Errno::NFILE | Errno::MFILE))
     }
 }
 

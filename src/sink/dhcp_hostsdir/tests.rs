@@ -40,8 +40,8 @@ fn written(writes: &[(Who, Access)]) -> BTreeMap<String, String> {
 }
 
 fn said(contents: &Contents) -> Vec<(Who, Access)> {
-    let macs = contents.macs.iter().map(|(mac, access)| (Who::Mac(*mac), access.unwrap()));
-    macs.chain(contents.unknown.map(|access| (Who::Unknown, access))).collect()
+    let macs = contents.found.macs.iter().map(|(mac, access)| (Who::Mac(*mac), access.unwrap()));
+    macs.chain(contents.found.unknown.map(|access| (Who::Unknown, access))).collect()
 }
 
 /// Waits until the file of many answers, which somebody has read, is gone.
@@ -120,7 +120,7 @@ async fn what_others_do_to_files_shows() {
     for content in ["52:54:00:00:00", "52:54:00:00:00:03,ignore\n\n", &"52:54:00:00:00:03\n".repeat(1 << 20), ""] {
         fs::write(path(3), content).unwrap();
         dir.changed().await;
-        assert_eq!(dir.look().unwrap().macs.into_values().collect::<Vec<_>>(), [Some(Access::Allow), None]);
+        assert_eq!(dir.look().unwrap().found.macs.into_values().collect::<Vec<_>>(), [Some(Access::Allow), None]);
     }
     fs::write(folder.path().join("52:54:00:00:00:0A"), "52:54:00:00:00:0a\n").unwrap();
     dir.changed().await;
@@ -141,7 +141,7 @@ async fn what_is_no_file_is_neither_followed_nor_waited_for_and_named() {
     let mut expected = BTreeMap::new();
     for number in [0, 5] {
         let contents = dir.look().unwrap();
-        let said = |number: u16| contents.macs.values().nth(number.into()).unwrap().as_ref();
+        let said = |number: u16| contents.found.macs.values().nth(number.into()).unwrap().as_ref();
         assert_eq!([said(0), said(2)], [None, None]);
         let notices = contents.notices.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
         assert!(notices.contains("00:03 says nothing: it is a folder"), "{notices}");
@@ -174,10 +174,10 @@ async fn files_called_in_the_other_way_give_way() {
         fs::write(folder.path().join("52-54-00-00-00-00"), line(mac(0), Access::Deny)).unwrap();
         let contents = dir.look().unwrap();
         assert_eq!(
-            contents.macs.values().filter(|access| **access == Some(Access::Allow)).count(),
+            contents.found.macs.values().filter(|access| **access == Some(Access::Allow)).count(),
             usize::from(number) - 1
         );
-        assert_eq!(contents.macs.values().next(), Some(&None));
+        assert_eq!(contents.found.macs.values().next(), Some(&None));
         dir.write(&[(mac(0), Access::Allow)]).await.unwrap();
         let mut files = files(&folder);
         files.remove(BULK);
@@ -204,7 +204,7 @@ async fn what_a_killed_filter_left_is_put_again_before_it_goes() {
     assert_eq!(fs::read_dir(folder.path().join(STAGING)).unwrap().count(), 0);
     let contents = dir.look().unwrap();
     assert_eq!(
-        contents.macs.into_values().collect::<Vec<_>>(),
+        contents.found.macs.into_values().collect::<Vec<_>>(),
         [Some(Access::Deny), None, None, None, Some(Access::Allow)]
     );
     dir.write(&deny(1..4)).await.unwrap();
@@ -236,12 +236,13 @@ async fn given_up_half_way_the_rest_is_written_the_next_time() {
         drop(work);
         let contents = dir.look().unwrap();
         let unclear: Vec<_> = contents
+            .found
             .macs
             .iter()
             .filter(|(_, access)| access.is_none())
             .map(|(mac, _)| (Who::Mac(*mac), Access::Deny))
             .collect();
-        assert!(contents.macs.len() == 500);
+        assert!(contents.found.macs.len() == 500);
         dir.write(&[unclear, deny(0..500)].concat()).await.unwrap();
         let mut files = files(&folder);
         files.remove(BULK);
@@ -290,7 +291,7 @@ async fn a_folder_that_is_replaced_is_followed_and_named() {
     assert!(failure.contains("is another folder than before"), "{failure}");
     assert_eq!(fs::read_dir(&path).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_file()).count(), 0);
     let contents = dir.look().unwrap();
-    assert!(contents.macs.is_empty());
+    assert!(contents.found.macs.is_empty());
     assert!(contents.notices.iter().any(|notice| notice.contains("restart dnsmasq")), "{contents:?}");
     dir.write(&deny(1..3)).await.unwrap();
     assert_eq!(said(&dir.look().unwrap()), deny(1..3));
