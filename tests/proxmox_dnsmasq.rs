@@ -14,7 +14,8 @@ use instances::net::Mac;
 use instances::plan::dns_records::{Extra, Network, Policy, Records, Vlan};
 use instances::plan::dnsmasq_conf::{Conf, Domain};
 use instances::plan::guest::{Configured, Guest, Kind, Nic, State};
-use instances::sink::dnsmasq_dir::{DnsmasqDir, Places, Sink};
+use instances::sink::dnsmasq::Dnsmasq;
+use instances::sink::dnsmasq_dir::{DnsmasqDir, Places, Sink, findings};
 use instances::source::leases::LeaseFile;
 use netns::{in_new_netns, needs, run, wait};
 use nix::sched::{CloneFlags, unshare};
@@ -477,6 +478,33 @@ fn ten_thousand_guests_are_known_and_one_change_among_them_is_one_file() {
             "10,000 guests: filled in {filled:?}; one change: planned {planned:?}, written {written:?}, known {known:?}"
         );
         assert_eq!(lab.readings(), 1);
+        managed.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn a_dnsmasq_that_does_not_read_our_files_is_told_from_one_that_does() {
+    with_lab(async |lab| {
+        let managed = answering(&lab).await;
+        let places = |hosts: &str, reservations: &str| Places {
+            hostsdir: lab.path(hosts),
+            dhcp_hostsfile: lab.path(reservations),
+            pid_file: Some(lab.path("pid")),
+        };
+        let found = |places: &Places| findings(&Dnsmasq::find(&lab.path("pid")).unwrap(), places);
+        assert_eq!(found(&places("hosts", "reservations")), Vec::<String>::new());
+        // Another name of the same folder.
+        std::os::unix::fs::symlink(lab.path("hosts"), lab.path("same")).unwrap();
+        assert_eq!(found(&places("same", "reservations")), Vec::<String>::new());
+        let others = found(&places("elsewhere", "others"));
+        assert_eq!(others.len(), 2, "{others:?}");
+        let folder =
+            format!("dnsmasq does not read {} but {} (", lab.path("elsewhere").display(), lab.path("hosts").display());
+        assert!(others[0].starts_with(&folder) && others[1].contains("reservations"), "{others:?}");
+        fs::rename(lab.path("hosts"), lab.path("old")).unwrap();
+        fs::create_dir(lab.path("hosts")).unwrap();
+        let anew = found(&places("hosts", "reservations"));
+        assert!(anew.len() == 1 && anew[0].ends_with("restart dnsmasq"), "{anew:?}");
         managed.stop().await.unwrap();
     });
 }

@@ -6,6 +6,7 @@ use crate::daemon::proxmox::child;
 use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
 use crate::plan::dns_records::{Dotted, Duplicates, Network, Policy, Unnamed, Vlan};
+use crate::sink::{dnsmasq, dnsmasq_dir};
 use crate::source::proxmox::Client;
 use std::io::Write;
 
@@ -28,13 +29,22 @@ impl Request {
         self.notify(err);
         self.describe(out)?;
         let mut problems: Vec<_> = Client::new(&self.config.access).err().into_iter().collect();
-        if let Dnsmasq::Managed(settings) = &self.config.dnsmasq {
-            problems.extend(tested(settings).err());
+        let mut findings = Vec::new();
+        match (&self.config.dnsmasq, self.config.places.pid_file.as_deref()) {
+            (Dnsmasq::Managed(settings), _) => problems.extend(tested(settings).err()),
+            (Dnsmasq::Companion, Some(pid_file)) => match dnsmasq::Dnsmasq::find(pid_file) {
+                Ok(running) => findings = dnsmasq_dir::findings(&running, &self.config.places),
+                Err(error) => problems.push(error),
+            },
+            (Dnsmasq::Companion, None) => {}
         }
         for problem in &problems {
             print(out, format_args!("{problem}\n"))?;
         }
-        Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
+        for finding in &findings {
+            print(out, format_args!("{finding}\n"))?;
+        }
+        Ok(if problems.is_empty() && findings.is_empty() { Exit::Done } else { Exit::Failed })
     }
 
     fn notify(&self, err: &mut dyn Write) {
@@ -69,7 +79,7 @@ fn sentences(config: &Config) -> Vec<String> {
     sentences.extend(config.policy.networks.iter().map(network));
     sentences.push(names(&config.policy));
     sentences.push(wire(config));
-    sentences.extend(dnsmasq(config));
+    sentences.extend(whose(config));
     let (poll, sync) = (config.poll_interval.as_secs_f32(), config.sync_interval.as_secs_f32());
     sentences.push(format!("The cluster is asked every {poll} s; all files are compared every {sync} s at least."));
     sentences.extend(config.registry.as_ref().map(|file| format!("Guests are written to {} too.", file.display())));
@@ -131,7 +141,7 @@ fn wire(config: &Config) -> String {
     format!("The wire: listened to at {places}; {sweep}.")
 }
 
-fn dnsmasq(config: &Config) -> Vec<String> {
+fn whose(config: &Config) -> Vec<String> {
     let places = &config.places;
     let (hosts, reservations) = (places.hostsdir.display(), places.dhcp_hostsfile.display());
     let reload = config.reload_interval.as_secs_f32();

@@ -30,15 +30,15 @@ Files:
 Configuration (TOML; each option is there under the name in its brackets above, proxmox.hosts is hosts in [proxmox]):
   poll_interval = 10                   what is in no section comes first
   [proxmox]                            heading of a section
-  hosts = [\"pve1\", \"pve2\"]           a list
+  hosts = [\"pve1\", \"pve2\"]             a list
   [[network]]                          one for each network; an address has a name only if it is in one
-  bridge = \"vmbr0\"                   a bridge or vnet; without it any
+  bridge = \"vmbr0\"                     a bridge or vnet; without it any
   tag = 20                             a VLAN, \"untagged\" or \"any\"
-  prefixes = [\"10.0.20.0/24\"]        IPv4 and IPv6
-  domain = \"dmz.lab\"                 without it that of [names]
+  prefixes = [\"10.0.20.0/24\"]          IPv4 and IPv6
+  domain = \"dmz.lab\"                   without it that of [names]
   [[record]]                           a record of one's own
-  name = \"nas.lab\"                   the name
-  address = [\"10.0.0.9\"]             its addresses
+  name = \"nas.lab\"                     the name
+  address = [\"10.0.0.9\"]               its addresses
 
 Companion (--dnsmasq companion: a dnsmasq that is there needs these lines in its configuration):
   hostsdir=/var/lib/instances-proxmox/hosts

@@ -15,7 +15,7 @@ pub(super) fn text(mut said: Vec<Said>, blocks: &[SaidBlock], secret: &Source) -
         ALL.iter().position(|option| (option.about().section, option.about().name) == (section, name))
     };
     said.sort_by_key(|said| place(said.section, said.name));
-    let mut text = String::new();
+    let mut text = "# Configuration of instances-proxmox(8); behind each value is who says it.\n".to_owned();
     let mut section = "";
     for about in ALL.iter().map(|option| option.about()) {
         if about.section != section {

@@ -5,11 +5,13 @@
 //! Others' files stay, and are named. dnsmasq before 2.87 does not forget names that a file no longer has: then it has to be told, too.
 
 mod chunks;
+mod findings;
 mod memory;
 mod reloads;
 #[cfg(test)]
 mod tests;
 
+pub use findings::findings;
 pub use memory::Memory;
 pub use reloads::Reloads;
 
