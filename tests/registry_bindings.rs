@@ -7,7 +7,7 @@ use common::Sandbox;
 use instances::plan::responder::binding::{Binding, Options};
 use instances::plan::responder::instance;
 use instances::registry::Bound;
-use instances::registry::bound::{self, Followed};
+use instances::registry::bound::{self, Followed, Origin};
 use instances::registry::paths::Paths;
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ impl Registry {
 
     fn try_follow(&self, bindings: &[Bound]) -> Followed {
         let base = self.0.folder().join("instances");
-        bound::follow(&Paths::new(Some(base.into()), None).unwrap(), bindings).unwrap()
+        bound::follow(&Paths::new(Some(base.into()), None).unwrap(), Origin::Binding, bindings).unwrap()
     }
 
     /// Follows without conflicts, then once more without a change; says whether there was one, which the flag says too.
@@ -225,7 +225,7 @@ fn of_two_bindings_that_cannot_both_be_right_the_first_tap_wins_every_time() {
 fn a_registry_that_cannot_be_read_is_left_as_it_is() {
     let registry = Registry(Sandbox::with_registry("{"));
     let base = registry.0.folder().join("instances");
-    let refused = bound::follow(&Paths::new(Some(base.into()), None).unwrap(), &[web()]).unwrap_err();
+    let refused = bound::follow(&Paths::new(Some(base.into()), None).unwrap(), Origin::Binding, &[web()]).unwrap_err();
     assert!(refused.to_string().contains("instances.json:1:"), "{refused}");
     assert_eq!(registry.0.registry(), "{");
 }

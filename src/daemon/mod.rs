@@ -5,11 +5,15 @@
 //! `nfdhcpd` is the responder: its loop, and what it needs besides packets. `pxe_filter` is the loop between Ironic and
 //! dnsmasq. `endpoint` is where Prometheus asks either of them.
 
+#[cfg(feature = "proxmox")]
+pub mod asked;
 pub mod commits;
 #[cfg(any(feature = "nfdhcpd", feature = "proxmox", feature = "pxe-filter"))]
 pub mod endpoint;
 pub mod folder;
 pub mod links;
+#[cfg(feature = "proxmox")]
+pub mod log;
 mod metrics;
 #[cfg(feature = "nfdhcpd")]
 pub mod nfdhcpd;
@@ -20,7 +24,7 @@ pub mod proxmox;
 pub mod pxe_filter;
 pub mod schedule;
 pub mod signals;
-#[cfg(any(feature = "nfdhcpd", feature = "pxe-filter"))]
+#[cfg(any(feature = "nfdhcpd", feature = "proxmox", feature = "pxe-filter"))]
 pub mod stderr;
 pub mod supervisor;
 pub mod watch;

@@ -1,14 +1,15 @@
-//! Instances that come from bindings (`instances-nfdhcpd --registry`).
+//! Instances that come from bindings (`instances-nfdhcpd --registry`), or from guests (`instances-proxmox --registry`), which are
+//! bindings here as well.
 //!
-//! What a binding says of its instance is kept beside it, in the field `binding`. So it is known later, whoever ran
+//! What a binding says of its instance is kept beside it, in the field of its [`Origin`]. So it is known later, whoever ran
 //! meanwhile, which instances are there because of a binding, and what in them somebody else has written.
 //!
 //! - A new instance takes the binding's name unless another has it, all its addresses, and its port.
 //! - One that somebody else registered takes the addresses and the port, keeps the rest, and stays when the binding goes.
 //! - Of one that is ours, what the binding no longer says goes, unless somebody else has changed it.
 //! - When the binding goes, ours goes, unless there is something in it that is not from the binding.
-//! - An address belongs to whose binding has it. Of two bindings with the same address or MAC, the first by name of the
-//!   tap has it; the other is named.
+//! - An address belongs to whose binding has it. Of two bindings with the same address or MAC, the first by its
+//!   own name has it; the other is named.
 
 use super::lock::Lock;
 use super::model::{Field, Instance, Key, Registry};
@@ -22,11 +23,32 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::value::RawValue;
 use std::net::IpAddr;
 
+/// Where bindings come from. Who follows those of one origin leaves those of others alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Files of `instances-nfdhcpd`.
+    Binding,
+    /// Guests of Proxmox VE.
+    Guest,
+}
+
+impl Origin {
+    /// The field in which it is kept what the binding says, and the word for people.
+    fn field(self) -> &'static str {
+        match self {
+            Self::Binding => "binding",
+            Self::Guest => "guest",
+        }
+    }
+}
+
 /// What a binding says of its instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bound {
-    /// The tap, which names the binding: the instance's port.
-    pub tap: IfName,
+    /// Its own name: of a file that of the tap, of a guest its number and the interface.
+    pub by: Box<str>,
+    /// The port that the instance is behind, if that is known and is one.
+    pub port: Option<IfName>,
     /// Whose it is.
     pub mac: Mac,
     /// Its name.
@@ -46,16 +68,16 @@ pub struct Followed {
     pub conflicts: Vec<String>,
 }
 
-/// Makes the registry follow the bindings: all there are, in any order.
+/// Makes the registry follow the bindings: all there are of this origin, in any order.
 ///
 /// # Errors
 /// As for any change of the registry; it is as it was.
-pub fn follow(paths: &Paths, bindings: &[Bound]) -> Result<Followed> {
+pub fn follow(paths: &Paths, origin: Origin, bindings: &[Bound]) -> Result<Followed> {
     let path = paths.registry();
     let lock = Lock::acquire(&paths.lock())?;
     let Snapshot { mut registry, layout } = store::read(&path)?;
     let before = wire::to_text(&registry);
-    let conflicts = registry.follow(bindings);
+    let conflicts = registry.follow(origin, bindings);
     let changed = wire::to_text(&registry) != before;
     let layout = if changed { Some(store::replace(&path, &paths.flag(), &registry)?) } else { layout };
     if let Some(layout) = layout
@@ -66,25 +88,22 @@ pub fn follow(paths: &Paths, bindings: &[Bound]) -> Result<Followed> {
     Ok(Followed { changed, conflicts })
 }
 
-/// The field in which it is kept what the binding says.
-const RECORD: &str = "binding";
-
 /// All fields of addresses.
 const ADDRESSES: [Key; 4] = [Key::Ipv4, Key::Ipv6Gua, Key::Ipv6Ula, Key::Ipv6Lla];
 
 impl Registry {
-    /// Makes the instances of bindings those of `bindings`; what could not be as they say.
-    pub fn follow(&mut self, bindings: &[Bound]) -> Vec<String> {
+    /// Makes the instances of this origin's bindings those of `bindings`; what could not be as they say.
+    pub fn follow(&mut self, origin: Origin, bindings: &[Bound]) -> Vec<String> {
         let mut conflicts = Vec::new();
         let wanted = wanted(bindings, &mut conflicts);
-        self.forget_unbound(&wanted, &mut conflicts);
+        self.forget_unbound(origin, &wanted, &mut conflicts);
         let names = self.instances.iter().filter_map(|(mac, instance)| Some((in_dns(instance.name()?), *mac)));
         let mut names: FxHashMap<String, Mac> = names.collect();
         for (mac, written) in &wanted {
             let instance = self.instances.entry(*mac);
             let is_new = matches!(instance, indexmap::map::Entry::Vacant(_));
             let instance = instance.or_default();
-            let record = if is_new { Some(Instance::default()) } else { instance.record() };
+            let record = if is_new { Some(Instance::default()) } else { instance.record(origin) };
             let Some(record) = record else {
                 instance.adopt(written);
                 continue;
@@ -95,7 +114,7 @@ impl Registry {
                 None => written.clear(Key::Name),
             }
             instance.follow(&record, &written);
-            instance.set_record(&written);
+            instance.set_record(origin, &written);
         }
         let owners = wanted.iter().flat_map(|(mac, written)| {
             written.exclusive().into_iter().filter_map(move |(_, address)| Some((address?, *mac)))
@@ -112,15 +131,16 @@ impl Registry {
     }
 
     /// Ends the instances whose bindings are gone.
-    fn forget_unbound(&mut self, wanted: &[(Mac, Instance)], conflicts: &mut Vec<String>) {
+    fn forget_unbound(&mut self, origin: Origin, wanted: &[(Mac, Instance)], conflicts: &mut Vec<String>) {
         let bound: FxHashSet<Mac> = wanted.iter().map(|(mac, _)| *mac).collect();
         self.instances.retain(|mac, instance| {
-            let record = if bound.contains(mac) { None } else { instance.record() };
+            let record = if bound.contains(mac) { None } else { instance.record(origin) };
             let Some(record) = record else { return true };
-            let is_ours = instance.is_within(&record);
+            let is_ours = instance.is_within(origin, &record);
             if !is_ours {
-                instance.fields.retain(|field| !is_record(field));
-                conflicts.push(format!("{mac} has no binding any more, but was changed by others: kept"));
+                instance.fields.retain(|field| !is_record(origin, field));
+                let what = origin.field();
+                conflicts.push(format!("{mac} has no {what} any more, but was changed by others: kept"));
             }
             !is_ours
         });
@@ -130,23 +150,24 @@ impl Registry {
 /// The instances as the bindings say them, each MAC and each address once.
 fn wanted(bindings: &[Bound], conflicts: &mut Vec<String>) -> Vec<(Mac, Instance)> {
     let mut sorted: Vec<_> = bindings.iter().collect();
-    sorted.sort_by_key(|bound| bound.tap.as_str());
-    let mut taps: FxHashMap<Mac, IfName> = FxHashMap::default();
-    let mut owners: FxHashMap<IpAddr, IfName> = FxHashMap::default();
+    sorted.sort_by_key(|bound| &bound.by);
+    let mut holders: FxHashMap<Mac, &str> = FxHashMap::default();
+    let mut owners: FxHashMap<IpAddr, &str> = FxHashMap::default();
     let mut wanted = Vec::with_capacity(sorted.len());
     for bound in sorted {
-        if let Some(other) = taps.get(&bound.mac) {
-            conflicts.push(format!("{}: {} is bound to {other} already: not registered", bound.tap, bound.mac));
+        let by = &*bound.by;
+        if let Some(other) = holders.get(&bound.mac) {
+            conflicts.push(format!("{by}: {} is bound to {other} already: not registered", bound.mac));
             continue;
         }
-        taps.insert(bound.mac, bound.tap);
+        holders.insert(bound.mac, by);
         let mut addresses = bound.addresses.clone();
         addresses.retain(|address| {
-            let owner = *owners.entry(*address).or_insert(bound.tap);
-            if owner != bound.tap {
-                conflicts.push(format!("{}: {address} is bound to {owner} already: not registered", bound.tap));
+            let owner = *owners.entry(*address).or_insert(by);
+            if owner != by {
+                conflicts.push(format!("{by}: {address} is bound to {owner} already: not registered"));
             }
-            owner == bound.tap
+            owner == by
         });
         wanted.push((bound.mac, instance_of(bound, &addresses)));
     }
@@ -173,7 +194,7 @@ fn instance_of(bound: &Bound, addresses: &[IpAddr]) -> Instance {
     }
     allowed.extend(bound.nets.iter().copied());
     instance.set_allowed(allowed);
-    instance.set_port(Some(bound.tap));
+    instance.set_port(bound.port);
     instance
 }
 
@@ -181,25 +202,25 @@ fn in_dns(name: &Name) -> String {
     name.as_str().to_ascii_lowercase()
 }
 
-fn is_record(field: &Field) -> bool {
-    matches!(field, Field::Kept(kept) if *kept.0 == *RECORD)
+fn is_record(origin: Origin, field: &Field) -> bool {
+    matches!(field, Field::Kept(kept) if *kept.0 == *origin.field())
 }
 
 impl Instance {
     /// What its binding said of it, if it has one.
-    fn record(&self) -> Option<Self> {
+    fn record(&self, origin: Origin) -> Option<Self> {
         let kept = self.fields.iter().find_map(|field| match field {
-            Field::Kept(kept) if is_record(field) => Some(&kept.1),
+            Field::Kept(kept) if is_record(origin, field) => Some(&kept.1),
             _ => None,
         });
         wire::parse_instance(kept?.get().as_bytes())
     }
 
-    fn set_record(&mut self, written: &Self) {
+    fn set_record(&mut self, origin: Origin, written: &Self) {
         // Spelled by us, so it is JSON.
         let Ok(value) = RawValue::from_string(wire::to_line(written)) else { return };
-        let record = Field::Kept(Box::new((RECORD.into(), value)));
-        match self.fields.iter_mut().find(|field| is_record(field)) {
+        let record = Field::Kept(Box::new((origin.field().into(), value)));
+        match self.fields.iter_mut().find(|field| is_record(origin, field)) {
             Some(field) => *field = record,
             None => self.fields.push(record),
         }
@@ -274,10 +295,10 @@ impl Instance {
     }
 
     /// Whether there is nothing in it that is not in the record.
-    fn is_within(&self, record: &Self) -> bool {
+    fn is_within(&self, origin: Origin, record: &Self) -> bool {
         let is_known = |field: &Field| match field {
             Field::Known(_) => true,
-            Field::Kept(kept) => is_record(field) || Key::named(&kept.0).is_some(),
+            Field::Kept(kept) => is_record(origin, field) || Key::named(&kept.0).is_some(),
         };
         self.name().is_none_or(|name| record.name() == Some(name))
             && ADDRESSES

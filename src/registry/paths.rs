@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::net::Shown;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The base path when `INSTANCES_BASE_PATH` does not say otherwise.
 pub const DEFAULT_BASE: &str = "/var/lib/misc/instances";
@@ -33,6 +33,20 @@ impl Paths {
             _ => Err(Error::new(format!("Invalid instances base id: {}", Shown(&id.to_string_lossy())))
                 .remedy("INSTANCES_BASE_ID takes letters, digits and underscores")),
         }
+    }
+
+    /// Those of a registry.
+    ///
+    /// # Errors
+    /// Its name does not end with `.json`.
+    pub fn of(registry: &Path) -> Result<Self> {
+        let has_name = registry.extension().is_some_and(|extension| extension == "json");
+        if has_name {
+            return Ok(Self { base: registry.with_extension("").into_os_string(), id: None });
+        }
+        let message =
+            format!("{} is no registry, for its name does not end with .json", Shown(&registry.to_string_lossy()));
+        Err(Error::new(message).remedy(format!("name {DEFAULT_BASE}.json, say")))
     }
 
     /// `INSTANCES_BASE_ID`, when set.

@@ -3,7 +3,7 @@
 
 use crate::plan::responder::instance;
 use crate::registry::Bound;
-use crate::registry::bound::{self, Followed};
+use crate::registry::bound::{self, Followed, Origin};
 use crate::registry::paths::Paths;
 use crate::source::bindings::Store;
 use crate::source::bindings::store::Placed;
@@ -92,7 +92,7 @@ fn serve(paths: &Paths, slot: &Slot, woken: &Receiver<()>, mut say: impl FnMut(&
         let Some(mut bindings) = newest() else { continue };
         loop {
             bindings = newest().unwrap_or(bindings);
-            let (lines, is_done) = match bound::follow(paths, &bindings) {
+            let (lines, is_done) = match bound::follow(paths, Origin::Binding, &bindings) {
                 Ok(Followed { changed, conflicts }) => {
                     if changed {
                         say(&format!("registry: follows {} bindings", bindings.len()));
@@ -123,7 +123,8 @@ mod tests {
 
     fn bound(number: u8) -> Bound {
         Bound {
-            tap: format!("tap{number}").parse().unwrap(),
+            by: format!("tap{number}").into(),
+            port: Some(format!("tap{number}").parse().unwrap()),
             mac: format!("02:00:00:00:00:{number:02x}").parse().unwrap(),
             name: None,
             addresses: vec![format!("10.0.0.{number}").parse().unwrap()],
@@ -166,7 +167,7 @@ mod tests {
         for last in 1..=20 {
             registrar.follow_all((1..=last).map(bound).collect());
         }
-        let twice = Bound { tap: "tap99".parse().unwrap(), ..bound(1) };
+        let twice = Bound { by: "tap99".into(), port: Some("tap99".parse().unwrap()), ..bound(1) };
         registrar.follow_all(vec![bound(1), twice.clone()]);
         registrar.follow_all(vec![bound(1), bound(3), twice]);
         drop(registrar);

@@ -1,11 +1,140 @@
-//! `instances-proxmox`: keeps dnsmasq in step with a Proxmox VE cluster. [`child`] is a dnsmasq of its own, and [`tending`] decides when it
-//! begins, is asked and has to go. [`snapshot`] is what is known and published, for [`metrics`] and the [`page`].
+//! `instances-proxmox`: keeps dnsmasq in step with a Proxmox VE cluster. [`keeper`] is what it does, without knowing where the cluster,
+//! dnsmasq and the wire are; [`serve`] is the loop. [`seen`] is what is known beside the API, [`state`] what outlives a start,
+//! [`registry`] has the guard know the guests. [`snapshot`] is what is known and published, for [`metrics`] and the [`page`]. [`child`] is
+//! a dnsmasq of its own, and [`tending`] decides when it begins, is asked and has to go.
 
 pub mod child;
+pub mod keeper;
 pub mod metrics;
 pub mod page;
 mod published;
+pub mod registry;
+pub mod seen;
+pub mod serve;
 pub mod snapshot;
 #[cfg(test)]
 mod snapshot_tests;
+pub mod state;
 pub mod tending;
+
+use crate::cli::print;
+use crate::cli::proxmox::{Config, Dnsmasq};
+use crate::daemon::asked::Signals;
+use crate::daemon::log;
+use crate::daemon::supervisor::Supervisor;
+use crate::error::{Error, Result, in_words};
+use crate::sink::dnsmasq_dir::{DnsmasqDir, Memory, Sink};
+use crate::source::proxmox::{Answer, Client, Cluster as _, Reading};
+use child::Managed;
+use keeper::Keeper;
+use serde_json::Value;
+use serve::{Clock, Ears, Server};
+use std::future::Future;
+use std::io::Write;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
+
+/// For how long [`once`] waits for slow agents.
+const AGENTS: Duration = Duration::from_secs(20);
+/// For how long it waits altogether.
+const ALL: Duration = Duration::from_secs(120);
+
+/// Keeps names in step until a signal ends it.
+///
+/// # Errors
+/// It cannot begin, or dnsmasq cannot be ended.
+pub fn run(config: &Config) -> Result<()> {
+    log::begin(config.log_level)?;
+    complete(serve(config))?
+}
+
+/// Brings the files in step, once, and has dnsmasq read them.
+///
+/// # Errors
+/// The cluster cannot be asked, or the files not be written.
+pub fn once(config: &Config) -> Result<()> {
+    log::begin(config.log_level)?;
+    complete(async {
+        let mut keeper = Keeper::new(config, DnsmasqDir::open(config.places.clone())?)?;
+        read_once(config, &mut keeper).await
+    })?
+}
+
+/// Prints what [`once`] would have dnsmasq know, and why.
+///
+/// # Errors
+/// The cluster cannot be asked.
+pub fn dry_run(config: &Config, json: bool, out: &mut dyn Write) -> Result<()> {
+    log::begin(config.log_level)?;
+    complete(async {
+        let mut keeper = Keeper::rehearse(config, Memory::default());
+        read_once(config, &mut keeper).await?;
+        let records = keeper.records();
+        if json {
+            let value: Value = records.json(&config.policy);
+            print(out, format_args!("{value:#}\n"))
+        } else {
+            print(out, format_args!("{}", records.table(&config.policy)))
+        }
+    })?
+}
+
+/// Waits for what is done in one thread.
+fn complete<T>(work: impl Future<Output = T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Error::new(format!("cannot wait for anything: {}", in_words(&error))))?;
+    let done = runtime.block_on(work);
+    // Not for a name server that does not answer.
+    runtime.shutdown_background();
+    Ok(done)
+}
+
+async fn serve(config: &Config) -> Result<()> {
+    let signals = Signals::take()?;
+    let clock = Clock::start();
+    // First: while it is another's, dnsmasq is, too.
+    let sink = DnsmasqDir::open(config.places.clone())?;
+    let client = Client::new(&config.access)?;
+    let mut keeper = Keeper::new(config, sink)?;
+    keeper.restore(clock.now());
+    let dnsmasq = match &config.dnsmasq {
+        Dnsmasq::Managed(settings) => Some(Managed::prepare(settings.as_ref().clone()).await?),
+        Dnsmasq::Companion => None,
+    };
+    let ears = Ears::new(config.neighbors.clone(), clock);
+    let supervisor = Supervisor::from_environment();
+    let reading = Reading::new(&client);
+    for notice in client.notices() {
+        warn!("{notice}");
+    }
+    Server { keeper, reading, ears, dnsmasq, signals, supervisor, clock, is_answering: false }.run().await
+}
+
+/// Asks until all is known that can be, and has the files say it.
+async fn read_once<S: Sink>(config: &Config, keeper: &mut Keeper<S>) -> Result<()> {
+    let clock = Clock::start();
+    keeper.restore(clock.now());
+    let client = Client::new(&config.access)?;
+    let mut reading = Reading::new(&client);
+    let begun = Instant::now();
+    let mut until = begun + ALL;
+    loop {
+        let now = clock.now().moment;
+        for call in keeper.calls(now) {
+            reading.ask(call, now);
+        }
+        if reading.in_flight() == 0 {
+            break;
+        }
+        if keeper.rounds().is_complete() {
+            until = until.min(begun + AGENTS);
+        }
+        let Ok(done) = timeout_at(until, reading.done()).await else { break };
+        if let Answer::Resources(Err(failure)) = &done.answer {
+            return Err(Error::new(failure.text.clone()));
+        }
+        keeper.answered(done, clock.now().moment);
+    }
+    keeper.finish(clock.now())
+}

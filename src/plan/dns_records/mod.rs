@@ -149,6 +149,15 @@ impl Reason {
     }
 }
 
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Extra => f.write_str("extra record"),
+            Self::Nic { vmid, nic, source, .. } => write!(f, "guest {vmid} net{nic}: {source}"),
+        }
+    }
+}
+
 /// Who says that an interface has an address. What comes first, counts more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Source {

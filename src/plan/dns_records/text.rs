@@ -136,16 +136,13 @@ impl fmt::Display for Table<'_> {
         for Record { name, address, has_ptr, reason } in records {
             let address = address.to_string();
             write!(f, "{name:widest$}  {address:39}  {}  ", if *has_ptr { "PTR" } else { "   " })?;
-            match reason {
-                Reason::Extra => writeln!(f, "extra record")?,
-                Reason::Nic { vmid, nic, network, source } => {
-                    write!(f, "guest {vmid} net{nic}: {source}")?;
-                    match self.policy.networks.get(*network) {
-                        Some(network) => writeln!(f, ", in {network}")?,
-                        None => writeln!(f)?,
-                    }
-                }
-            }
+            write!(f, "{reason}")?;
+            let network = match reason {
+                Reason::Extra => None,
+                Reason::Nic { network, .. } => self.policy.networks.get(*network),
+            };
+            network.map_or(Ok(()), |network| write!(f, ", in {network}"))?;
+            writeln!(f)?;
         }
         for reservation in reservations {
             writeln!(f, "reserved: {reservation}  (guest {} net{})", reservation.vmid, reservation.nic)?;

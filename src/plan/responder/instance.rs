@@ -18,5 +18,6 @@ pub fn of(tap: IfName, binding: &Binding) -> Bound {
             addresses.push(address);
         }
     }
-    Bound { tap, mac: binding.mac, name, addresses, nets: binding.prefix6.map(IpNet::V6).into_iter().collect() }
+    let nets = binding.prefix6.map(IpNet::V6).into_iter().collect();
+    Bound { by: tap.as_str().into(), port: Some(tap), mac: binding.mac, name, addresses, nets }
 }

@@ -147,11 +147,11 @@ impl Rounds {
         }
     }
 
-    /// Takes in what was known before the program's start. It is stale until it is read again.
-    pub fn restore(&mut self, listed: Listed, config: Option<Config>, sightings: Vec<Sighting>) {
+    /// Takes in what was known before the program's start, and since when that is old. It is stale until it is read again.
+    pub fn restore(&mut self, listed: Listed, config: Option<Config>, sightings: Vec<Sighting>, since: Moment) {
         let vmid = listed.vmid;
         let mut known = Known::new(listed);
-        known.stale = Some(Stale { since: Moment::ZERO, why: "not read since the start".to_owned() });
+        known.stale = Some(Stale { since, why: "not read since the start".to_owned() });
         known.sightings = sightings;
         self.guests.insert(vmid, known);
         if let Some(config) = config {
@@ -242,9 +242,12 @@ impl Rounds {
 
     /// Whether everything that can be read now has been read once.
     pub fn is_complete(&self) -> bool {
+        self.is_configured() && self.listing.failing_since.is_none() && self.lanes.values().all(Lane::is_idle)
+    }
+
+    /// Whether every configuration that can be read now has been read once. Addresses may take longer: agents are slow.
+    pub fn is_configured(&self) -> bool {
         self.listing.read.is_some()
-            && self.listing.failing_since.is_none()
-            && self.lanes.values().all(Lane::is_idle)
             && self.guests.values().all(|known| known.config.is_some() || !self.is_readable(known))
     }
 

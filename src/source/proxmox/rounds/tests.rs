@@ -517,7 +517,7 @@ fn a_token_that_is_refused_in_the_middle_of_a_round_ends_it() {
 fn what_was_known_before_the_start_counts_and_is_stale_until_it_is_read() {
     let mut world = many(2);
     for vmid in [100, 101] {
-        world.rounds.restore(row(vmid, world_kind(vmid), "pve1"), Some(dhcp(vmid)), Vec::new());
+        world.rounds.restore(row(vmid, world_kind(vmid), "pve1"), Some(dhcp(vmid)), Vec::new(), Moment::ZERO);
     }
     assert!(world.rounds.stale(100).is_some() && !world.rounds.is_complete());
     assert_eq!(world.rounds.guests().filter_map(Known::guest).count(), 2);

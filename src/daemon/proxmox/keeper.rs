@@ -1,0 +1,471 @@
+//! What the companion does, step by step, without knowing where the cluster, dnsmasq and the wire are: it takes in what they tell, and
+//! has the files say what follows.
+//!
+//! - Names that are published stay until something better is known: what was known before the start counts from the start, and if
+//!   that is lost nothing is written before every configuration has been read once.
+//! - The state file is written before names are, so that a start never knows less than what is published.
+//! - What comes in together is published together; nothing is written, and dnsmasq not told, when nothing has changed.
+
+use super::registry::Bridge;
+use super::seen::Seen;
+use super::state::{Now, StateFile};
+use crate::cli::proxmox::Config;
+use crate::daemon::schedule::Moment;
+use crate::error::{Error, Result};
+use crate::net::{DomainName, Mac};
+use crate::plan::dns_records::{Policy, Record, Records};
+use crate::plan::guest::{Guest, Sighting};
+use crate::registry::paths::Paths;
+use crate::sink::dnsmasq_dir::{Put, Reloads, Sink};
+use crate::source::backoff::Backoff;
+use crate::source::leases::{LeaseFile, Look};
+use crate::source::neighbors::Sighted;
+use crate::source::proxmox::{Call, Done, Known, Rounds};
+use rustc_hash::FxHashSet;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+use tracing::{error, info, warn};
+
+/// What changes within this time is published together.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// Publishing takes no more than one part in so many of all time.
+const REST: u32 = 10;
+/// How often dnsmasq's leases are looked at: one system call if they are as before.
+const LEASES: Duration = Duration::from_secs(1);
+/// How often leases that have ended are noticed.
+const LEASES_END: Duration = Duration::from_secs(10);
+/// What is known and not published is written to the state file so often at most.
+const STATE: Duration = Duration::from_secs(60);
+/// A failure is tried again after this time at first, ...
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// ... and after this time at the latest.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// So many changes are named one by one in the log.
+const NAMED: usize = 50;
+
+/// Keeps names in step.
+#[allow(clippy::struct_excessive_bools, reason = "each is something that is so or not")]
+pub struct Keeper<S> {
+    policy: Policy,
+    sync_interval: Duration,
+    rounds: Rounds,
+    seen: Seen,
+    sink: S,
+    reloads: Reloads,
+    state: StateFile,
+    /// Whether nothing may be written but by way of the sink.
+    is_rehearsal: bool,
+    leases: Option<LeaseFile>,
+    registry: Option<Bridge>,
+    records: Records,
+    /// Whether enough is known to write anything.
+    is_ready: bool,
+    has_published: bool,
+    is_unwatched: bool,
+    due: Due,
+    backoff: Backoff,
+    failure: Option<String>,
+    told: BTreeSet<String>,
+    interests: (FxHashSet<Mac>, Vec<Ipv6Addr>),
+    /// Whether they may be others by now.
+    is_curious: bool,
+}
+
+/// When what is to be done.
+#[derive(Debug, Default)]
+struct Due {
+    /// Since when something has changed that is not published yet.
+    changed: Option<Moment>,
+    /// Not before.
+    publish: Moment,
+    /// When the files are compared, whatever has changed.
+    compare: Moment,
+    leases: Moment,
+    leases_end: Moment,
+    /// When the state file is to be written.
+    state: Option<Moment>,
+}
+
+impl<S: Sink> Keeper<S> {
+    /// Nothing is known yet.
+    ///
+    /// # Errors
+    /// The registry is none.
+    pub fn new(config: &Config, sink: S) -> Result<Self> {
+        let registry = config.registry.as_deref().map(Paths::of).transpose()?.map(Bridge::new);
+        Ok(Self::with(config, sink, registry))
+    }
+
+    fn with(config: &Config, sink: S, registry: Option<Bridge>) -> Self {
+        Self {
+            policy: config.policy.clone(),
+            sync_interval: config.sync_interval,
+            rounds: Rounds::new(config.poll_interval),
+            seen: Seen::default(),
+            sink,
+            reloads: Reloads::new(config.reload_interval),
+            state: StateFile::new(&config.state_file),
+            is_rehearsal: false,
+            leases: config.leases.as_ref().map(LeaseFile::new),
+            registry,
+            records: Records::default(),
+            is_ready: false,
+            has_published: false,
+            is_unwatched: false,
+            due: Due::default(),
+            backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+            failure: None,
+            told: BTreeSet::new(),
+            interests: Default::default(),
+            is_curious: true,
+        }
+    }
+
+    /// One that writes nothing but by way of its sink.
+    pub fn rehearse(config: &Config, sink: S) -> Self {
+        Self { is_rehearsal: true, ..Self::with(config, sink, None) }
+    }
+
+    /// Takes in what was known before the start.
+    pub fn restore(&mut self, now: Now) {
+        match self.state.read(now) {
+            Ok(Some(remembered)) => {
+                info!(guests = remembered.guests.len(), "what was known last is taken up");
+                self.is_ready = !remembered.guests.is_empty();
+                for (listed, config, sightings, since) in remembered.guests {
+                    self.rounds.restore(listed, config, sightings, since);
+                }
+                self.seen.restore(remembered.heard);
+                self.change(now.moment);
+            }
+            Ok(None) => {}
+            Err(failure) if self.is_rehearsal => warn!("{failure}"),
+            Err(failure) => {
+                warn!("{failure}");
+                match self.state.put_aside() {
+                    Ok(aside) => warn!("it is {} now", aside.display()),
+                    Err(failure) => warn!("{failure}"),
+                }
+            }
+        }
+    }
+
+    /// What the cluster is to be asked now.
+    pub fn calls(&mut self, now: Moment) -> Vec<Call> {
+        self.rounds.next(now)
+    }
+
+    /// The cluster has answered.
+    pub fn answered(&mut self, done: Done, now: Moment) {
+        let outcome = self.rounds.answered(done.answer, now);
+        for note in outcome.notes {
+            warn!("{note}");
+        }
+        for vmid in outcome.gone {
+            info!(vmid, "the guest is gone");
+        }
+        if outcome.is_changed {
+            self.change(now);
+        }
+        if !self.is_ready && self.rounds.is_configured() {
+            self.is_ready = true;
+            self.change(now);
+        }
+    }
+
+    /// Somebody was heard on the wire.
+    pub fn heard(&mut self, sighted: &Sighted, now: Moment) {
+        if self.seen.hear(sighted) {
+            self.rounds.heard(sighted.mac, now);
+            self.change(now);
+        }
+    }
+
+    /// dnsmasq has begun, and read all that there was.
+    pub fn dnsmasq_began(&mut self) {
+        match self.sink.begins_anew() {
+            Ok(()) => self.reloads.forget(),
+            Err(failure) => warn!("{failure}"),
+        }
+        self.is_unwatched = false;
+    }
+
+    /// dnsmasq was there already, and may not have read what was written while nobody could tell it.
+    pub fn dnsmasq_found(&mut self) {
+        self.reloads.want();
+    }
+
+    /// Whether dnsmasq watches a folder that is no longer there, and has to begin anew.
+    pub fn is_unwatched(&self) -> bool {
+        self.is_unwatched
+    }
+
+    /// Everything is looked at anew.
+    pub fn doubt(&mut self, now: Moment) {
+        self.rounds.hurry(now);
+        self.due.compare = now;
+        self.due.publish = now;
+    }
+
+    /// What is known of the cluster.
+    pub fn rounds(&self) -> &Rounds {
+        &self.rounds
+    }
+
+    /// What is published.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// Whether names have been written since the start.
+    pub fn has_published(&self) -> bool {
+        self.has_published
+    }
+
+    /// What keeps names from being written now.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// What goes wrong with the cluster now, one thing of all.
+    pub fn trouble(&self) -> Option<String> {
+        self.rounds.troubles().next().map(|failure| failure.text.clone())
+    }
+
+    /// Of whom is to be heard, and which addresses are to be asked for, if that is another answer than the last time or it is `new` to
+    /// whoever listens.
+    pub fn interests(&mut self, is_new: bool) -> Option<(FxHashSet<Mac>, Vec<Ipv6Addr>)> {
+        if !std::mem::take(&mut self.is_curious) && !is_new {
+            return None;
+        }
+        let configs =
+            self.rounds.guests().filter(|known| !known.listed.is_template).filter_map(|known| known.config.as_ref());
+        let macs: FxHashSet<Mac> = configs.flat_map(|config| &config.nics).map(|nic| nic.mac).collect();
+        let asked = self.records.records.iter().filter(|record| record.reason.vmid().is_some());
+        let asked = asked.filter_map(|record| match record.address {
+            IpAddr::V6(address) => Some(address),
+            IpAddr::V4(_) => None,
+        });
+        let interests = (macs, asked.collect());
+        if interests == self.interests && !is_new {
+            return None;
+        }
+        if self.rounds.listed_at().is_some() {
+            self.seen.retain(&interests.0);
+        }
+        self.interests.clone_from(&interests);
+        Some(interests)
+    }
+
+    /// When there is something to do next, unless something happens before.
+    pub fn wake(&self) -> Option<Moment> {
+        let leases = self.leases.as_ref().map(|_| self.due.leases);
+        let all = [self.rounds.wake(), self.reloads.due(), self.publish_due(), self.due.state, leases];
+        all.into_iter().flatten().min()
+    }
+
+    /// Does what is due. Whether anything was published.
+    pub fn work(&mut self, now: Now) -> bool {
+        if self.due.leases <= now.moment {
+            self.due.leases = now.moment + LEASES;
+            self.look_at_leases(now);
+        }
+        let is_due = self.publish_due().is_some_and(|due| due <= now.moment);
+        let has_published = is_due && self.publish(now);
+        if self.reloads.is_due(now.moment) {
+            self.reload(now.moment);
+        }
+        if self.due.state.is_some_and(|due| due <= now.moment) {
+            self.remember(now);
+        }
+        has_published
+    }
+
+    /// Does at once what there is to do.
+    ///
+    /// # Errors
+    /// Too little is known, or it cannot be written.
+    pub fn finish(&mut self, now: Now) -> Result<()> {
+        self.look_at_leases(now);
+        if !self.is_ready {
+            let why = self.trouble().unwrap_or_else(|| "the cluster did not answer in time".to_owned());
+            return Err(Error::new(format!("not every guest could be read, so nothing was written: {why}")));
+        }
+        self.due.compare = now.moment;
+        if !self.publish(now) {
+            return Err(Error::new(self.failure.clone().unwrap_or_default()));
+        }
+        if self.reloads.due().is_some() {
+            self.reload(now.moment);
+        }
+        Ok(())
+    }
+
+    /// Writes down what is known.
+    pub fn remember(&mut self, now: Now) {
+        self.due.state = None;
+        if self.is_rehearsal {
+            return;
+        }
+        if let Err(failure) = self.state.write(self.rounds.guests(), self.seen.heard(), now) {
+            self.due.state = Some(now.moment + STATE);
+            self.tell(format!(
+                "{failure}; after a start of this program names may be missing until all guests were read"
+            ));
+        }
+    }
+
+    fn change(&mut self, now: Moment) {
+        self.is_curious = true;
+        self.due.changed.get_or_insert(now);
+        self.due.state.get_or_insert(now + STATE);
+    }
+
+    fn publish_due(&self) -> Option<Moment> {
+        let changed = self.due.changed.map(|since| since + TOGETHER);
+        let due = changed.map_or(self.due.compare, |changed| changed.min(self.due.compare)).max(self.due.publish);
+        self.is_ready.then_some(due)
+    }
+
+    fn look_at_leases(&mut self, now: Now) {
+        let Some(file) = &mut self.leases else { return };
+        match file.look() {
+            Ok(Look::Same) if now.moment < self.due.leases_end => {}
+            Ok(Look::Same | Look::New) => {
+                self.due.leases_end = now.moment + LEASES_END;
+                if self.seen.lease(file.leases(), now.time, file.written(), now.moment) {
+                    self.change(now.moment);
+                }
+            }
+            Ok(Look::BeingWritten) => {}
+            Err(failure) => self.tell(failure.to_string()),
+        }
+    }
+
+    /// Has the files say what follows from what is known. Whether they do.
+    fn publish(&mut self, now: Now) -> bool {
+        let guests: Vec<Guest> = self.rounds.guests().filter_map(Known::guest).collect();
+        let sightings: Vec<Sighting> = self.rounds.sightings().chain(self.seen.all()).copied().collect();
+        let records = Records::new(&guests, &sightings, &self.policy);
+        for warning in records.warnings.iter().filter(|warning| !self.records.warnings.contains(warning)) {
+            warn!("{warning}");
+        }
+        let is_same = self.has_published && published(&records) == published(&self.records);
+        let is_compared = self.due.compare <= now.moment;
+        if is_same && !is_compared {
+            self.records = records;
+            self.due.changed = None;
+            return false;
+        }
+        if !is_same {
+            self.remember(now);
+        }
+        let begun = std::time::Instant::now();
+        match self.sink.put(&records) {
+            Ok(put) => {
+                self.log(&records);
+                self.records = records;
+                self.has_published = true;
+                self.is_curious = true;
+                self.due.changed = None;
+                self.due.compare = now.moment + self.sync_interval;
+                self.due.publish = now.moment + begun.elapsed() * REST;
+                self.was_put(put);
+                self.register(&guests, now.moment);
+                true
+            }
+            Err(failure) => {
+                let text = failure.to_string();
+                if self.failure.as_ref() != Some(&text) {
+                    error!("{text}");
+                    self.failure = Some(text);
+                }
+                let wait = self.backoff.next(u64::from(now.moment.subsec_nanos()) << 32);
+                // Whatever will have changed by then.
+                (self.due.publish, self.due.compare) = (now.moment + wait, now.moment + wait);
+                false
+            }
+        }
+    }
+
+    fn was_put(&mut self, put: Put) {
+        self.backoff.reset();
+        if self.failure.take().is_some() {
+            info!("names can be written again");
+        }
+        for notice in put.notices {
+            self.tell(notice);
+        }
+        if put.needs_reload {
+            self.reloads.want();
+        }
+        self.is_unwatched = put.is_unwatched;
+    }
+
+    fn reload(&mut self, now: Moment) {
+        match self.sink.reload() {
+            Ok(()) => {
+                self.reloads.done(now);
+                info!("dnsmasq reads the reservations anew");
+            }
+            Err(failure) => {
+                self.reloads.failed(now);
+                self.tell(format!("dnsmasq cannot be told of new reservations: {failure}"));
+            }
+        }
+    }
+
+    /// Has the registry follow.
+    fn register(&mut self, guests: &[Guest], now: Moment) {
+        let Some(registry) = &self.registry else { return };
+        match registry.follow(guests, &self.records) {
+            Ok(followed) => followed.conflicts.into_iter().for_each(|conflict| self.tell(conflict)),
+            Err(failure) => {
+                self.due.compare = self.due.compare.min(now + LONGEST_WAIT);
+                self.tell(failure.to_string());
+            }
+        }
+    }
+
+    /// Says something that people should know, once.
+    fn tell(&mut self, text: String) {
+        if !self.told.contains(&text) {
+            warn!("{text}");
+            self.told.insert(text);
+        }
+    }
+
+    fn log(&self, records: &Records) {
+        let names = |records: &Records| -> BTreeSet<(DomainName, IpAddr)> {
+            records.records.iter().map(|record| (record.name.clone(), record.address)).collect()
+        };
+        let (before, after) = (names(&self.records), names(records));
+        let new = records.records.iter().filter(|record| !before.contains(&(record.name.clone(), record.address)));
+        for record in new.take(NAMED) {
+            let Record { name, address, reason, .. } = record;
+            info!("{name} is {address} ({reason})");
+        }
+        for (name, address) in before.difference(&after).take(NAMED) {
+            info!("{name} is {address} no longer");
+        }
+        let (more, less) = (after.difference(&before).count(), before.difference(&after).count());
+        if more > NAMED || less > NAMED {
+            info!(added = more, removed = less, records = after.len(), "names have changed");
+        }
+    }
+}
+
+/// What of records stands in files.
+fn published(records: &Records) -> (Vec<(&DomainName, IpAddr, bool)>, &[crate::plan::dns_records::Reservation]) {
+    let of = |record: &'_ Record| (record.address, record.has_ptr);
+    let lines = records.records.iter().map(|record| {
+        let (address, has_ptr) = of(record);
+        (&record.name, address, has_ptr)
+    });
+    (lines.collect(), &records.reservations)
+}
+
+#[cfg(test)]
+#[path = "keeper_tests.rs"]
+mod tests;

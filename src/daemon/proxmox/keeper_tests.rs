@@ -1,0 +1,319 @@
+//! The keeper with a cluster and files in memory. Time passes when a test says so.
+
+use super::*;
+use crate::cli::proxmox::{Config, Dnsmasq};
+use crate::net::IfName;
+use crate::plan::dns_records::{Network, Vlan};
+use crate::plan::guest::{Configured, Kind, Nic, State};
+use crate::sink::dnsmasq_dir::{Memory, Places};
+use crate::source::neighbors::How;
+use crate::source::proxmox::{self, Answer, Cluster as _, Interface, Listed, Token, Told, Trust};
+use futures_util::FutureExt as _;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+const POLL: Duration = Duration::from_secs(10);
+
+fn config(folder: &Path) -> Config {
+    let network = Network {
+        bridge: None,
+        vlan: Vlan::Any,
+        prefixes: vec!["192.0.2.0/24".parse().unwrap()],
+        domain: "lab".parse().unwrap(),
+    };
+    let places = Places { hostsdir: folder.join("hosts"), dhcp_hostsfile: folder.join("reservations"), pid_file: None };
+    let token = Token { id: "root@pam!x".to_owned(), secret: "5ecre7".to_owned() };
+    Config {
+        access: proxmox::Access {
+            hosts: Vec::new(),
+            token,
+            trust: Trust::default(),
+            connect_timeout: POLL,
+            timeout: POLL,
+        },
+        policy: Policy { networks: vec![network], ..Policy::default() },
+        poll_interval: POLL,
+        sync_interval: Duration::from_secs(300),
+        neighbors: None,
+        dnsmasq: Dnsmasq::Companion,
+        places,
+        leases: None,
+        reload_interval: Duration::from_secs(30),
+        state_file: folder.join("state.json"),
+        registry: None,
+        listen: None,
+        log_level: tracing::level_filters::LevelFilter::INFO,
+    }
+}
+
+fn mac(vmid: u32) -> Mac {
+    let [a, b, c, d] = vmid.to_be_bytes();
+    Mac([2, 0, a, b, c, d])
+}
+
+/// A keeper in a world that it is told of.
+struct World {
+    folder: tempfile::TempDir,
+    cluster: proxmox::Memory,
+    sink: Memory,
+    keeper: Keeper<Memory>,
+    now: Now,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (cluster, sink) = (proxmox::Memory::new(), Memory::default());
+        let keeper = Keeper::new(&config(folder.path()), sink.clone()).unwrap();
+        let now = Now { moment: Moment::from_secs(1_000_000), time: 1_800_000_000 };
+        Self { folder, cluster, sink, keeper, now }
+    }
+
+    /// The program is killed and started again.
+    fn restart(&mut self) {
+        self.keeper = Keeper::new(&config(self.folder.path()), self.sink.clone()).unwrap();
+        self.keeper.restore(self.now);
+    }
+
+    fn guest(&self, vmid: u32, v4: Configured<Ipv4Addr>) {
+        let listed = Listed {
+            vmid,
+            kind: Kind::Qemu,
+            node: format!("pve{}", vmid % 2),
+            name: Some(format!("guest-{vmid}")),
+            state: State::Running,
+            is_template: false,
+            tags: None,
+            uptime: Some(100),
+            lock: None,
+        };
+        let nic = Nic {
+            index: 0,
+            mac: mac(vmid),
+            bridge: Some("vmbr0".to_owned()),
+            tag: None,
+            is_link_down: false,
+            v4,
+            v6: Configured::Unsaid,
+        };
+        self.cluster
+            .put(listed, proxmox::Config { agent_enabled: true, nics: vec![nic], ..proxmox::Config::default() });
+    }
+
+    /// Everything that is asked is answered, and everything that is due is done, for as long.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now.moment + time;
+        loop {
+            self.keeper.work(self.now);
+            let calls = self.keeper.calls(self.now.moment);
+            if calls.is_empty() {
+                let next = self.keeper.wake().unwrap_or(end);
+                if next >= end {
+                    break;
+                }
+                assert!(next > self.now.moment, "something is due again and again");
+                self.sleep(next.saturating_sub(self.now.moment));
+            }
+            for call in calls {
+                let cluster = &self.cluster;
+                let answer = match &call {
+                    Call::Resources => Answer::Resources(cluster.resources().now_or_never().unwrap()),
+                    Call::Config(place) => Answer::Config(place.clone(), cluster.config(place).now_or_never().unwrap()),
+                    Call::Addresses(place) => {
+                        Answer::Addresses(place.clone(), cluster.interfaces(place).now_or_never().unwrap())
+                    }
+                    Call::Ipam => {
+                        let ipam = proxmox::Cluster::ipam(cluster, self.now.moment);
+                        Answer::Ipam(ipam.now_or_never().unwrap())
+                    }
+                };
+                self.keeper.answered(Done { call, answer, took: Duration::ZERO }, self.now.moment);
+            }
+        }
+        self.sleep(end.saturating_sub(self.now.moment));
+    }
+
+    fn sleep(&mut self, time: Duration) {
+        self.now.moment += time;
+        self.now.time = 1_800_000_000 + self.now.moment.as_secs() - 1_000_000;
+    }
+
+    fn hear(&mut self, vmid: u32, address: &str) {
+        let interface: Option<IfName> = None;
+        let sighted = Sighted {
+            mac: mac(vmid),
+            address: address.parse().unwrap(),
+            interface,
+            tag: None,
+            how: How::Said,
+            at: self.now.moment,
+        };
+        self.keeper.heard(&sighted, self.now.moment);
+    }
+
+    #[track_caller]
+    fn has(&self, lines: &[&str]) {
+        assert_eq!(self.sink.lines(), lines);
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn names_follow_the_cluster_and_dnsmasq_is_told_only_of_reservations() {
+    let mut world = World::new();
+    world.guest(100, Configured::Static([192, 0, 2, 10].into()));
+    world.guest(101, Configured::Dhcp);
+    world.pass(SECOND);
+    world.has(&["192.0.2.10 guest-100.lab"]);
+    assert_eq!(world.sink.reservations(), "02:00:00:00:00:65,guest-101\n");
+    assert_eq!(world.sink.reloads(), 1);
+    world.cluster.tell(
+        101,
+        Told::Interfaces(vec![Interface { mac: Some(mac(101)), addresses: vec!["192.0.2.11".parse().unwrap()] }]),
+    );
+    world.guest(100, Configured::Static([192, 0, 2, 12].into()));
+    world.pass(70 * SECOND);
+    world.has(&["192.0.2.11 guest-101.lab", "192.0.2.12 guest-100.lab"]);
+    assert_eq!(world.sink.reloads(), 1);
+}
+
+#[test]
+fn nothing_is_done_while_nothing_changes() {
+    let mut world = World::new();
+    for vmid in 100..125 {
+        let address = Ipv4Addr::new(192, 0, 2, u8::try_from(vmid).unwrap());
+        world.guest(vmid, Configured::Static(address));
+        let addresses = vec![address.into()];
+        world.cluster.tell(vmid, Told::Interfaces(vec![Interface { mac: Some(mac(vmid)), addresses }]));
+    }
+    // Guests that have just started are asked for their addresses in each round for a minute.
+    world.pass(120 * SECOND);
+    let files = world.sink.lines();
+    world.cluster.asked();
+    for _ in 0..60 {
+        world.pass(POLL);
+        assert!(world.cluster.asked().len() <= 8);
+    }
+    assert_eq!((world.sink.lines(), world.sink.reloads()), (files, 0));
+}
+
+#[test]
+fn who_is_heard_somewhere_else_is_there_at_once() {
+    let mut world = World::new();
+    world.guest(100, Configured::Unsaid);
+    world.pass(POLL);
+    world.has(&[]);
+    assert!(world.keeper.interests(false).unwrap().0.contains(&mac(100)));
+    world.hear(100, "192.0.2.50");
+    world.pass(SECOND);
+    world.has(&["192.0.2.50 guest-100.lab"]);
+    world.sleep(SECOND);
+    world.hear(100, "192.0.2.51");
+    world.pass(SECOND);
+    world.has(&["192.0.2.51 guest-100.lab"]);
+    // Not one of its networks.
+    world.hear(100, "198.51.100.1");
+    world.pass(SECOND);
+    world.has(&["192.0.2.51 guest-100.lab"]);
+}
+
+#[test]
+fn a_kill_and_a_start_lose_nothing_though_the_cluster_is_down() {
+    let mut world = World::new();
+    world.guest(100, Configured::Static([192, 0, 2, 10].into()));
+    world.guest(101, Configured::Unsaid);
+    world.pass(SECOND);
+    world.hear(101, "192.0.2.50");
+    world.pass(SECOND);
+    let lines = ["192.0.2.10 guest-100.lab", "192.0.2.50 guest-101.lab"];
+    world.has(&lines);
+    world.cluster.down(proxmox::Kind::Unreachable, "no route to host");
+    world.restart();
+    world.pass(600 * SECOND);
+    world.has(&lines);
+    assert!(world.keeper.trouble().unwrap().contains("no route to host"));
+    world.cluster.up();
+    world.cluster.node("pve1", false);
+    world.pass(600 * SECOND);
+    world.has(&lines);
+}
+
+#[test]
+fn without_a_state_file_nothing_is_written_before_all_was_read() {
+    let mut world = World::new();
+    world.guest(100, Configured::Static([192, 0, 2, 10].into()));
+    world.pass(SECOND);
+    std::fs::write(world.folder.path().join("state.json"), "{\"version\":1,").unwrap();
+    world.guest(101, Configured::Static([192, 0, 2, 11].into()));
+    world.cluster.down(proxmox::Kind::Unreachable, "no route to host");
+    world.restart();
+    world.pass(600 * SECOND);
+    world.has(&["192.0.2.10 guest-100.lab"]);
+    assert!(!world.keeper.has_published() && world.folder.path().join("state.json.unusable").exists());
+    world.cluster.up();
+    world.pass(120 * SECOND);
+    world.has(&["192.0.2.10 guest-100.lab", "192.0.2.11 guest-101.lab"]);
+}
+
+#[test]
+fn a_guest_that_is_removed_goes_after_two_confirmations() {
+    let mut world = World::new();
+    world.guest(100, Configured::Static([192, 0, 2, 10].into()));
+    world.guest(101, Configured::Static([192, 0, 2, 11].into()));
+    world.pass(POLL);
+    world.cluster.remove(101);
+    world.pass(9 * SECOND);
+    world.has(&["192.0.2.10 guest-100.lab", "192.0.2.11 guest-101.lab"]);
+    world.pass(POLL + SECOND);
+    world.has(&["192.0.2.10 guest-100.lab"]);
+}
+
+#[test]
+fn what_cannot_be_written_is_written_when_it_can() {
+    let mut world = World::new();
+    world.guest(100, Configured::Static([192, 0, 2, 10].into()));
+    world.sink.fail(true);
+    world.pass(300 * SECOND);
+    world.has(&[]);
+    assert_eq!(world.keeper.failure(), Some("the disk is full"));
+    world.sink.fail(false);
+    world.pass(LONGEST_WAIT);
+    world.has(&["192.0.2.10 guest-100.lab"]);
+    assert_eq!((world.keeper.failure(), world.sink.reloads()), (None, 0));
+}
+
+#[test]
+fn a_dnsmasq_that_begins_need_not_be_told() {
+    let mut world = World::new();
+    world.guest(100, Configured::Dhcp);
+    world.pass(POLL);
+    assert_eq!(world.sink.reloads(), 1);
+    world.guest(101, Configured::Dhcp);
+    // Not before the interval has passed.
+    world.pass(POLL);
+    assert_eq!(world.sink.reloads(), 1);
+    world.keeper.dnsmasq_began();
+    world.pass(60 * SECOND);
+    assert_eq!(world.sink.reloads(), 1);
+    world.keeper.dnsmasq_found();
+    world.pass(SECOND);
+    assert_eq!(world.sink.reloads(), 2);
+}
+
+#[test]
+fn a_rehearsal_writes_nothing() {
+    let mut world = World::new();
+    world.guest(100, Configured::Static([192, 0, 2, 10].into()));
+    std::fs::write(world.folder.path().join("state.json"), "?").unwrap();
+    world.keeper = Keeper::rehearse(&config(world.folder.path()), world.sink.clone());
+    world.keeper.restore(world.now);
+    assert!(world.keeper.finish(world.now).unwrap_err().to_string().contains("nothing was written"));
+    world.pass(SECOND);
+    world.keeper.finish(world.now).unwrap();
+    world.keeper.remember(world.now);
+    world.has(&["192.0.2.10 guest-100.lab"]);
+    let there: Vec<_> =
+        std::fs::read_dir(world.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!((there.len(), std::fs::read(world.folder.path().join("state.json")).unwrap()), (1, b"?".to_vec()));
+}

@@ -1,0 +1,175 @@
+//! What is seen beside the API: on the wire, and in dnsmasq's leases. A value: no I/O, no clock.
+
+use crate::daemon::schedule::Moment;
+use crate::net::Mac;
+use crate::plan::guest::{By, Sighting};
+use crate::source::leases::Leases;
+use crate::source::neighbors::{How, MOST, Sighted};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::BuildHasher;
+use std::net::IpAddr;
+
+/// Who was seen where.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// On the wire: of a MAC address, the addresses that it has had, [`MOST`] at most.
+    heard: BTreeMap<Mac, Vec<Sighting>>,
+    leases: Vec<Sighting>,
+}
+
+impl Seen {
+    /// Everything.
+    pub fn all(&self) -> impl Iterator<Item = &Sighting> {
+        self.heard().chain(&self.leases)
+    }
+
+    /// What was heard on the wire.
+    pub fn heard(&self) -> impl Iterator<Item = &Sighting> {
+        self.heard.values().flatten()
+    }
+
+    /// Takes in what was heard before the program's start.
+    pub fn restore(&mut self, heard: Vec<Sighting>) {
+        for sighting in heard {
+            let of_mac = self.heard.entry(sighting.mac).or_default();
+            if of_mac.len() < MOST {
+                of_mac.push(sighting);
+            }
+        }
+    }
+
+    /// Somebody was heard. Whether that may change what follows: a proof that all is as before does not.
+    pub fn hear(&mut self, sighted: &Sighted) -> bool {
+        let Sighted { mac, address, how, at, .. } = *sighted;
+        let of_mac = self.heard.entry(mac).or_default();
+        let is_relative = |other: &Sighting| other.address.is_ipv4() == address.is_ipv4();
+        if how == How::Remembered && of_mac.iter().any(is_relative) {
+            // The kernel's memory is older than what we know.
+            return false;
+        }
+        let newest = of_mac.iter().filter(|other| is_relative(other) && other.address != address);
+        let newest = newest.map(|other| other.since).max();
+        if let Some(known) = of_mac.iter_mut().find(|known| known.address == address) {
+            let was_gone = newest.is_some_and(|newest| newest > known.at);
+            if was_gone {
+                known.since = at;
+            }
+            known.at = known.at.max(at);
+            return was_gone;
+        }
+        if of_mac.len() >= MOST
+            && let Some(oldest) = (0..of_mac.len()).min_by_key(|index| of_mac.get(*index).map(|known| known.at))
+        {
+            of_mac.swap_remove(oldest);
+        }
+        of_mac.push(Sighting { mac, address, vmid: None, by: By::Neighbor, since: at, at });
+        true
+    }
+
+    /// Nobody else is of interest any more.
+    pub fn retain<S: BuildHasher>(&mut self, known: &HashSet<Mac, S>) {
+        self.heard.retain(|mac, _| known.contains(mac));
+    }
+
+    /// What dnsmasq's leases are now. `time` is now in seconds since 1970, `written` when the file was written. Whether they are
+    /// others than before.
+    ///
+    /// When a lease was granted the file does not say. It is written when one is granted, so the last one to end has just been; the
+    /// others were, if all are for as long, as much earlier as they end earlier.
+    pub fn lease(&mut self, leases: &Leases, time: u64, written: u64, now: Moment) -> bool {
+        let last_end = leases.leases.iter().filter_map(|lease| lease.expires).max().unwrap_or(time);
+        let before: HashMap<(Mac, IpAddr), Sighting> =
+            self.leases.iter().map(|sighting| ((sighting.mac, sighting.address), *sighting)).collect();
+        let in_force = leases.leases.iter().filter(|lease| lease.is_in_force(time));
+        let sightings = in_force.filter_map(|lease| {
+            let (mac, address) = (lease.mac?, lease.address);
+            let age = time.saturating_sub(written) + lease.expires.map_or(0, |expires| last_end - expires);
+            let at = now.saturating_sub(Moment::from_secs(age));
+            let since = before.get(&(mac, address)).map_or(at, |before| before.since.min(at));
+            Some(Sighting { mac, address, vmid: None, by: By::Lease, since, at })
+        });
+        let leases: Vec<Sighting> = sightings.collect();
+        let pairs = |all: &[Sighting]| -> HashSet<_> { all.iter().map(|s| (s.mac, s.address)).collect() };
+        let is_changed = pairs(&leases) != pairs(&self.leases);
+        self.leases = leases;
+        is_changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::leases::Lease;
+
+    const fn s(seconds: u64) -> Moment {
+        Moment::from_secs(seconds)
+    }
+
+    fn mac(number: u8) -> Mac {
+        Mac([2, 0, 0, 0, 0, number])
+    }
+
+    fn heard(number: u8, address: &str, at: u64, how: How) -> Sighted {
+        Sighted { mac: mac(number), address: address.parse().unwrap(), interface: None, tag: None, how, at: s(at) }
+    }
+
+    #[test]
+    fn who_moves_is_news_and_who_stays_is_none() {
+        let mut seen = Seen::default();
+        assert!(seen.hear(&heard(1, "10.0.0.5", 1, How::Said)));
+        assert!(!seen.hear(&heard(1, "10.0.0.5", 2, How::Said)));
+        assert!(seen.hear(&heard(1, "10.0.0.6", 3, How::Said)));
+        // Back again: it was gone, for the other one came after it was heard last.
+        assert!(seen.hear(&heard(1, "10.0.0.5", 4, How::Said)));
+        assert!(!seen.hear(&heard(1, "10.0.0.5", 5, How::Said)));
+        assert!(seen.hear(&heard(1, "2001:db8::5", 6, How::Tentative)));
+        let all: Vec<_> = seen.all().map(|s| (s.address.to_string(), s.since.as_secs(), s.at.as_secs())).collect();
+        let expected = [("10.0.0.5", 4, 5), ("10.0.0.6", 3, 3), ("2001:db8::5", 6, 6)];
+        assert_eq!(all, expected.map(|(address, since, at)| (address.to_owned(), since, at)));
+    }
+
+    #[test]
+    fn what_the_kernel_remembers_counts_only_if_nothing_is_known() {
+        let mut seen = Seen::default();
+        assert!(seen.hear(&heard(1, "10.0.0.5", 1, How::Remembered)));
+        assert!(!seen.hear(&heard(1, "10.0.0.6", 2, How::Remembered)));
+        assert!(seen.hear(&heard(1, "10.0.0.6", 3, How::Reachable)));
+        assert!(seen.hear(&heard(1, "2001:db8::6", 3, How::Remembered)));
+        assert_eq!(seen.all().count(), 3);
+    }
+
+    #[test]
+    fn a_guest_that_claims_every_address_takes_little_space() {
+        let mut seen = Seen::default();
+        for number in 0..250 {
+            assert!(seen.hear(&heard(1, &format!("10.0.0.{number}"), number, How::Said)));
+        }
+        let addresses: Vec<_> = seen.all().map(|sighting| sighting.at.as_secs()).collect();
+        assert_eq!((addresses.len(), addresses.iter().min()), (MOST, Some(&(250 - MOST as u64))));
+        seen.retain(&HashSet::from([mac(2)]));
+        assert_eq!(seen.all().count(), 0);
+    }
+
+    #[test]
+    fn a_lease_is_as_old_as_it_ends_before_the_last() {
+        let lease = |number, address: &str, expires| Lease {
+            mac: Some(mac(number)),
+            address: address.parse().unwrap(),
+            expires,
+            name: None,
+        };
+        let leases = vec![
+            lease(1, "10.0.1.1", Some(2000)),
+            lease(2, "10.0.1.2", Some(1950)),
+            lease(3, "10.0.1.3", Some(900)),
+            lease(4, "10.0.1.4", None),
+        ];
+        let leases = Leases { leases, illegible: 0 };
+        let mut seen = Seen::default();
+        assert!(seen.lease(&leases, 1000, 990, s(500)));
+        let all: Vec<_> = seen.all().map(|s| (s.mac.0[5], s.at.as_secs())).collect();
+        assert_eq!(all, [(1, 490), (2, 440), (4, 490)], "the one that has ended is none");
+        assert!(!seen.lease(&leases, 1010, 990, s(510)));
+        assert!(seen.lease(&leases, 1960, 990, s(1460)), "another has ended");
+    }
+}
