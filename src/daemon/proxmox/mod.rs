@@ -18,11 +18,12 @@ pub mod state;
 pub mod tending;
 
 use crate::cli::print;
-use crate::cli::proxmox::{Config, Dnsmasq};
+use crate::cli::proxmox::{Config, Dnsmasq, Mode, Request};
 use crate::daemon::asked::Signals;
 use crate::daemon::log;
 use crate::daemon::supervisor::Supervisor;
 use crate::error::{Error, Result, in_words};
+use crate::exit::Exit;
 use crate::sink::dnsmasq_dir::{DnsmasqDir, Memory, Sink};
 use crate::source::proxmox::{Answer, Client, Cluster as _, Reading};
 use child::Managed;
@@ -35,49 +36,49 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-/// For how long [`once`] waits for slow agents.
+/// For how long `--once` waits for slow agents.
 const AGENTS: Duration = Duration::from_secs(20);
 /// For how long it waits altogether.
 const ALL: Duration = Duration::from_secs(120);
 
-/// Keeps names in step until a signal ends it.
+/// Does what is requested. Results go to `out`, what the user should know to `err` or the log.
 ///
 /// # Errors
-/// It cannot begin, or dnsmasq cannot be ended.
-pub fn run(config: &Config) -> Result<()> {
+/// It cannot be done.
+pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
+    let config = &request.config;
+    match request.mode {
+        Mode::CheckConfig => return request.check(out, err),
+        Mode::PrintConfig => return request.print(out, err),
+        Mode::Run | Mode::Once | Mode::DryRun { .. } => {}
+    }
     log::begin(config.log_level)?;
-    complete(serve(config))?
+    for notice in &request.notices {
+        warn!("{notice}");
+    }
+    match request.mode {
+        Mode::Once => complete(once(config))??,
+        Mode::DryRun { json } => complete(dry_run(config, json, out))??,
+        _ => complete(serve(config))??,
+    }
+    Ok(Exit::Done)
 }
 
-/// Brings the files in step, once, and has dnsmasq read them.
-///
-/// # Errors
-/// The cluster cannot be asked, or the files not be written.
-pub fn once(config: &Config) -> Result<()> {
-    log::begin(config.log_level)?;
-    complete(async {
-        let mut keeper = Keeper::new(config, DnsmasqDir::open(config.places.clone())?)?;
-        read_once(config, &mut keeper).await
-    })?
+async fn once(config: &Config) -> Result<()> {
+    let mut keeper = Keeper::new(config, DnsmasqDir::open(config.places.clone())?)?;
+    read_once(config, &mut keeper).await
 }
 
-/// Prints what [`once`] would have dnsmasq know, and why.
-///
-/// # Errors
-/// The cluster cannot be asked.
-pub fn dry_run(config: &Config, json: bool, out: &mut dyn Write) -> Result<()> {
-    log::begin(config.log_level)?;
-    complete(async {
-        let mut keeper = Keeper::rehearse(config, Memory::default());
-        read_once(config, &mut keeper).await?;
-        let records = keeper.records();
-        if json {
-            let value: Value = records.json(&config.policy);
-            print(out, format_args!("{value:#}\n"))
-        } else {
-            print(out, format_args!("{}", records.table(&config.policy)))
-        }
-    })?
+async fn dry_run(config: &Config, json: bool, out: &mut dyn Write) -> Result<()> {
+    let mut keeper = Keeper::rehearse(config, Memory::default());
+    read_once(config, &mut keeper).await?;
+    let records = keeper.records();
+    if json {
+        let value: Value = records.json(&config.policy);
+        print(out, format_args!("{value:#}\n"))
+    } else {
+        print(out, format_args!("{}", records.table(&config.policy)))
+    }
 }
 
 /// Waits for what is done in one thread.

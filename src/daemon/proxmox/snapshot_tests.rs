@@ -49,7 +49,7 @@ fn add(rounds: &mut Rounds, vmid: u32, name: &str, is_static: bool) {
         v6: Configured::Unsaid,
     };
     let config = Config { name: Some(name.to_owned()), nics: vec![nic], ..Config::default() };
-    rounds.restore(listed, Some(config), Vec::new());
+    rounds.restore(listed, Some(config), Vec::new(), Moment::ZERO);
 }
 
 fn seen(vmid: u32, last: u8, now: Moment) -> Sighting {
