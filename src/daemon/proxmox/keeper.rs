@@ -6,8 +6,10 @@
 //! - The state file is written before names are, so that a start never knows less than what is published.
 //! - What comes in together is published together; nothing is written, and dnsmasq not told, when nothing has changed.
 
+use super::metrics::Metrics;
 use super::registry::Bridge;
 use super::seen::Seen;
+use super::snapshot::{Dnsmasq, Parts, Snapshot};
 use super::state::{Now, StateFile};
 use crate::cli::proxmox::Config;
 use crate::daemon::schedule::Moment;
@@ -20,11 +22,11 @@ use crate::sink::dnsmasq_dir::{Put, Reloads, Sink};
 use crate::source::backoff::Backoff;
 use crate::source::leases::{LeaseFile, Look};
 use crate::source::neighbors::Sighted;
-use crate::source::proxmox::{Call, Done, Known, Rounds};
+use crate::source::proxmox::{Answer, Call, Done, Known, Rounds};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
 /// What changes within this time is published together.
@@ -41,12 +43,16 @@ const STATE: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// ... and after this time at the latest.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// All is not well when so many rounds have not succeeded.
+const ROUNDS: u32 = 3;
 /// So many changes are named one by one in the log.
 const NAMED: usize = 50;
 
 /// Keeps names in step.
 #[allow(clippy::struct_excessive_bools, reason = "each is something that is so or not")]
 pub struct Keeper<S> {
+    /// What is counted.
+    pub metrics: Metrics,
     policy: Policy,
     sync_interval: Duration,
     rounds: Rounds,
@@ -70,6 +76,10 @@ pub struct Keeper<S> {
     interests: (FxHashSet<Mac>, Vec<Ipv6Addr>),
     /// Whether they may be others by now.
     is_curious: bool,
+    /// Since when a round goes on.
+    round: Option<Moment>,
+    /// Whether people may be shown something else by now.
+    pub is_news: bool,
 }
 
 /// When what is to be done.
@@ -88,17 +98,19 @@ struct Due {
 }
 
 impl<S: Sink> Keeper<S> {
-    /// Nothing is known yet.
+    /// Nothing is known yet. Moments count from `began`.
     ///
     /// # Errors
     /// The registry is none.
-    pub fn new(config: &Config, sink: S) -> Result<Self> {
+    pub fn new(config: &Config, sink: S, began: Instant) -> Result<Self> {
         let registry = config.registry.as_deref().map(Paths::of).transpose()?.map(Bridge::new);
-        Ok(Self::with(config, sink, registry))
+        Ok(Self::with(config, sink, registry, began))
     }
 
-    fn with(config: &Config, sink: S, registry: Option<Bridge>) -> Self {
+    fn with(config: &Config, sink: S, registry: Option<Bridge>, began: Instant) -> Self {
+        let patience = config.poll_interval * ROUNDS + config.access.timeout;
         Self {
+            metrics: Metrics::new(began, patience),
             policy: config.policy.clone(),
             sync_interval: config.sync_interval,
             rounds: Rounds::new(config.poll_interval),
@@ -119,12 +131,14 @@ impl<S: Sink> Keeper<S> {
             told: BTreeSet::new(),
             interests: Default::default(),
             is_curious: true,
+            round: None,
+            is_news: true,
         }
     }
 
     /// One that writes nothing but by way of its sink.
-    pub fn rehearse(config: &Config, sink: S) -> Self {
-        Self { is_rehearsal: true, ..Self::with(config, sink, None) }
+    pub fn rehearse(config: &Config, sink: S, began: Instant) -> Self {
+        Self { is_rehearsal: true, ..Self::with(config, sink, None, began) }
     }
 
     /// Takes in what was known before the start.
@@ -158,7 +172,14 @@ impl<S: Sink> Keeper<S> {
 
     /// The cluster has answered.
     pub fn answered(&mut self, done: Done, now: Moment) {
+        self.metrics.asked(&done);
+        if matches!(done.answer, Answer::Resources(Ok(_))) {
+            self.round = Some(now.saturating_sub(done.took));
+        }
+        let is_failure = done.answer.failure().is_some();
+        let troubles = self.rounds.troubles().count();
         let outcome = self.rounds.answered(done.answer, now);
+        self.is_news |= is_failure || outcome.is_changed || troubles != self.rounds.troubles().count();
         for note in outcome.notes {
             warn!("{note}");
         }
@@ -171,6 +192,12 @@ impl<S: Sink> Keeper<S> {
         if !self.is_ready && self.rounds.is_configured() {
             self.is_ready = true;
             self.change(now);
+        }
+        if let Some(since) = self.round
+            && self.rounds.is_complete()
+        {
+            self.round = None;
+            self.metrics.round(now.saturating_sub(since));
         }
     }
 
@@ -206,6 +233,14 @@ impl<S: Sink> Keeper<S> {
         self.rounds.hurry(now);
         self.due.compare = now;
         self.due.publish = now;
+    }
+
+    /// What is known and published now, for people.
+    pub fn show(&mut self, dnsmasq: Dnsmasq, mut troubles: Vec<String>, now: Moment) {
+        self.is_news = false;
+        troubles.extend(self.failure.clone());
+        let parts = Parts { records: &self.records, policy: &self.policy, rounds: &self.rounds, dnsmasq, troubles };
+        self.metrics.snapshot(Snapshot::new(parts, Some(&self.metrics.shown()), now));
     }
 
     /// What is known of the cluster.
@@ -317,7 +352,7 @@ impl<S: Sink> Keeper<S> {
     }
 
     fn change(&mut self, now: Moment) {
-        self.is_curious = true;
+        (self.is_curious, self.is_news) = (true, true);
         self.due.changed.get_or_insert(now);
         self.due.state.get_or_insert(now + STATE);
     }
@@ -361,14 +396,17 @@ impl<S: Sink> Keeper<S> {
         if !is_same {
             self.remember(now);
         }
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         match self.sink.put(&records) {
             Ok(put) => {
                 self.log(&records);
                 self.records = records;
                 self.has_published = true;
-                self.is_curious = true;
-                self.due.changed = None;
+                (self.is_curious, self.is_news) = (true, true);
+                self.metrics.written(put.files);
+                if let Some(since) = self.due.changed.take().filter(|_| !is_same) {
+                    self.metrics.changed((now.moment + begun.elapsed()).saturating_sub(since));
+                }
                 self.due.compare = now.moment + self.sync_interval;
                 self.due.publish = now.moment + begun.elapsed() * REST;
                 self.was_put(put);
@@ -376,6 +414,8 @@ impl<S: Sink> Keeper<S> {
                 true
             }
             Err(failure) => {
+                self.metrics.not_written();
+                self.is_news = true;
                 let text = failure.to_string();
                 if self.failure.as_ref() != Some(&text) {
                     error!("{text}");
@@ -407,6 +447,7 @@ impl<S: Sink> Keeper<S> {
         match self.sink.reload() {
             Ok(()) => {
                 self.reloads.done(now);
+                self.metrics.reloaded();
                 info!("dnsmasq reads the reservations anew");
             }
             Err(failure) => {

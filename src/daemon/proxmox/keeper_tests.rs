@@ -1,13 +1,13 @@
 //! The keeper with a cluster and files in memory. Time passes when a test says so.
 
 use super::*;
-use crate::cli::proxmox::{Config, Dnsmasq};
+use crate::cli::proxmox::{self as cli, Config};
 use crate::net::IfName;
 use crate::plan::dns_records::{Network, Vlan};
 use crate::plan::guest::{Configured, Kind, Nic, State};
 use crate::sink::dnsmasq_dir::{Memory, Places};
 use crate::source::neighbors::How;
-use crate::source::proxmox::{self, Answer, Cluster as _, Interface, Listed, Token, Told, Trust};
+use crate::source::proxmox::{self, Cluster as _, Interface, Listed, Token, Told, Trust};
 use futures_util::FutureExt as _;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -35,7 +35,7 @@ fn config(folder: &Path) -> Config {
         poll_interval: POLL,
         sync_interval: Duration::from_secs(300),
         neighbors: None,
-        dnsmasq: Dnsmasq::Companion,
+        dnsmasq: cli::Dnsmasq::Companion,
         places,
         leases: None,
         reload_interval: Duration::from_secs(30),
@@ -64,14 +64,14 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (cluster, sink) = (proxmox::Memory::new(), Memory::default());
-        let keeper = Keeper::new(&config(folder.path()), sink.clone()).unwrap();
+        let keeper = Keeper::new(&config(folder.path()), sink.clone(), Instant::now()).unwrap();
         let now = Now { moment: Moment::from_secs(1_000_000), time: 1_800_000_000 };
         Self { folder, cluster, sink, keeper, now }
     }
 
     /// The program is killed and started again.
     fn restart(&mut self) {
-        self.keeper = Keeper::new(&config(self.folder.path()), self.sink.clone()).unwrap();
+        self.keeper = Keeper::new(&config(self.folder.path()), self.sink.clone(), Instant::now()).unwrap();
         self.keeper.restore(self.now);
     }
 
@@ -306,7 +306,7 @@ fn a_rehearsal_writes_nothing() {
     let mut world = World::new();
     world.guest(100, Configured::Static([192, 0, 2, 10].into()));
     std::fs::write(world.folder.path().join("state.json"), "?").unwrap();
-    world.keeper = Keeper::rehearse(&config(world.folder.path()), world.sink.clone());
+    world.keeper = Keeper::rehearse(&config(world.folder.path()), world.sink.clone(), Instant::now());
     world.keeper.restore(world.now);
     assert!(world.keeper.finish(world.now).unwrap_err().to_string().contains("nothing was written"));
     world.pass(SECOND);

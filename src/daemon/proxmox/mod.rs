@@ -20,7 +20,9 @@ pub mod tending;
 use crate::cli::print;
 use crate::cli::proxmox::{Config, Dnsmasq, Mode, Request};
 use crate::daemon::asked::Signals;
+use crate::daemon::endpoint::Listener;
 use crate::daemon::log;
+use crate::daemon::schedule::Moment;
 use crate::daemon::supervisor::Supervisor;
 use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
@@ -30,6 +32,7 @@ use child::Managed;
 use keeper::Keeper;
 use serde_json::Value;
 use serve::{Clock, Ears, Server};
+use snapshot::Dnsmasq as Health;
 use std::future::Future;
 use std::io::Write;
 use std::time::Duration;
@@ -65,13 +68,15 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
 }
 
 async fn once(config: &Config) -> Result<()> {
-    let mut keeper = Keeper::new(config, DnsmasqDir::open(config.places.clone())?)?;
-    read_once(config, &mut keeper).await
+    let clock = Clock::start();
+    let mut keeper = Keeper::new(config, DnsmasqDir::open(config.places.clone())?, clock.began())?;
+    read_once(config, &mut keeper, clock).await
 }
 
 async fn dry_run(config: &Config, json: bool, out: &mut dyn Write) -> Result<()> {
-    let mut keeper = Keeper::rehearse(config, Memory::default());
-    read_once(config, &mut keeper).await?;
+    let clock = Clock::start();
+    let mut keeper = Keeper::rehearse(config, Memory::default(), clock.began());
+    read_once(config, &mut keeper, clock).await?;
     let records = keeper.records();
     if json {
         let value: Value = records.json(&config.policy);
@@ -97,7 +102,11 @@ async fn serve(config: &Config) -> Result<()> {
     // First: while it is another's, dnsmasq is, too.
     let sink = DnsmasqDir::open(config.places.clone())?;
     let client = Client::new(&config.access)?;
-    let mut keeper = Keeper::new(config, sink)?;
+    let mut keeper = Keeper::new(config, sink, clock.began())?;
+    if let Some(address) = config.listen {
+        let domains = config.policy.networks.iter().map(|network| network.domain.clone()).collect();
+        page::serve(Listener::bind(address)?, keeper.metrics.clone(), domains)?;
+    }
     keeper.restore(clock.now());
     let dnsmasq = match &config.dnsmasq {
         Dnsmasq::Managed(settings) => Some(Managed::prepare(settings.as_ref().clone()).await?),
@@ -109,12 +118,13 @@ async fn serve(config: &Config) -> Result<()> {
     for notice in client.notices() {
         warn!("{notice}");
     }
-    Server { keeper, reading, ears, dnsmasq, signals, supervisor, clock, is_answering: false }.run().await
+    let health = if dnsmasq.is_some() { Health::Starting } else { Health::NotAsked };
+    let show = Moment::ZERO;
+    Server { keeper, reading, ears, dnsmasq, signals, supervisor, clock, health, show }.run().await
 }
 
 /// Asks until all is known that can be, and has the files say it.
-async fn read_once<S: Sink>(config: &Config, keeper: &mut Keeper<S>) -> Result<()> {
-    let clock = Clock::start();
+async fn read_once<S: Sink>(config: &Config, keeper: &mut Keeper<S>, clock: Clock) -> Result<()> {
     keeper.restore(clock.now());
     let client = Client::new(&config.access)?;
     let mut reading = Reading::new(&client);

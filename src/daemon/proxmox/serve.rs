@@ -2,6 +2,7 @@
 
 use super::child::{Event, Managed};
 use super::keeper::Keeper;
+use super::snapshot::Dnsmasq as Health;
 use super::state::Now;
 use crate::cli::proxmox::Hearing;
 use crate::daemon::asked::{Asked, Signals};
@@ -21,6 +22,8 @@ use tracing::{debug, info, warn};
 const BEFORE: Duration = Duration::from_secs(30 * 86_400);
 /// When we listen again after the kernel could not be heard any more.
 const LISTEN_AGAIN: Duration = Duration::from_secs(10);
+/// How often people are shown how it is.
+const SHOW: Duration = Duration::from_secs(2);
 /// How often it is looked whether something can be heard that could not, and the other way round.
 const LACKING: Duration = Duration::from_secs(5);
 
@@ -42,6 +45,11 @@ impl Clock {
         // Before 1970 nothing is known to be old.
         let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         Now { moment: self.began.elapsed(), time }
+    }
+
+    /// When time began.
+    pub fn began(self) -> std::time::Instant {
+        self.began.into_std()
     }
 
     fn at(self, moment: Moment) -> Instant {
@@ -146,8 +154,10 @@ pub struct Server<'a, C, S> {
     pub supervisor: Supervisor,
     /// What time it is.
     pub clock: Clock,
-    /// Whether names are answered.
-    pub is_answering: bool,
+    /// How its dnsmasq is.
+    pub health: Health,
+    /// When people are shown how it is.
+    pub show: Moment,
 }
 
 impl<C: Cluster, S: Sink> Server<'_, C, S> {
@@ -185,6 +195,7 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
         }
         self.ears.look();
         self.tell(now.moment);
+        self.show(now.moment);
         match self.next(now.moment).await {
             Happened::Asked(Asked::ToLeave) => return false,
             Happened::Asked(Asked::ToLookAtEverything) => {
@@ -203,10 +214,10 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
     }
 
     async fn next(&mut self, now: Moment) -> Happened {
-        let Self { keeper, reading, ears, dnsmasq, signals, supervisor, clock, .. } = self;
+        let Self { keeper, reading, ears, dnsmasq, signals, supervisor, clock, show, .. } = self;
         let beat = supervisor.next(now);
         let again = (ears.hearing.is_some() && ears.kernel.is_none()).then_some(ears.again);
-        let due = keeper.wake().into_iter().chain(beat).min().map(|moment| clock.at(moment));
+        let due = keeper.wake().into_iter().chain(beat).chain([*show]).min().map(|moment| clock.at(moment));
         let due = due.into_iter().chain(again).min();
         let event = async {
             match dnsmasq {
@@ -228,6 +239,8 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
         match event {
             Event::Began(_) => {
                 info!("{event}");
+                self.health = Health::Starting;
+                self.keeper.metrics.dnsmasq_started();
                 self.keeper.dnsmasq_began();
             }
             Event::Found(_) => {
@@ -236,17 +249,20 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
             }
             Event::Answers => {
                 info!("{event}");
-                self.is_answering = true;
+                self.health = Health::Answers;
             }
             Event::Hangs(_) | Event::Ended(_) | Event::CannotBegin(_) => {
                 warn!("{event}");
-                self.is_answering = false;
+                self.health = Health::Down(event.to_string());
             }
         }
+        // At once.
+        (self.show, self.keeper.is_news) = (Moment::ZERO, true);
     }
 
+    /// The service manager.
     fn tell(&mut self, now: Moment) {
-        let is_answering = self.is_answering || self.dnsmasq.is_none();
+        let is_answering = matches!(self.health, Health::Answers | Health::NotAsked);
         let text = match (is_answering, self.keeper.failure(), self.keeper.trouble()) {
             (false, ..) => "dnsmasq does not answer".to_owned(),
             (true, Some(failure), _) => failure.to_owned(),
@@ -258,5 +274,21 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
         };
         self.supervisor.status(text, is_answering);
         self.supervisor.tell(now);
+    }
+
+    /// People, and Prometheus.
+    fn show(&mut self, now: Moment) {
+        if self.show > now {
+            return;
+        }
+        self.show = now + SHOW;
+        if let Some(kernel) = &self.ears.kernel {
+            self.keeper.metrics.heard(kernel.counts());
+        }
+        if !self.keeper.is_news {
+            return;
+        }
+        let lacking = self.ears.lacking.iter().cloned().collect();
+        self.keeper.show(self.health.clone(), lacking, now);
     }
 }

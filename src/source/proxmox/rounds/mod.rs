@@ -242,13 +242,14 @@ impl Rounds {
 
     /// Whether everything that can be read now has been read once.
     pub fn is_complete(&self) -> bool {
-        self.is_configured() && self.listing.failing_since.is_none() && self.lanes.values().all(Lane::is_idle)
+        self.lanes.values().all(Lane::is_idle) && self.listing.failing_since.is_none() && self.is_configured()
     }
 
     /// Whether every configuration that can be read now has been read once. Addresses may take longer: agents are slow.
     pub fn is_configured(&self) -> bool {
+        // From the end: what comes last is read last.
         self.listing.read.is_some()
-            && self.guests.values().all(|known| known.config.is_some() || !self.is_readable(known))
+            && self.guests.values().rev().all(|known| known.config.is_some() || !self.is_readable(known))
     }
 
     /// What goes wrong now.
