@@ -12,6 +12,7 @@ use instances::daemon::proxmox::metrics::Metrics;
 use instances::daemon::proxmox::snapshot::{Dnsmasq, Snapshot};
 use instances::source::neighbors::Counts;
 use instances::source::proxmox::Kind;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -131,4 +132,25 @@ fn a_round_that_succeeded_too_long_ago_is_not_enough() {
     metrics.round(Duration::ZERO);
     std::thread::sleep(Duration::from_millis(2));
     assert!(metrics.health().unwrap_err().starts_with("no round has succeeded for 0 s"));
+}
+
+#[test]
+fn every_metric_is_explained_and_nothing_else_is() {
+    let metrics = metrics();
+    metrics.snapshot(made_up::snapshot());
+    metrics.call("config", Some(Kind::Timeout), Duration::ZERO);
+    metrics.heard(Counts::default());
+    let page = Metrics::page(&metrics.registry());
+    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let suffix = |kind: &str| match kind {
+        "counter" => "_total",
+        "info" => "_info",
+        _ => "",
+    };
+    let there: BTreeSet<_> = types.map(|(name, kind)| format!("{name}{}", suffix(kind))).collect();
+    let document = include_str!("../docs/proxmox-metrics.md");
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `instances")?.split_once('`'));
+    let explained: BTreeSet<_> =
+        rows.map(|(name, _)| format!("instances{}", name.split('{').next().unwrap())).collect();
+    assert_eq!(there, explained);
 }

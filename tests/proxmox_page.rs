@@ -17,8 +17,7 @@ use instances::daemon::proxmox::snapshot::{Dnsmasq, Snapshot};
 use serde_json::json;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Serves this snapshot.
@@ -216,34 +215,41 @@ fn without_script_there_is_a_plain_table() {
 }
 
 #[test]
-fn it_says_so_when_the_program_does_not_answer() {
+fn it_says_so_when_the_program_does_not_answer_and_notices_another_run_of_it() {
     let Some(browser) = Browser::open(true) else { return };
     let (_metrics, address) = serve(made_up::snapshot());
-    let (between, is_open) = passage(address);
+    let (between, target) = passage(address);
     browser.go(&format!("http://{between}/"));
     browser.until("the table is shown", "document.querySelectorAll('tbody tr').length === 4");
-    is_open.store(false, Ordering::Relaxed);
+    *target.lock().unwrap() = None;
     browser.until("it is noticed", "document.querySelector('#health').textContent.includes('has not answered for')");
     assert!(browser.text("#health").contains("what is shown is old"));
     assert_eq!(names(&browser).len(), 4);
     browser.screenshot("page-lost");
-    is_open.store(true, Ordering::Relaxed);
+    // It begins to count its snapshots anew.
+    let mut snapshot = made_up::snapshot();
+    snapshot.rows.push(made_up::row(103, "mail.lan", "192.0.2.30", "neighbor"));
+    *target.lock().unwrap() = Some(serve(snapshot).1);
     browser.until("it answers again", "document.querySelector('#health').textContent.includes('All is well')");
+    assert_eq!(names(&browser).len(), 5);
 }
 
-/// Another way to that address, which can be closed.
-fn passage(to: SocketAddr) -> (SocketAddr, Arc<AtomicBool>) {
+/// Where a passage leads to; none: it is closed.
+type Target = Arc<Mutex<Option<SocketAddr>>>;
+
+/// Another way to that address, which can be closed and lead elsewhere.
+fn passage(to: SocketAddr) -> (SocketAddr, Target) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (address, is_open) = (listener.local_addr().unwrap(), Arc::new(AtomicBool::new(true)));
-    let open = Arc::clone(&is_open);
+    let (address, target) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Some(to))));
+    let known = Arc::clone(&target);
     std::thread::spawn(move || {
         for from in listener.incoming().flatten() {
-            if open.load(Ordering::Relaxed) {
+            if let Some(to) = *known.lock().unwrap() {
                 std::thread::spawn(move || drop(pass(&from, to)));
             }
         }
     });
-    (address, is_open)
+    (address, target)
 }
 
 fn pass(from: &TcpStream, to: SocketAddr) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //! (ports of bridges), both by way of [`crate::netlink::group`], and [`signals`] bring. [`policy`] is one attempt: read, plan, load, write. [`supervisor`] is told about it.
 //!
 //! `nfdhcpd` is the responder: its loop, and what it needs besides packets. `pxe_filter` is the loop between Ironic and
-//! dnsmasq. `endpoint` is where Prometheus asks either of them.
+//! dnsmasq. `proxmox` is what stands between a Proxmox VE cluster and dnsmasq. `endpoint` is where Prometheus asks any of them.
 
 #[cfg(feature = "proxmox")]
 pub mod asked;

@@ -11,6 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -50,6 +51,8 @@ impl Default for Delay {
 #[derive(Debug, Clone)]
 pub struct Metrics {
     started: Instant,
+    /// Another number for another run of the program, to tell the page.
+    run: u64,
     patience: Duration,
     requests: Latency,
     failures: Family<Failed, Counter>,
@@ -82,6 +85,7 @@ impl Metrics {
     pub fn new(started: Instant, patience: Duration) -> Self {
         Self {
             started,
+            run: u64::try_from(since_epoch().as_millis()).unwrap_or(0),
             patience,
             requests: Latency::default(),
             failures: Family::default(),
@@ -112,8 +116,7 @@ impl Metrics {
     /// A round has succeeded: the list came, and all that was to be read was, as far as it can be. It took so long.
     pub fn round(&self, took: Duration) {
         self.rounds.0.observe(took.as_secs_f64());
-        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        self.last_round.set(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+        self.last_round.set(i64::try_from(since_epoch().as_secs()).unwrap_or(i64::MAX));
         let at = self.moment();
         self.lock().last_round = Some(at);
     }
@@ -175,6 +178,11 @@ impl Metrics {
         self.started.elapsed()
     }
 
+    /// Milliseconds since 1970 when the program was started.
+    pub(super) fn run(&self) -> u64 {
+        self.run
+    }
+
     /// What is so now.
     pub(super) fn now(&self) -> Now {
         self.lock().clone()
@@ -188,6 +196,8 @@ impl Metrics {
     /// All of it, to be asked for.
     pub fn registry(&self) -> Registry {
         let mut all = Registry::with_prefix("instances_proxmox");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        all.register("build", "The program", build);
         let name = "api_request_duration";
         all.register_with_unit(name, "How long Proxmox took to answer", Unit::Seconds, self.requests.0.clone());
         all.register("api_failures", "Answers of Proxmox's that were none", self.failures.clone());
@@ -212,6 +222,10 @@ impl Metrics {
         let _ = encode(&mut text, registry);
         text
     }
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default()
 }
 
 /// Whether all is well; else why not.

@@ -35,6 +35,8 @@ struct Site {
 /// What the page asks for again and again.
 #[derive(Serialize)]
 struct State<'a> {
+    /// Another number for another run of the program, whose versions begin anew.
+    run: u64,
     /// Another number for another snapshot: then it is worth while to ask for it.
     version: u64,
     /// Whether all is well.
@@ -115,6 +117,7 @@ impl Site {
     fn state<'a>(&self, now: &'a Now, at: Moment) -> State<'a> {
         let why = self.metrics.health().err();
         State {
+            run: self.metrics.run(),
             version: now.version,
             healthy: why.is_none(),
             why,

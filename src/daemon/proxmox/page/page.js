@@ -182,8 +182,7 @@ function tabs() {
   $("tabs").replaceChildren(...Object.entries(VIEWS).map(([name, view]) => {
     const tab = make("button", "", `${view.label} `, badge(data.rows[name].length.toLocaleString("en")));
     tab.type = "button";
-    tab.role = "tab";
-    tab.ariaSelected = String(name === shown.view);
+    tab.setAttribute("aria-current", String(name === shown.view));
     tab.addEventListener("click", () => {
       Object.assign(shown, { view: name, sort: null, down: false, limit: STEP });
       tabs();
@@ -216,14 +215,16 @@ async function ask(path) {
   return answer.json();
 }
 
+const isOther = (state) => state.run !== data.state.run || state.version !== data.state.version;
+
 async function refresh() {
   if (asking || (document.hidden && data)) return;
   asking = true;
   try {
     let state = await ask("/api/state");
-    if (!data || state.version !== data.state.version || performance.now() - fetched > OLDEST) {
+    if (!data || isOther(state) || performance.now() - fetched > OLDEST) {
       const next = await ask("/api/records");
-      const isNew = !data || next.state.version !== data.state.version;
+      const isNew = !data || isOther(next.state);
       fetched = performance.now();
       state = next.state;
       data = { ...next, rows: rows(next.snapshot) };
