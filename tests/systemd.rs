@@ -12,9 +12,10 @@ use std::path::Path;
 use std::process::Command;
 
 /// Programs, as installed and as just built.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 4] = [
     ("/usr/bin/instances-process", env!("CARGO_BIN_EXE_instances-process")),
     ("/usr/bin/instances-nfdhcpd", env!("CARGO_BIN_EXE_instances-nfdhcpd")),
+    ("/usr/bin/instances-proxmox", env!("CARGO_BIN_EXE_instances-proxmox")),
     ("/usr/bin/instances-pxe-filter", env!("CARGO_BIN_EXE_instances-pxe-filter")),
 ];
 const UNITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/systemd");
@@ -81,6 +82,7 @@ fn systemd_finds_nothing_wrong_with_the_units() {
         "instances-watch.service",
         "instances-watch-br1.service",
         "instances-nfdhcpd.service",
+        "instances-proxmox.service",
         "instances-pxe-filter.service",
     ];
     for unit in units {
@@ -104,11 +106,12 @@ fn a_mistake_in_a_unit_would_be_found() {
 fn the_services_are_confined() {
     let folder = installed();
     // The responder starts as root and becomes somebody else, speaks on packet sockets and serves metrics. The filter is nobody
-    // in particular, but Ironic may be anywhere.
+    // in particular, but Ironic may be anywhere. The companion serves a page, and its dnsmasq everybody.
     let units = [
         ("instances-process.service", 25),
         ("instances-watch.service", 25),
         ("instances-nfdhcpd.service", 27),
+        ("instances-proxmox.service", 23),
         ("instances-pxe-filter.service", 19),
     ];
     for (unit, most) in units {
@@ -167,6 +170,34 @@ fn the_filter_runs_with_inspectors_configuration_too() {
         assert!(text.lines().any(|there| there == line), "{line}");
     }
     assert!(text.contains("\nExecStopPost=/bin/sh -c '[ \"$EXIT_CODE\" = exited ] || exec "));
+}
+
+/// Names stay while it is away, however it ended; see the comments in the unit.
+#[test]
+fn the_companions_dnsmasq_outlives_it_and_is_found_again() {
+    let folder = installed();
+    let text = fs::read_to_string(folder.path().join("instances-proxmox.service")).expect("read");
+    for line in [
+        "Type=notify",
+        "Restart=always",
+        "StartLimitIntervalSec=0",
+        "KillMode=process",
+        "RuntimeDirectoryPreserve=restart",
+        "LoadCredential=token:/etc/instances/proxmox.token",
+    ] {
+        assert!(text.lines().any(|there| there == line), "{line}");
+    }
+    // With the registry, as its comment proposes.
+    let proposals: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+    assert_eq!(proposals.len(), 3, "{proposals:?}");
+    let dropin = folder.path().join("instances-proxmox.service.d");
+    fs::create_dir(&dropin).expect("a folder");
+    fs::write(dropin.join("registry.conf"), proposals.join("\n").replace("User=dnsmasq", "User=daemon"))
+        .expect("write");
+    let Some((fine, said)) = analyze(folder.path(), &["verify", "--man=no", "instances-proxmox.service"]) else {
+        return;
+    };
+    assert!(fine && said.is_empty(), "{said}");
 }
 
 #[test]

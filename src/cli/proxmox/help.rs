@@ -45,6 +45,7 @@ Companion (--dnsmasq companion: a dnsmasq that is there needs these lines in its
   dhcp-hostsfile=/var/lib/instances-proxmox/reservations
 
 Signals:
+  SIGHUP                               look at everything now
   SIGTERM, SIGINT                      end, and dnsmasq with us if it is our own; within 10 seconds
 
 Exit status: 0 done, 1 failed, or the configuration is wrong, 2 usage

@@ -68,6 +68,7 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
 }
 
 async fn once(config: &Config) -> Result<()> {
+    config.make_folders()?;
     let clock = Clock::start();
     let mut keeper = Keeper::new(config, DnsmasqDir::open(config.places.clone())?, clock.began())?;
     read_once(config, &mut keeper, clock).await
@@ -98,6 +99,7 @@ fn complete<T>(work: impl Future<Output = T>) -> Result<T> {
 
 async fn serve(config: &Config) -> Result<()> {
     let signals = Signals::take()?;
+    config.make_folders()?;
     let clock = Clock::start();
     // First: while it is another's, dnsmasq is, too.
     let sink = DnsmasqDir::open(config.places.clone())?;
