@@ -107,7 +107,7 @@ async fn serve(config: &Config) -> Result<()> {
     let mut keeper = Keeper::new(config, sink, clock.began())?;
     if let Some(address) = config.listen {
         let domains = config.policy.networks.iter().map(|network| network.domain.clone()).collect();
-        page::serve(Listener::bind(address)?, keeper.metrics.clone(), domains)?;
+        page::serve(Listener::bind_as("listen", address)?, keeper.metrics.clone(), domains)?;
     }
     keeper.restore(clock.now());
     let dnsmasq = match &config.dnsmasq {
