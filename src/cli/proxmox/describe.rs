@@ -7,7 +7,7 @@ use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
 use crate::plan::dns_records::{Dotted, Duplicates, Network, Policy, Unnamed, Vlan};
 use crate::sink::{dnsmasq, dnsmasq_dir};
-use crate::source::proxmox::Client;
+use crate::source::proxmox::{Client, Cluster as _};
 use std::io::Write;
 
 impl Request {
@@ -16,7 +16,7 @@ impl Request {
     /// # Errors
     /// It cannot be written.
     pub fn print(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
-        self.notify(err);
+        notify(&self.notices, err);
         print(out, format_args!("{}", self.printed))?;
         Ok(Exit::Done)
     }
@@ -26,9 +26,13 @@ impl Request {
     /// # Errors
     /// It cannot be written.
     pub fn check(&self, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit> {
-        self.notify(err);
+        notify(&self.notices, err);
         self.describe(out)?;
-        let mut problems: Vec<_> = Client::new(&self.config.access).err().into_iter().collect();
+        let mut problems = Vec::new();
+        match Client::new(&self.config.access) {
+            Ok(client) => notify(&client.notices(), err),
+            Err(error) => problems.push(error),
+        }
         let mut findings = Vec::new();
         match (&self.config.dnsmasq, self.config.places.pid_file.as_deref()) {
             (Dnsmasq::Managed(settings), _) => problems.extend(tested(settings).err()),
@@ -47,12 +51,6 @@ impl Request {
         Ok(if problems.is_empty() && findings.is_empty() { Exit::Done } else { Exit::Failed })
     }
 
-    fn notify(&self, err: &mut dyn Write) {
-        for notice in &self.notices {
-            let _ = writeln!(err, "{PROGRAM}: {notice}");
-        }
-    }
-
     /// Prints what the configuration means. Without secrets.
     ///
     /// # Errors
@@ -62,6 +60,12 @@ impl Request {
             print(out, format_args!("{sentence}\n"))?;
         }
         Ok(())
+    }
+}
+
+fn notify(notices: &[String], err: &mut dyn Write) {
+    for notice in notices {
+        let _ = writeln!(err, "{PROGRAM}: {notice}");
     }
 }
 

@@ -1,0 +1,233 @@
+//! The program itself, as PVE-Leazzard's image is started: with its variables and nothing else but where to write, against a simulated
+//! cluster, with a real dnsmasq.
+#![cfg(feature = "proxmox")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "common/dns.rs"]
+mod dns;
+#[path = "common/netns.rs"]
+mod netns;
+#[path = "common/proxmox/mod.rs"]
+mod proxmox;
+
+use dns::Dns;
+use netns::{in_new_netns, needs, run, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use proxmox::{Cluster, SECRET, Simulator, TOKEN};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use wait::{PATIENCE, until};
+
+/// A cluster and a folder for everything, in a network of its own.
+struct Lab {
+    cluster: Simulator,
+    folder: tempfile::TempDir,
+    dns: Dns,
+}
+
+/// The program, which ends with the test.
+struct Running(Child);
+
+impl Lab {
+    fn new() -> Self {
+        run("ip", &["link", "set", "lo", "up"]);
+        // A network for DHCP.
+        run("ip", &["link", "add", "vmbr0", "type", "bridge"]);
+        run("ip", &["address", "add", "10.0.0.2/23", "dev", "vmbr0"]);
+        run("ip", &["link", "set", "vmbr0", "up"]);
+        let cluster = Simulator::with(Cluster::populated(4, 2), 1);
+        Self { cluster, folder: tempfile::tempdir().unwrap(), dns: Dns(([127, 0, 0, 1], 53).into()) }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        // Where anybody may look, as dnsmasq has to.
+        fs::set_permissions(self.folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_instances-proxmox"));
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .stdin(Stdio::null())
+            .stderr(log);
+        for (name, value) in [
+            ("PROXMOX_HOST", self.cluster.url().as_str()),
+            ("API_TOKEN_ID", TOKEN),
+            ("API_TOKEN_SECRET", SECRET),
+            ("VERIFY_SSL", "false"),
+            ("NETWORK_CIDR", "10.0.0.0/23"),
+            ("DHCP_RANGE", "10.0.1.1,10.0.1.254,255.255.254.0,12h"),
+            ("DHCP_OPTION", "option:router,10.0.0.1"),
+            ("DNS_DOMAIN", "lab"),
+            ("SYNC_INTERVAL", "300"),
+            ("ARP_CHECK_INTERVAL", "15"),
+            ("LOG_LEVEL", "INFO"),
+        ] {
+            command.env(name, value);
+        }
+        command.env("STATE_DIRECTORY", self.path("state")).env("RUNTIME_DIRECTORY", self.path("run"));
+        command
+    }
+
+    fn start(&self) -> Running {
+        Running(self.command(&[]).stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    /// What it prints, and whether it succeeded.
+    fn output(&self, arguments: &[&str]) -> (ExitStatus, String) {
+        let output = self.command(arguments).stdout(Stdio::piped()).output().unwrap();
+        (output.status, String::from_utf8(output.stdout).unwrap())
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    fn dnsmasq(&self) -> Option<Pid> {
+        let pid = fs::read_to_string(self.path("run/dnsmasq.pid")).ok()?.trim().parse().ok().map(Pid::from_raw)?;
+        // Whose end nobody has asked for is still there (Z), but has ended.
+        let status = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        (!status.contains(") Z ")).then_some(pid)
+    }
+}
+
+impl Running {
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.0.id().try_into().unwrap())
+    }
+
+    /// Ends it, and says how long that took.
+    fn end(&mut self, signal: Signal) -> Duration {
+        let begun = Instant::now();
+        kill(self.pid(), signal).unwrap();
+        until("the program ends", || self.0.try_wait().unwrap().is_some());
+        begun.elapsed()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.0.try_wait().unwrap().is_none() {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if let Some(pid) = self.dnsmasq() {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        if std::thread::panicking() {
+            println!("{}", self.log());
+        }
+    }
+}
+
+/// Runs a test where there is a dnsmasq.
+fn with_lab(test: impl FnOnce(Lab) + Send + 'static) {
+    if needs::can("dnsmasq", "test -x /usr/sbin/dnsmasq") {
+        in_new_netns(move || test(Lab::new()));
+    }
+}
+
+#[test]
+fn with_the_seeds_variables_alone_it_runs_in_the_foreground_with_a_dnsmasq_of_its_own() {
+    with_lab(|lab| {
+        let mut program = lab.start();
+        lab.dns.becomes("guest-0.lab", &["10.0.0.100"]);
+        lab.dns.becomes("guest-3.lab", &["10.0.0.103"]);
+        lab.dns.is_called("10.0.0.101", &["guest-1.lab"]);
+        let conf = fs::read_to_string(lab.path("run/dnsmasq.conf")).unwrap();
+        assert!(conf.contains("dhcp-range=10.0.1.1,10.0.1.254,255.255.254.0,12h\n"), "{conf}");
+        let first = lab.dnsmasq().unwrap();
+        // Killed, it leaves DNS behind, and the next one goes on with it.
+        program.end(Signal::SIGKILL);
+        lab.dns.becomes("guest-0.lab", &["10.0.0.100"]);
+        lab.cluster.cluster().rename(100, "web");
+        let mut program = lab.start();
+        lab.dns.becomes("web.lab", &["10.0.0.100"]);
+        assert_eq!(lab.dnsmasq(), Some(first), "{}", lab.log());
+        // Told to, it ends, and dnsmasq with it.
+        let took = program.end(Signal::SIGTERM);
+        assert!(took < Duration::from_secs(10), "{took:?}");
+        assert!(program.0.wait().unwrap().success(), "{}", lab.log());
+        assert_eq!(lab.dnsmasq(), None);
+        let state = fs::read_to_string(lab.path("state/state.json")).unwrap();
+        assert!(state.contains("web"), "{state}");
+    });
+}
+
+#[test]
+fn the_secret_is_nowhere_to_be_seen() {
+    with_lab(|lab| {
+        let program = lab.start();
+        lab.dns.becomes("guest-0.lab", &["10.0.0.100"]);
+        let dnsmasq = lab.dnsmasq().unwrap();
+        let of = |pid: Pid, what: &str| {
+            String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/{what}")).unwrap()).into_owned()
+        };
+        assert!(of(program.pid(), "environ").contains(SECRET), "the test would find it");
+        for seen in [of(program.pid(), "cmdline"), of(dnsmasq, "cmdline"), of(dnsmasq, "environ"), lab.log()] {
+            assert!(!seen.contains(SECRET), "{seen}");
+        }
+        for folder in ["state", "run"] {
+            let found = Command::new("grep").args(["-r", "-l", "-F", SECRET]).arg(lab.path(folder)).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+        }
+    });
+}
+
+#[test]
+fn a_rehearsal_changes_nothing_and_once_leaves_the_files() {
+    with_lab(|lab| {
+        let (status, table) = lab.output(&["--dry-run"]);
+        assert!(
+            status.success() && table.contains("guest-0.lab") && table.contains("10.0.0.100"),
+            "{table}{}",
+            lab.log()
+        );
+        let (status, json) = lab.output(&["--dry-run", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert!(status.success() && json.to_string().contains("guest-3.lab"), "{json}");
+        for arguments in [["--check-config"], ["--print-config"]] {
+            let (status, text) = lab.output(&arguments);
+            assert!(status.success() && text.contains("10.0.0.0/23"), "{text}{}", lab.log());
+        }
+        assert!(!lab.path("state").exists() && !lab.path("run").exists());
+        let (status, _) = lab.output(&["--once"]);
+        assert!(status.success(), "{}", lab.log());
+        let mut names = String::new();
+        for file in fs::read_dir(lab.path("state/hosts")).unwrap() {
+            names.push_str(&fs::read_to_string(file.unwrap().path()).unwrap_or_default());
+        }
+        assert!((0..4).all(|number| names.contains(&format!("guest-{number}.lab"))), "{names}");
+        assert_eq!(lab.dnsmasq(), None);
+        let reservations = fs::read_to_string(lab.path("state/reservations")).unwrap();
+        assert!(reservations.contains(&format!("{},guest-0", Cluster::mac(100))), "{reservations}");
+    });
+}
+
+/// A mistake is told at once, all of it, and nothing is begun.
+#[test]
+fn what_is_wrong_is_told_and_nothing_begins() {
+    with_lab(|lab| {
+        let begun = Instant::now();
+        for (name, value) in [("NETWORK_CIDR", "10.0.0/23"), ("VERIFY_SSL", "perhaps")] {
+            let status = lab.command(&[]).env(name, value).status().unwrap();
+            assert_eq!(status.code(), Some(1), "{name}");
+            assert!(lab.log().contains(name), "{}", lab.log());
+        }
+        let status = lab.command(&["--poll-interval", "soon"]).status().unwrap();
+        assert_eq!(status.code(), Some(2));
+        assert!(begun.elapsed() < PATIENCE && !lab.path("state").exists());
+    });
+}
