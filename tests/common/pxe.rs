@@ -11,6 +11,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Instant;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -115,6 +116,8 @@ pub fn mac(number: u8) -> String {
 pub struct Filter {
     pub process: Child,
     log: Arc<Mutex<String>>,
+    /// Whoever reads what it says, to the end.
+    reader: JoinHandle<()>,
 }
 
 impl Filter {
@@ -122,13 +125,13 @@ impl Filter {
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (lines, kept) = (BufReader::new(process.stderr.take().unwrap()), Arc::clone(&log));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             for line in lines.lines() {
                 let Ok(line) = line else { return };
                 kept.lock().unwrap().push_str(&(line + "\n"));
             }
         });
-        Self { process, log }
+        Self { process, log, reader }
     }
 
     pub fn log(&self) -> String {
@@ -140,8 +143,8 @@ impl Filter {
     pub fn says(&mut self, text: &str) {
         let start = Instant::now();
         while !self.log().contains(text) {
-            let ended = self.process.try_wait().unwrap();
-            assert!(ended.is_none_or(|_| self.log().contains(text)), "ended without {text:?}:\n{}", self.log());
+            let has_ended = self.reader.is_finished();
+            assert!(!has_ended || self.log().contains(text), "ended without {text:?}:\n{}", self.log());
             assert!(start.elapsed() < PATIENCE, "never said {text:?}, but:\n{}", self.log());
             std::thread::sleep(std::time::Duration::from_millis(2));
         }

@@ -28,7 +28,11 @@ use serve::{Server, Signals};
 use status::Board;
 use std::future::Future;
 use std::io::{IsTerminal as _, Write};
+use std::path::Path;
 use tracing::warn;
+
+/// The folder that the service's unit makes.
+const SERVICES_OWN: &str = "/run/instances-pxe-filter";
 
 /// Does what is requested. Results go to `out`, what the user should know to `err` or the log.
 ///
@@ -41,7 +45,8 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
             let _ = writeln!(err, "{PROGRAM}: {notice}");
         }
     } else {
-        begin_to_log(config)?;
+        // What a rehearsal comes to is printed; it does nothing that could be logged.
+        begin_to_log(if request.mode == Mode::DryRun { tracing::Level::WARN } else { config.log_level })?;
         for notice in &request.notices {
             warn!("{notice}");
         }
@@ -130,6 +135,10 @@ fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
     problems.extend(Client::new(&config.api).err().map(|error| error.to_string()));
     match dhcp_hostsdir::contents(&config.hostsdir, config.file_names) {
         Ok(contents) => problems.extend(contents.notices),
+        // Before its first start there is none.
+        Err(_) if config.hostsdir == Path::new(SERVICES_OWN) && !config.hostsdir.exists() => {
+            print(out, format_args!("{SERVICES_OWN} is not there yet: the service makes it when it starts.\n"))?;
+        }
         Err(error) => problems.push(error.to_string()),
     }
     match config.dnsmasq_pid_file.as_deref().map(Dnsmasq::find) {
@@ -147,9 +156,9 @@ fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-fn begin_to_log(config: &Config) -> Result<()> {
+fn begin_to_log(level: tracing::Level) -> Result<()> {
     let is_terminal = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt().with_max_level(config.log_level).with_target(false).with_ansi(is_terminal);
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_ansi(is_terminal);
     // The journal writes the time itself.
     let set = if std::env::var_os("JOURNAL_STREAM").is_some() {
         tracing::subscriber::set_global_default(lines.with_writer(stderr).without_time().finish())

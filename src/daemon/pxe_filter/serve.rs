@@ -171,7 +171,7 @@ pub async fn farewell(config: &Config, hosts: &mut impl Hosts) -> Result<()> {
         None => match tokio::time::timeout(FAREWELL, deny_all(hosts)).await {
             Ok(denied) => {
                 hosts.settle().await;
-                denied.map(drop)
+                denied.map(|_| info!("nobody may boot any more"))
             }
             Err(_) => Err(Error::new("the folder could not be made to deny everybody in time")),
         },

@@ -3,6 +3,7 @@
 use super::explain::{self, Asked};
 use super::http::{Answer, Http, shown};
 use super::keystone::Keystone;
+use super::listing::Listing;
 use super::version::{self, Offer, Version};
 use super::wire::{self, Listed};
 use super::{Access, Auth, Baremetal, Endpoint, Failure, Kind, Page, Ports};
@@ -14,8 +15,6 @@ use std::collections::{HashMap, HashSet};
 use std::mem;
 use uuid::Uuid;
 
-/// The most entries of a listing, as a bound for pages that never end.
-const MOST: usize = 16_000_000;
 /// How often a listing of nodes begins anew because the node between two pages was deleted.
 const FRESH_STARTS: u32 = 3;
 
@@ -43,13 +42,6 @@ enum Place {
     Here(Url),
     /// Where the token's catalogue says.
     Catalog,
-}
-
-/// What is known of the listing of all ports so far: enough to see that it goes in circles.
-#[derive(Default)]
-struct Listing {
-    markers: HashSet<Uuid>,
-    count: usize,
 }
 
 impl Client {
@@ -333,29 +325,6 @@ impl Baremetal for Client {
 
     fn notices(&mut self) -> Vec<String> {
         mem::take(&mut self.notices)
-    }
-}
-
-impl Listing {
-    /// Whether a page can be the one behind this marker: none of it may end a page before.
-    fn check<T>(&mut self, answer: &Answer, marker: Option<Uuid>, listed: &Listed<T>) -> Result<(), Failure> {
-        self.markers.extend(marker);
-        self.count += listed.count;
-        if let Some(again) = listed.uuids.iter().find(|uuid| self.markers.contains(uuid)) {
-            let why =
-                format!("the listing goes in circles: {again} again; look for a cache or proxy that ignores marker=");
-            return Err(explain::nonsense(answer, &why));
-        }
-        if self.count > MOST {
-            return Err(explain::nonsense(answer, &format!("the listing does not end, after {} entries", self.count)));
-        }
-        if listed.count > 0 && listed.last.is_none() {
-            return Err(explain::nonsense(
-                answer,
-                "the last entry has no UUID, so that nobody knows where the next page begins",
-            ));
-        }
-        Ok(())
     }
 }
 

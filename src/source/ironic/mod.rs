@@ -8,6 +8,7 @@ mod client;
 mod explain;
 mod http;
 mod keystone;
+mod listing;
 mod memory;
 mod time;
 mod version;
