@@ -216,6 +216,44 @@ fn a_rehearsal_changes_nothing_and_once_leaves_the_files() {
     });
 }
 
+/// Nobody in particular, as the unit has it: with these capabilities, which its dnsmasq has, too.
+#[test]
+fn without_root_the_units_capabilities_are_enough() {
+    const NOBODY: u32 = 65534;
+    with_lab(|lab| {
+        let unit = include_str!("../packaging/systemd/instances-proxmox.service");
+        let capabilities = unit.lines().find_map(|line| line.strip_prefix("AmbientCapabilities=")).unwrap();
+        let names: Vec<_> =
+            capabilities.split(' ').map(|name| name.trim_start_matches("CAP_").to_lowercase()).collect();
+        let capabilities = format!("-all,+{}", names.join(",+"));
+        // Where anybody can run it.
+        fs::copy(env!("CARGO_BIN_EXE_instances-proxmox"), lab.path("program")).unwrap();
+        for folder in ["state", "run"] {
+            fs::create_dir(lab.path(folder)).unwrap();
+            std::os::unix::fs::chown(lab.path(folder), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let of_root = lab.command(&[]);
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
+        for set in ["--inh-caps", "--ambient-caps", "--bounding-set"] {
+            command.arg(format!("{set}={capabilities}"));
+        }
+        command.arg(lab.path("program")).env_clear();
+        command.envs(of_root.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let log = fs::File::options().append(true).open(lab.path("log")).unwrap();
+        let mut program = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        lab.dns.becomes("guest-0.lab", &["10.0.0.100"]);
+        lab.dns.is_called("10.0.0.103", &["guest-3.lab"]);
+        let status = fs::read_to_string(format!("/proc/{}/status", lab.dnsmasq().unwrap())).unwrap();
+        assert!(status.contains("Uid:\t65534\t65534"), "{status}");
+        // It may send DHCP answers and hear guests: nothing is said to be missing.
+        let log = lab.log();
+        assert!(!log.contains("CAP_NET_RAW") && !log.contains("denied") && !log.contains("not permitted"), "{log}");
+        program.end(Signal::SIGTERM);
+        assert!(program.0.wait().unwrap().success() && lab.dnsmasq().is_none(), "{}", lab.log());
+    });
+}
+
 /// A mistake is told at once, all of it, and nothing is begun.
 #[test]
 fn what_is_wrong_is_told_and_nothing_begins() {
