@@ -16,6 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proxmox::{Cluster, SECRET, Simulator, TOKEN};
 use std::fs;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -213,6 +214,84 @@ fn a_rehearsal_changes_nothing_and_once_leaves_the_files() {
         assert_eq!(lab.dnsmasq(), None);
         let reservations = fs::read_to_string(lab.path("state/reservations")).unwrap();
         assert!(reservations.contains(&format!("{},guest-0", Cluster::mac(100))), "{reservations}");
+    });
+}
+
+#[test]
+fn the_service_manager_hears_when_dnsmasq_answers_and_that_the_program_lives() {
+    with_lab(|lab| {
+        let socket = UnixDatagram::bind(lab.path("notify")).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut command = lab.command(&[]);
+        command.env("NOTIFY_SOCKET", lab.path("notify")).env("WATCHDOG_USEC", "400000");
+        let mut program = Running(command.stdout(Stdio::null()).spawn().unwrap());
+        let hear = || {
+            let mut text = [0; 4096];
+            let length = socket.recv(&mut text).unwrap();
+            String::from_utf8_lossy(&text[..length]).into_owned()
+        };
+        while hear() != "READY=1" {}
+        assert!(lab.dnsmasq().is_some());
+        until("it says what it has", || hear().contains("4 names"));
+        for _ in 0..3 {
+            while hear() != "WATCHDOG=1" {}
+        }
+        lab.cluster.cluster().token.1 = "another".to_owned();
+        kill(program.pid(), Signal::SIGHUP).unwrap();
+        until("it says what is wrong", || hear().contains("token"));
+        lab.dns.becomes("guest-0.lab", &["10.0.0.100"]);
+        kill(program.pid(), Signal::SIGTERM).unwrap();
+        while hear() != "STOPPING=1" {}
+        until("the program ends", || program.0.try_wait().unwrap().is_some());
+    });
+}
+
+#[test]
+fn a_dnsmasq_that_is_there_needs_the_two_lines_that_the_check_prints() {
+    with_lab(|lab| {
+        let companion = |arguments: &[&str]| {
+            let mut command = lab.command(arguments);
+            let pid_file = lab.path("dnsmasq.pid");
+            command.env("INSTANCES_PROXMOX_DNSMASQ", "companion").env("INSTANCES_PROXMOX_PID_FILE", pid_file);
+            command.env_remove("DHCP_RANGE");
+            command
+        };
+        let check = || {
+            let output = companion(&["--check-config"]).stdout(Stdio::piped()).output().unwrap();
+            (output.status.success(), String::from_utf8(output.stdout).unwrap())
+        };
+        let (is_right, text) = check();
+        let lines: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+        assert!(!is_right && lines.len() == 2, "without dnsmasq: {text}");
+        let mut program = Running(companion(&[]).stdout(Stdio::null()).spawn().unwrap());
+        until("there are names", || lab.path("state/reservations").exists());
+        let start = |lines: &str| {
+            let range = "port=53\nno-resolv\nno-hosts\nuser=root\ndhcp-range=10.0.1.1,10.0.1.254,1h";
+            let places = format!("pid-file={0}/dnsmasq.pid\ndhcp-leasefile={0}/leases", lab.folder.path().display());
+            fs::write(lab.path("conf"), format!("{range}\n{places}\n{lines}\n")).unwrap();
+            let conf = format!("--conf-file={}", lab.path("conf").display());
+            let log = fs::File::create(lab.path("log-of-dnsmasq")).unwrap();
+            let child =
+                Command::new("dnsmasq").args(["--keep-in-foreground", "--log-facility=-", &conf]).stderr(log).spawn();
+            let running = Running(child.unwrap());
+            let is_its = |text: String| text.trim() == running.0.id().to_string();
+            until("dnsmasq runs", || fs::read_to_string(lab.path("dnsmasq.pid")).is_ok_and(is_its));
+            running
+        };
+        let mut without = start("");
+        let (is_right, text) = check();
+        assert!(!is_right && text.matches("dnsmasq does not read").count() == 2, "{text}");
+        without.end(Signal::SIGTERM);
+        let _with = start(&lines.join("\n"));
+        let (is_right, text) = check();
+        assert!(is_right, "{text}");
+        lab.dns.becomes("guest-0.lab", &["10.0.0.100"]);
+        lab.cluster.cluster().rename(100, "web");
+        kill(program.pid(), Signal::SIGHUP).unwrap();
+        lab.dns.becomes("web.lab", &["10.0.0.100"]);
+        // It is somebody else's: it stays.
+        program.end(Signal::SIGTERM);
+        lab.dns.becomes("web.lab", &["10.0.0.100"]);
     });
 }
 
