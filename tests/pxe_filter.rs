@@ -447,6 +447,8 @@ fn a_rehearsal_says_what_would_change_and_why() {
     fs::write(lab.hostsdir().join(mac(9)), format!("{}\n", mac(9))).unwrap();
     let output = lab.output(OFTEN, &["--dry-run"]);
     assert!(output.status.success());
+    // It did not do what is logged else.
+    assert_eq!(stderr(&output), "");
     let text = stdout(&output);
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 6, "{text}");

@@ -93,6 +93,21 @@ fn a_read_only_folder_is_said_to_be_and_written_as_soon_as_it_can_be() {
 }
 
 #[test]
+fn before_the_first_start_there_is_no_folder_of_the_services_own() {
+    in_own_mounts(|| {
+        let (lab, _) = Lab::new();
+        mount_at(Path::new("/run"), "mode=755", MsFlags::empty());
+        let check = |folder: &str| lab.output(OFTEN, &["--check-config", "--dhcp-hostsdir", folder]);
+        let output = check("/run/instances-pxe-filter");
+        assert!(output.status.success(), "{}", stdout(&output));
+        assert!(stdout(&output).contains("the service makes it"), "{}", stdout(&output));
+        let output = check("/run/another");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stdout(&output).contains("there is none; make it"), "{}", stdout(&output));
+    });
+}
+
+#[test]
 fn an_infiniband_port_is_opened_where_the_host_sees_it() {
     in_own_mounts(|| {
         let (lab, nodes) = Lab::new();
