@@ -151,7 +151,7 @@ pub(super) static TOKEN_FILE: Opt<PathBuf> = Opt::new(Kind::Path, PROXMOX, "toke
 pub(super) static CA_FILE: Opt<PathBuf> = Opt::new(Kind::Path, PROXMOX, "ca_file", values::path).flag(
     "ca-file",
     "FILE",
-    "Certificates (PEM) to trust in place of the system's; the cluster's own is /etc/pve/pve-root-ca.pem",
+    "Certificates (PEM) to trust in place of the system's; the cluster's own is a node's /etc/pve/pve-root-ca.pem",
 );
 pub(super) static FINGERPRINTS: Opt<Fingerprint> = Opt::new(Kind::List, PROXMOX, "fingerprints", values::fingerprint)
     .flag("fingerprints", "SHA256,...", "Only these certificates, each node's own: `pvenode cert info` shows it")
