@@ -369,7 +369,12 @@ impl<S: Sink> Keeper<S> {
             Ok(Look::Same) if now.moment < self.due.leases_end => {}
             Ok(Look::Same | Look::New) => {
                 self.due.leases_end = now.moment + LEASES_END;
-                if self.seen.lease(file.leases(), now.time, file.written(), now.moment) {
+                let changed = self.seen.lease(file.leases(), now.time, file.written(), now.moment);
+                for mac in &changed {
+                    // Who asks a DHCP server may have been told to.
+                    self.rounds.heard(*mac, now.moment);
+                }
+                if !changed.is_empty() {
                     self.change(now.moment);
                 }
             }

@@ -5,7 +5,7 @@ use crate::net::Mac;
 use crate::plan::guest::{By, Sighting};
 use crate::source::leases::Leases;
 use crate::source::neighbors::{How, MOST, Sighted};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 
@@ -14,13 +14,20 @@ use std::net::IpAddr;
 pub struct Seen {
     /// On the wire: of a MAC address, the addresses that it has had, [`MOST`] at most.
     heard: BTreeMap<Mac, Vec<Sighting>>,
-    leases: Vec<Sighting>,
+    leases: BTreeMap<Mac, Vec<Leased>>,
+}
+
+/// A lease, and when it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Leased {
+    sighting: Sighting,
+    expires: Option<u64>,
 }
 
 impl Seen {
     /// Everything.
     pub fn all(&self) -> impl Iterator<Item = &Sighting> {
-        self.heard().chain(&self.leases)
+        self.heard().chain(self.leases.values().flatten().map(|leased| &leased.sighting))
     }
 
     /// What was heard on the wire.
@@ -41,14 +48,12 @@ impl Seen {
     /// Somebody was heard. Whether that may change what follows: a proof that all is as before does not.
     pub fn hear(&mut self, sighted: &Sighted) -> bool {
         let Sighted { mac, address, how, at, .. } = *sighted;
+        let newest = self.newest_but(mac, address);
         let of_mac = self.heard.entry(mac).or_default();
-        let is_relative = |other: &Sighting| other.address.is_ipv4() == address.is_ipv4();
-        if how == How::Remembered && of_mac.iter().any(is_relative) {
+        if how == How::Remembered && of_mac.iter().any(|other| other.address.is_ipv4() == address.is_ipv4()) {
             // The kernel's memory is older than what we know.
             return false;
         }
-        let newest = of_mac.iter().filter(|other| is_relative(other) && other.address != address);
-        let newest = newest.map(|other| other.since).max();
         if let Some(known) = of_mac.iter_mut().find(|known| known.address == address) {
             let was_gone = newest.is_some_and(|newest| newest > known.at);
             if was_gone {
@@ -71,28 +76,46 @@ impl Seen {
         self.heard.retain(|mac, _| known.contains(mac));
     }
 
-    /// What dnsmasq's leases are now. `time` is now in seconds since 1970, `written` when the file was written. Whether they are
-    /// others than before.
+    /// What dnsmasq's leases are now. `time` is now in seconds since 1970, `written` when the file was written. Whose are
+    /// others than before: new, ended, or back after another address.
     ///
     /// When a lease was granted the file does not say. It is written when one is granted, so the last one to end has just been; the
     /// others were, if all are for as long, as much earlier as they end earlier.
-    pub fn lease(&mut self, leases: &Leases, time: u64, written: u64, now: Moment) -> bool {
+    pub fn lease(&mut self, leases: &Leases, time: u64, written: u64, now: Moment) -> Vec<Mac> {
         let last_end = leases.leases.iter().filter_map(|lease| lease.expires).max().unwrap_or(time);
-        let before: HashMap<(Mac, IpAddr), Sighting> =
-            self.leases.iter().map(|sighting| ((sighting.mac, sighting.address), *sighting)).collect();
-        let in_force = leases.leases.iter().filter(|lease| lease.is_in_force(time));
-        let sightings = in_force.filter_map(|lease| {
-            let (mac, address) = (lease.mac?, lease.address);
-            let age = time.saturating_sub(written) + lease.expires.map_or(0, |expires| last_end - expires);
-            let at = now.saturating_sub(Moment::from_secs(age));
-            let since = before.get(&(mac, address)).map_or(at, |before| before.since.min(at));
-            Some(Sighting { mac, address, vmid: None, by: By::Lease, since, at })
-        });
-        let leases: Vec<Sighting> = sightings.collect();
-        let pairs = |all: &[Sighting]| -> HashSet<_> { all.iter().map(|s| (s.mac, s.address)).collect() };
-        let is_changed = pairs(&leases) != pairs(&self.leases);
-        self.leases = leases;
-        is_changed
+        let mut now_leased: BTreeMap<Mac, Vec<Leased>> = BTreeMap::new();
+        for lease in leases.leases.iter().filter(|lease| lease.is_in_force(time)) {
+            let (Some(mac), address, expires) = (lease.mac, lease.address, lease.expires) else { continue };
+            let before = self.leases.get(&mac).into_iter().flatten().find(|leased| leased.sighting.address == address);
+            let leased = before.filter(|leased| leased.expires == expires).copied().unwrap_or_else(|| {
+                let age = time.saturating_sub(written) + expires.map_or(0, |expires| last_end - expires);
+                let at = now.saturating_sub(Moment::from_secs(age));
+                let newest = self.newest_but(mac, address);
+                // Renewed, it is there for as long as before, unless another came meanwhile: then it is back.
+                let since =
+                    before.map(|leased| leased.sighting).filter(|old| newest.is_none_or(|newest| newest <= old.at));
+                let since = since.map_or(at, |old| old.since.min(at));
+                Leased { sighting: Sighting { mac, address, vmid: None, by: By::Lease, since, at }, expires }
+            });
+            now_leased.entry(mac).or_default().push(leased);
+        }
+        let what = |of_mac: Option<&Vec<Leased>>| -> Vec<_> {
+            of_mac.into_iter().flatten().map(|leased| (leased.sighting.address, leased.sighting.since)).collect()
+        };
+        let macs: BTreeSet<Mac> = now_leased.keys().chain(self.leases.keys()).copied().collect();
+        let is_other = |mac: &Mac| what(now_leased.get(mac)) != what(self.leases.get(mac));
+        let changed = macs.into_iter().filter(is_other).collect();
+        self.leases = now_leased;
+        changed
+    }
+
+    /// When the newest other address of a MAC address and of this one's family appeared.
+    fn newest_but(&self, mac: Mac, address: IpAddr) -> Option<Moment> {
+        let heard = self.heard.get(&mac).into_iter().flatten();
+        let leased = self.leases.get(&mac).into_iter().flatten().map(|leased| &leased.sighting);
+        let others = heard.chain(leased);
+        let others = others.filter(|other| other.address != address && other.address.is_ipv4() == address.is_ipv4());
+        others.map(|other| other.since).max()
     }
 }
 
@@ -166,10 +189,32 @@ mod tests {
         ];
         let leases = Leases { leases, illegible: 0 };
         let mut seen = Seen::default();
-        assert!(seen.lease(&leases, 1000, 990, s(500)));
+        assert_eq!(seen.lease(&leases, 1000, 990, s(500)), [mac(1), mac(2), mac(4)]);
         let all: Vec<_> = seen.all().map(|s| (s.mac.0[5], s.at.as_secs())).collect();
         assert_eq!(all, [(1, 490), (2, 440), (4, 490)], "the one that has ended is none");
-        assert!(!seen.lease(&leases, 1010, 990, s(510)));
-        assert!(seen.lease(&leases, 1960, 990, s(1460)), "another has ended");
+        assert_eq!(seen.lease(&leases, 1010, 990, s(510)), []);
+        assert_eq!(seen.lease(&leases, 1960, 990, s(1460)), [mac(2)], "it has ended");
+    }
+
+    #[test]
+    fn a_lease_that_is_renewed_is_back_if_another_address_came_meanwhile() {
+        let leased = |expires| Leases {
+            leases: vec![Lease {
+                mac: Some(mac(1)),
+                address: "10.0.1.1".parse().unwrap(),
+                expires: Some(expires),
+                name: None,
+            }],
+            illegible: 0,
+        };
+        let since = |seen: &Seen| seen.leases[&mac(1)][0].sighting.since.as_secs();
+        let mut seen = Seen::default();
+        assert_eq!(seen.lease(&leased(2000), 1000, 1000, s(100)), [mac(1)]);
+        assert_eq!(seen.lease(&leased(2500), 1500, 1500, s(600)), []);
+        assert_eq!(since(&seen), 100);
+        assert!(seen.hear(&heard(1, "10.0.0.5", 700, How::Said)));
+        assert_eq!(seen.lease(&leased(2800), 1800, 1800, s(900)), [mac(1)]);
+        assert_eq!(since(&seen), 900);
+        assert!(seen.hear(&heard(1, "10.0.0.5", 1000, How::Said)), "it is back, too");
     }
 }
