@@ -15,7 +15,7 @@ bench_packages = libnftnl-dev kea-dhcp4-server kea-admin
 # What makes the virtual environment of tests/openstack, where there is none yet.
 openstack_packages = $(shell python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv)
 
-.PHONY: help build demo demo-nfdhcpd demo-pxe test e2e-ironic bench bless lint man install clean packages-to-build packages-to-man packages-to-demo packages-to-test packages-to-bench openstack-if-possible
+.PHONY: help build demo demo-nfdhcpd demo-pxe demo-proxmox test e2e-ironic bench bless lint man install clean packages-to-build packages-to-man packages-to-demo packages-to-test packages-to-bench openstack-if-possible
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name what; do \
@@ -33,6 +33,10 @@ demo-nfdhcpd: packages-to-demo build ## the responder's lab: three taps, binding
 demo-pxe: packages-to-demo packages-to-man build ## the PXE filter's lab: who is inspected boots, on a real dnsmasq; with a real Ironic after make e2e-ironic
 	@[ -e target/openstack/ready ] || cargo build --release --locked --example ironic_simulator
 	@lab/pxe-filter.sh
+
+demo-proxmox: packages-to-demo packages-to-man build ## the lab of Proxmox VE: twelve guests get names; a change, a dead node, a kill; SCREENSHOT=FILE: the page
+	@cargo build --release --locked --example proxmox_simulator
+	@SCREENSHOT='$(SCREENSHOT)' lab/proxmox.sh
 
 test: packages-to-test openstack-if-possible ## all tests, here and on Debian's own kernel in a virtual machine
 	cargo test --workspace --locked

@@ -19,8 +19,16 @@ show() { # TEXT COMMAND...
     "${@:2}" 2>&1 | sed 's/^/     /'
 }
 
+# While it is looked at, on a terminal: what, on one line.
+being_checked() { # CLAIM
+    local width
+    width=$(stty size 2>/dev/null <&1) && width=${width#* } && [ "$width" -gt 10 ] || width=80
+    printf '%s  ..%s %.*s\r' "$dim" "$plain" $((width - 6)) "$1"
+}
+
 check() { # CLAIM COMMAND...
     local said
+    [ ! -t 1 ] || being_checked "$1"
     if said=$("${@:2}" 2>&1); then
         passed=$((passed + 1))
         printf '%s  ok%s %s\n' "$green" "$plain" "$1"

@@ -24,7 +24,7 @@ again_inside() { # user|root PROGRAM...
     done
     local spaces=(unshare --net --mount --pid --fork --kill-child --mount-proc)
     # unshare blocks SIGTERM while it waits. So it stays a child, and dies, with all inside, when this shell does.
-    local again=(env BIN="$BIN" LAB_PATIENCE="$patience" NO_COLOR="${NO_COLOR-}" OPENSTACK="${OPENSTACK-}" IRONIC="${IRONIC-}"
+    local again=(env BIN="$BIN" LAB_PATIENCE="$patience" NO_COLOR="${NO_COLOR-}" OPENSTACK="${OPENSTACK-}" IRONIC="${IRONIC-}" SCREENSHOT="${SCREENSHOT:+$(realpath -m -- "$SCREENSHOT")}"
         setpriv --pdeathsig KILL "${spaces[@]}")
     if [ "$(id -u)" = 0 ]; then
         "${again[@]}" "$0" --inside

@@ -1,6 +1,7 @@
-//! `make demo`, `make demo-nfdhcpd` and `make demo-pxe` as tests: real DHCP clients and a real dnsmasq, from the first lease to
-//! spoofing stopped; the responder, from the first binding file to its restart; the PXE filter, with the simulator of Ironic,
-//! from the first node under inspection to the end.
+//! `make demo`, `make demo-nfdhcpd`, `make demo-pxe` and `make demo-proxmox` as tests: real DHCP clients and a real dnsmasq, from the
+//! first lease to spoofing stopped; the responder, from the first binding file to its restart; the PXE filter, with the simulator of
+//! Ironic, from the first node under inspection to the end; Proxmox VE's companion, with the simulator of a cluster, from its first
+//! guest to the outage of a node.
 #![allow(clippy::expect_used)]
 
 #[path = "common/needs.rs"]
@@ -27,7 +28,10 @@ const UDHCPC: (&str, &str) = ("udhcpc", "command -v udhcpc");
 #[cfg(feature = "pxe-filter")]
 const SIMULATOR: (&str, &str) =
     ("simulator (cargo build --example ironic_simulator)", "test -x \"$BIN/examples/ironic_simulator\"");
-#[cfg(any(feature = "nfdhcpd", feature = "pxe-filter"))]
+#[cfg(feature = "proxmox")]
+const CLUSTER: (&str, &str) =
+    ("simulator (cargo build --example proxmox_simulator)", "test -x \"$BIN/examples/proxmox_simulator\"");
+#[cfg(any(feature = "nfdhcpd", feature = "proxmox", feature = "pxe-filter"))]
 const ROOT: (&str, &str) = ("namespaces, as root", "unshare --net --mount true");
 
 fn passes(script: &str, needs: &[(&str, &str)]) {
@@ -64,4 +68,10 @@ fn files_become_leases_and_change_and_go() {
 #[cfg(feature = "pxe-filter")]
 fn inspected_nodes_boot_and_no_others() {
     passes("lab/pxe-filter.sh", &[DNSMASQ, UDHCPC, IP, ROOT, SIMULATOR]);
+}
+
+#[test]
+#[cfg(feature = "proxmox")]
+fn guests_keep_their_names_through_changes_outages_and_kills() {
+    passes("lab/proxmox.sh", &[DNSMASQ, DHCLIENT, DIG, PING, IP, ROOT, CLUSTER]);
 }
