@@ -5,14 +5,14 @@
 //! `nfdhcpd` is the responder: its loop, and what it needs besides packets. `pxe_filter` is the loop between Ironic and
 //! dnsmasq. `proxmox` is what stands between a Proxmox VE cluster and dnsmasq. `endpoint` is where Prometheus asks any of them.
 
-#[cfg(feature = "proxmox")]
+#[cfg(any(feature = "proxmox", feature = "pxe-filter"))]
 pub mod asked;
 pub mod commits;
 #[cfg(any(feature = "nfdhcpd", feature = "proxmox", feature = "pxe-filter"))]
 pub mod endpoint;
 pub mod folder;
 pub mod links;
-#[cfg(feature = "proxmox")]
+#[cfg(any(feature = "proxmox", feature = "pxe-filter"))]
 pub mod log;
 mod metrics;
 #[cfg(feature = "nfdhcpd")]

@@ -6,9 +6,11 @@ use crate::plan::dns_records::Policy;
 use crate::sink::dnsmasq_dir;
 use crate::source::neighbors::{Places, Sweeping};
 use crate::source::proxmox::Access;
-use std::fs;
+use std::fs::{self, File, Permissions};
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
@@ -93,7 +95,8 @@ pub enum Dnsmasq {
 }
 
 impl Config {
-    /// Makes the folders that are missing for what we write, and for what a dnsmasq of ours writes.
+    /// Makes the folders that are missing for what we write, and for what a dnsmasq of ours writes; and the file of reservations, for
+    /// dnsmasq complains if there is none.
     ///
     /// # Errors
     /// One cannot be made.
@@ -104,12 +107,25 @@ impl Config {
         }
         let parents = files.into_iter().filter_map(|file| file.parent());
         for folder in parents.chain([self.places.hostsdir.as_path()]) {
-            fs::create_dir_all(folder).map_err(|error| {
+            make(folder).map_err(|error| {
                 let why = in_words(&error);
                 Error::new(format!("cannot make the folder {}: {why}", folder.display()))
                     .remedy("run as root, make it yourself, or name another place")
             })?;
         }
-        Ok(())
+        let reservations = &self.places.dhcp_hostsfile;
+        match File::create_new(reservations) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("make", reservations, &error)),
+            _ => Ok(()),
+        }
     }
+}
+
+/// Whatever the umask says: dnsmasq reads what is in there as somebody else.
+fn make(folder: &Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(folder)?;
+    fs::set_permissions(folder, Permissions::from_mode(0o755))
 }

@@ -26,19 +26,15 @@ use crate::daemon::schedule::Moment;
 use crate::daemon::supervisor::Supervisor;
 use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
-use crate::plan::dnsmasq_conf::Conf;
-use crate::sink::dnsmasq_dir::{DnsmasqDir, Memory, Places, Sink};
+use crate::sink::dnsmasq_dir::{DnsmasqDir, Memory, Sink};
 use crate::source::proxmox::{Answer, Client, Cluster as _, Reading};
 use child::Managed;
 use keeper::Keeper;
 use serde_json::Value;
 use serve::{Clock, Ears, Server};
 use snapshot::Dnsmasq as Health;
-use std::fs::{self, Permissions};
 use std::future::Future;
-use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::io::Write;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
@@ -74,7 +70,6 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
 async fn once(config: &Config) -> Result<()> {
     config.make_folders()?;
     let clock = Clock::start();
-    make_folders(config)?;
     let mut keeper = Keeper::new(config, DnsmasqDir::open(config.places.clone())?, clock.began())?;
     read_once(config, &mut keeper, clock).await
 }
@@ -106,7 +101,6 @@ async fn serve(config: &Config) -> Result<()> {
     let signals = Signals::take()?;
     config.make_folders()?;
     let clock = Clock::start();
-    make_folders(config)?;
     // First: while it is another's, dnsmasq is, too.
     let sink = DnsmasqDir::open(config.places.clone())?;
     let client = Client::new(&config.access)?;
@@ -129,29 +123,6 @@ async fn serve(config: &Config) -> Result<()> {
     let health = if dnsmasq.is_some() { Health::Starting } else { Health::NotAsked };
     let show = Moment::ZERO;
     Server { keeper, reading, ears, dnsmasq, signals, supervisor, clock, health, show }.run().await
-}
-
-/// Makes the folders of what is ours. A dnsmasq that is somebody else's watches its own only if it was there first.
-fn make_folders(config: &Config) -> Result<()> {
-    let mut folders = vec![config.state_file.parent()];
-    if let Dnsmasq::Managed(settings) = &config.dnsmasq {
-        let Places { hostsdir, dhcp_hostsfile, .. } = &config.places;
-        let Conf { leases, pid_file, .. } = &settings.conf;
-        let files = [dhcp_hostsfile, leases, pid_file, &settings.conf_file];
-        folders.extend(files.map(|path| path.parent()));
-        folders.push(Some(hostsdir));
-    }
-    for folder in folders.into_iter().flatten().filter(|folder| !folder.as_os_str().is_empty()) {
-        // Whatever the umask says: dnsmasq reads them as somebody else.
-        let made = if folder.is_dir() { Ok(()) } else { make(folder) };
-        made.map_err(|error| Error::io("make", folder, &error))?;
-    }
-    Ok(())
-}
-
-fn make(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    fs::set_permissions(folder, Permissions::from_mode(0o755))
 }
 
 /// Asks until all is known that can be, and has the files say it.

@@ -15,8 +15,9 @@ pub mod told;
 
 use crate::cli::print;
 use crate::cli::pxe_filter::{Config, Mode, PROGRAM, Request};
+use crate::daemon::asked::Signals;
 use crate::daemon::endpoint::Listener;
-use crate::daemon::stderr::stderr;
+use crate::daemon::log;
 use crate::daemon::supervisor::Supervisor;
 use crate::error::{Error, Result, in_words};
 use crate::exit::Exit;
@@ -24,11 +25,12 @@ use crate::sink::dhcp_hostsdir::{self, dnsmasq::Dnsmasq};
 use crate::source::ironic::Client;
 use filter::Filter;
 use folder::{Folder, Rehearsal};
-use serve::{Server, Signals};
+use serve::Server;
 use status::Board;
 use std::future::Future;
-use std::io::{IsTerminal as _, Write};
+use std::io::Write;
 use std::path::Path;
+use tracing::level_filters::LevelFilter;
 use tracing::warn;
 
 /// The folder that the service's unit makes.
@@ -46,7 +48,7 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
         }
     } else {
         // What a rehearsal comes to is printed; it does nothing that could be logged.
-        begin_to_log(if request.mode == Mode::DryRun { tracing::Level::WARN } else { config.log_level })?;
+        log::begin(if request.mode == Mode::DryRun { LevelFilter::WARN } else { config.log_level.into() })?;
         for notice in &request.notices {
             warn!("{notice}");
         }
@@ -116,7 +118,7 @@ async fn serve(config: &Config) -> Result<()> {
         warn!("{error}");
     }
     let supervisor = Supervisor::from_environment();
-    Server { filter, board, supervisor, signals }.run(config).await
+    Server { filter, board, supervisor, signals, is_hung_up: false }.run(config).await
 }
 
 /// What a filter does at its end, for one that was killed: the stop command, or everybody is denied. systemd says how it ended.
@@ -154,18 +156,6 @@ fn check(request: &Request, out: &mut dyn Write) -> Result<Exit> {
     }
     // Options that are not known here are no problem: they are named, and others'.
     Ok(if problems.is_empty() { Exit::Done } else { Exit::Failed })
-}
-
-fn begin_to_log(level: tracing::Level) -> Result<()> {
-    let is_terminal = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_ansi(is_terminal);
-    // The journal writes the time itself.
-    let set = if std::env::var_os("JOURNAL_STREAM").is_some() {
-        tracing::subscriber::set_global_default(lines.with_writer(stderr).without_time().finish())
-    } else {
-        tracing::subscriber::set_global_default(lines.with_writer(stderr).finish())
-    };
-    set.map_err(|error| Error::new(format!("cannot log: {error}")))
 }
 
 #[cfg(test)]

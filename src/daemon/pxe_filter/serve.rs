@@ -5,58 +5,20 @@ use super::filter::Filter;
 use super::hosts::{Hosts, deny_all};
 use super::status::Board;
 use crate::cli::pxe_filter::Config;
+use crate::daemon::asked::{Asked, Signals};
 use crate::daemon::schedule::Moment;
 use crate::daemon::supervisor::Supervisor;
-use crate::error::{Error, Result, in_words};
+use crate::error::{Error, Result};
 use crate::source::ironic::Baremetal;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{debug, error, info};
 
 /// How long the end may take: whoever sent SIGTERM waits.
 const FAREWELL: Duration = Duration::from_secs(4);
 /// How often the folder is looked at for what inotify does not tell.
 const LOOK: Duration = Duration::from_secs(30);
-
-/// The signals that are for us.
-pub struct Signals {
-    hangup: Signal,
-    interrupt: Signal,
-    terminate: Signal,
-    /// There was a SIGHUP that nobody has done anything about.
-    is_hung_up: bool,
-}
-
-/// What a signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    ToLeave,
-    ToLookAtEverything,
-}
-
-impl Signals {
-    /// From now on they are taken.
-    ///
-    /// # Errors
-    /// The system has no descriptor left.
-    pub fn take() -> Result<Self> {
-        let take =
-            |kind| signal(kind).map_err(|error| Error::new(format!("cannot take signals: {}", in_words(&error))));
-        let (hangup, interrupt) = (take(SignalKind::hangup())?, take(SignalKind::interrupt())?);
-        Ok(Self { hangup, interrupt, terminate: take(SignalKind::terminate())?, is_hung_up: false })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            biased;
-            _ = self.terminate.recv() => Asked::ToLeave,
-            _ = self.interrupt.recv() => Asked::ToLeave,
-            _ = self.hangup.recv() => Asked::ToLookAtEverything,
-        }
-    }
-}
 
 /// A running filter.
 pub struct Server<B, H> {
@@ -68,6 +30,8 @@ pub struct Server<B, H> {
     pub supervisor: Supervisor,
     /// When to leave.
     pub signals: Signals,
+    /// There was a SIGHUP that nobody has done anything about.
+    pub is_hung_up: bool,
 }
 
 impl<B: Baremetal, H: Hosts> Server<B, H> {
@@ -93,12 +57,12 @@ impl<B: Baremetal, H: Hosts> Server<B, H> {
                 Some(Asked::ToLookAtEverything) => self.look_at_everything(),
                 None => {}
             }
-            let Self { filter, supervisor, signals, .. } = self;
-            match through(filter.now(), supervisor, signals, filter.step()).await {
+            let Self { filter, supervisor, signals, is_hung_up, .. } = self;
+            match through(filter.now(), supervisor, signals, is_hung_up, filter.step()).await {
                 Some(then) => next = then,
                 None => return Ok(()),
             }
-            if std::mem::take(&mut self.signals.is_hung_up) {
+            if std::mem::take(&mut self.is_hung_up) {
                 self.look_at_everything();
                 next = Moment::ZERO;
             }
@@ -106,9 +70,9 @@ impl<B: Baremetal, H: Hosts> Server<B, H> {
                 && let Some(command) = start_command.take()
             {
                 info!(command, "dnsmasq_start_command is run");
-                let Self { filter, supervisor, signals, .. } = self;
+                let Self { filter, supervisor, signals, is_hung_up, .. } = self;
                 let run = commands::run("dnsmasq_start_command", command, config.command_timeout);
-                match through(filter.now(), supervisor, signals, run).await {
+                match through(filter.now(), supervisor, signals, is_hung_up, run).await {
                     Some(done) => done?,
                     None => return Ok(()),
                 }
@@ -194,6 +158,7 @@ async fn through<T>(
     began: Moment,
     supervisor: &mut Supervisor,
     signals: &mut Signals,
+    is_hung_up: &mut bool,
     work: impl Future<Output = T>,
 ) -> Option<T> {
     let mut work = pin!(work);
@@ -202,7 +167,7 @@ async fn through<T>(
         match beside(began + start.elapsed(), supervisor, signals, &mut work).await {
             Ok(done) => return Some(done),
             Err(Asked::ToLeave) => return None,
-            Err(Asked::ToLookAtEverything) => signals.is_hung_up = true,
+            Err(Asked::ToLookAtEverything) => *is_hung_up = true,
         }
     }
 }
