@@ -22,6 +22,8 @@ pub struct Lab {
     program: Option<Child>,
     /// Further flags of the program's.
     pub flags: Vec<String>,
+    /// Variables and capabilities that it has not.
+    pub without: Vec<&'static str>,
 }
 
 #[allow(clippy::unused_self, reason = "a second lab would be another host")]
@@ -33,7 +35,7 @@ impl Lab {
         run("ip", &["link", "set", "vmbr0", "up"]);
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Self { simulator: Simulator::with(cluster, 1), folder, program: None, flags: Vec::new() }
+        Self { simulator: Simulator::with(cluster, 1), folder, program: None, flags: Vec::new(), without: Vec::new() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -51,7 +53,13 @@ impl Lab {
 
     /// The program with PVE-Leazzard's variables, and flags that say where this lab has its files.
     pub fn command(&self, flags: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_instances-proxmox"));
+        let mut command = Command::new("setpriv");
+        let dropped = self.without.iter().filter_map(|what| what.strip_prefix("CAP_"));
+        let dropped: Vec<_> = dropped.map(|what| format!("-{}", what.to_lowercase())).collect();
+        if !dropped.is_empty() {
+            command.args(["--bounding-set", &dropped.join(","), "--inh-caps", &dropped.join(",")]);
+        }
+        command.arg(env!("CARGO_BIN_EXE_instances-proxmox"));
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").stdin(Stdio::null());
         command.envs([
             ("PROXMOX_HOST", self.simulator.url().as_str()),
@@ -63,6 +71,9 @@ impl Lab {
             ("DHCP_OPTION", "option:router,10.0.0.1"),
             ("LOG_LEVEL", "INFO"),
         ]);
+        for variable in &self.without {
+            command.env_remove(variable);
+        }
         let ca = self.simulator.ca_file();
         for (flag, path) in [
             ("--ca-file", ca),

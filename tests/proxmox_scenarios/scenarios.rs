@@ -318,3 +318,53 @@ fn beside_a_dnsmasq_that_is_there_already() {
         fs::remove_file(lab.path("pid")).unwrap();
     });
 }
+
+#[test]
+fn each_network_has_its_domain_in_both_families_and_what_is_in_none_has_no_name() {
+    in_lab(|| {
+        let mut cluster = Cluster::default();
+        let nets = |cluster: &mut Cluster, vmid, name: &str, nets: &[&str]| {
+            let guest = cluster.add(vmid, "lxc", "pve1", name);
+            guest.interfaces = Reply::ok(&json!([]));
+            for (index, net) in nets.iter().enumerate() {
+                let mac = format!("BC:24:11:00:{index:02X}:{vmid:02X}");
+                guest.config[format!("net{index}")] = format!("name=eth{index},hwaddr={mac},type=veth,{net}").into();
+            }
+        };
+        let both = ["bridge=vmbr0,ip=10.0.0.10/23,ip6=2001:db8::10/64", "bridge=vmbr0,tag=20,ip=192.0.2.10/24"];
+        nets(&mut cluster, 100, "web", &both);
+        nets(&mut cluster, 101, "stray", &["bridge=vmbr0,tag=30,ip=192.0.2.11/24", "bridge=vmbr0,ip=203.0.113.1/24"]);
+        let mut lab = Lab::new(cluster);
+        let file = lab.path("proxmox.toml");
+        let text = "[[network]]\nprefixes = [\"10.0.0.0/23\", \"2001:db8::/64\"]\nbridge = \"vmbr0\"\ntag = \"untagged\"\n\
+                    [[network]]\nprefixes = [\"192.0.2.0/24\"]\ntag = 20\ndomain = \"dmz.lab\"\n\
+                    [[record]]\nname = \"gw.lab\"\naddress = \"10.0.0.1\"\n";
+        fs::write(&file, text).unwrap();
+        lab.flags = vec!["--config".to_owned(), file.display().to_string()];
+        lab.without = vec!["NETWORK_CIDR"];
+        lab.start();
+        let dns = lab.dns();
+        dns.becomes("web.lab", &["10.0.0.10", "2001:db8::10"]);
+        dns.becomes("web.dmz.lab", &["192.0.2.10"]);
+        dns.becomes("gw.lab", &["10.0.0.1"]);
+        dns.is_called("2001:db8::10", &["web.lab"]);
+        dns.is_called("192.0.2.10", &["web.dmz.lab"]);
+        assert!(!lab.names().iter().any(|line| line.contains("stray")), "{:?}", lab.names());
+    });
+}
+
+#[test]
+fn without_packet_sockets_it_says_what_is_lost_and_does_the_rest() {
+    in_lab(|| {
+        let mut cluster = Cluster::default();
+        fixed(&mut cluster, 100, "web", "10.0.0.10");
+        let mut lab = Lab::new(cluster);
+        // A DHCP server needs it itself.
+        lab.without = vec!["CAP_NET_RAW", "DHCP_RANGE", "DHCP_OPTION"];
+        lab.start();
+        lab.dns().becomes("web.lab", &["10.0.0.10"]);
+        lab.says("without CAP_NET_RAW");
+        lab.simulator.cluster().rename(100, "other");
+        lab.dns().becomes("other.lab", &["10.0.0.10"]);
+    });
+}
