@@ -736,12 +736,12 @@ fn the_image_takes_the_variables_of_compose_and_keeps_what_is_to_stay_in_its_vol
 
 #[test]
 fn what_the_documentation_shows_is_right() {
-    let text = include_str!("../docs/proxmox.md");
+    let text = concat!(include_str!("../README.md"), include_str!("../docs/proxmox.md"));
     let examples: Vec<_> = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert_eq!(examples.len(), 3);
     for example in examples {
         let lab = Lab::compose().with(&[("NETWORK_CIDR", ""), ("DHCP_RANGE", ""), ("DHCP_OPTION", "")]);
-        let lab = if example.contains("[[network]]") { lab } else { lab.with(&[("NETWORK_CIDR", "10.0.0.0/23")]) };
+        let lab = if example.contains("prefixes = ") { lab } else { lab.with(&[("NETWORK_CIDR", "10.0.0.0/23")]) };
         let request = lab.toml(example).a(&[]).unwrap_or_else(|why| panic!("{why}\n{example}"));
         assert_eq!(request.notices, Vec::<String>::new(), "{example}");
     }
