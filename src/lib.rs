@@ -41,9 +41,11 @@
 //! together what it tells and decides, [`sink::dhcp_hostsdir`] has dnsmasq know it without missing a word or standing still.
 //!
 //! `instances-proxmox` gives the guests of a Proxmox VE cluster their names. `source::proxmox` reads the API's answers into
-//! [`plan::guest`]'s values; [`plan::dns_records`] decides which names, addresses and reservations follow, purely, and says why.
-//! `sink::dnsmasq_dir` puts them where dnsmasq reads them, `daemon::proxmox::child` is a dnsmasq of its own, and `source::leases` is read
-//! to see whom it gave which address.
+//! [`plan::guest`]'s values, and says what to ask next; `source::neighbors` hears on the wire, and `source::leases` reads, who has which
+//! address. [`plan::dns_records`] decides which names, addresses and reservations follow, purely, and says why. `sink::dnsmasq_dir` puts them
+//! where dnsmasq reads them; `registry::bound` has the registry follow, too. `daemon::proxmox` keeps it going: its `keeper` does what follows
+//! from what was told, `serve` is the loop that waits for everybody at once, `state` outlives a start, `child` is a dnsmasq of its own,
+//! `metrics` and `page` show it.
 //!
 //! Failures are one [`error::Error`] each, for a person, and [`exit::Exit`] lists every exit status.
 

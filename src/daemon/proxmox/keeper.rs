@@ -331,7 +331,7 @@ impl<S: Sink> Keeper<S> {
         if !self.publish(now) {
             return Err(Error::new(self.failure.clone().unwrap_or_default()));
         }
-        if self.reloads.due().is_some() {
+        if self.reloads.due().is_some() && !self.is_rehearsal {
             self.reload(now.moment);
         }
         Ok(())
