@@ -233,10 +233,26 @@ fn a_kill_and_a_start_lose_nothing_though_the_cluster_is_down() {
     world.pass(600 * SECOND);
     world.has(&lines);
     assert!(world.keeper.trouble().unwrap().contains("no route to host"));
+    // Nor if somebody has removed the files meanwhile.
+    world.sink = Memory::default();
+    world.restart();
+    world.pass(SECOND);
+    world.has(&lines);
     world.cluster.up();
     world.cluster.node("pve1", false);
     world.pass(600 * SECOND);
     world.has(&lines);
+}
+
+#[test]
+fn who_speaks_from_another_address_has_its_configuration_read_at_once() {
+    let mut world = World::new();
+    world.guest(100, Configured::Static([192, 0, 2, 10].into()));
+    world.pass(61 * SECOND);
+    world.guest(100, Configured::Static([192, 0, 2, 11].into()));
+    world.hear(100, "192.0.2.11");
+    world.pass(SECOND);
+    world.has(&["192.0.2.11 guest-100.lab"]);
 }
 
 #[test]
