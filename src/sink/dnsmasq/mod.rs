@@ -55,7 +55,7 @@ impl Dnsmasq {
         let mut text = String::new();
         let read = fs::File::open(pid_file).and_then(|file| file.take(32).read_to_string(&mut text));
         let path = pid_file.display();
-        let remedy = "see dnsmasq_pid_file, and whether dnsmasq runs";
+        let remedy = "see whether dnsmasq runs, and whether this is its pid-file";
         let failed = |why: String| Error::new(format!("no dnsmasq by {path}: {why}")).remedy(remedy);
         read.map_err(|error| failed(in_words(&error)))?;
         let number = text.trim().parse().ok().filter(|number: &i32| *number > 0).and_then(Pid::from_raw);
@@ -210,7 +210,7 @@ mod tests {
             fs::write(&path, content).unwrap();
             reload(&path).unwrap_err().to_string()
         };
-        assert!(said("").contains("it holds no process number; see dnsmasq_pid_file"));
+        assert!(said("").contains("it holds no process number; see whether dnsmasq runs"));
         for number in ["-1", "0", "x", "99999999999999999999"] {
             assert!(said(number).contains("it holds no process number"), "{number}");
         }
