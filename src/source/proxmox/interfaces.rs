@@ -59,7 +59,10 @@ pub fn agent_interfaces(body: &[u8]) -> Result<Told, serde_json::Error> {
     let Body { data: Some(Data { result }) } = serde_json::from_slice(body)? else {
         return Ok(Told::Not("no answer".to_owned()));
     };
-    if let Ok(Failed { error }) = serde_json::from_str(result.get()) {
+    // A list with one member would be taken for an object with one field.
+    if result.get().starts_with('{')
+        && let Ok(Failed { error }) = serde_json::from_str(result.get())
+    {
         let words = [error.desc, error.class];
         let words = words.iter().flatten().find_map(|words| words.text().filter(|words| !words.is_empty()));
         return Ok(Told::Not(Shown(words.unwrap_or("an error without words")).to_string()));

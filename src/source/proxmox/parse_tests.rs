@@ -278,6 +278,17 @@ fn a_guest_is_believed_about_its_own_interfaces_only() {
     assert_eq!(seen, [(MAC, "192.0.2.5".to_owned()), (MAC, "fe80::1".to_owned())]);
 }
 
+/// A guest without loopback, or whose agent does not tell of it.
+#[test]
+fn an_agent_that_tells_of_one_interface_is_believed() {
+    for interface in
+        [json!({ "name": "eth0", "hardware-address": "bc:24:11:00:00:64" }), json!({}), json!(["it failed"])]
+    {
+        let body = json!({ "data": { "result": [interface] } }).to_string();
+        assert!(matches!(agent_interfaces(body.as_bytes()).unwrap(), Told::Interfaces(_)), "{body}");
+    }
+}
+
 #[test]
 fn an_agent_that_does_not_tell_says_why() {
     let told = |body: &str| agent_interfaces(body.as_bytes());
