@@ -7,7 +7,13 @@
 //! environment: BENCH_SIZES, numbers of instances, comma-separated (100,1000,10000,100000); BENCH_PLOTS, a folder for
 //! the plots.
 
+#![allow(clippy::duplicate_mod, reason = "simulators share what they are made of")]
+
 mod delta;
+#[cfg(feature = "proxmox")]
+#[path = "../../tests/common/dns.rs"]
+#[allow(unreachable_pub, clippy::indexing_slicing, clippy::unwrap_used)]
+mod dns;
 mod flood;
 mod frames;
 mod kernel;
@@ -17,6 +23,8 @@ mod packets;
 mod plot;
 mod programs;
 mod promise;
+#[cfg(feature = "proxmox")]
+mod proxmox;
 #[cfg(feature = "pxe-filter")]
 mod pxe_filter;
 mod registry;
@@ -27,6 +35,10 @@ mod responder;
 mod section;
 mod traffic;
 mod variant;
+#[cfg(feature = "proxmox")]
+#[path = "../../tests/common/wait.rs"]
+#[allow(unreachable_pub)]
+mod wait;
 mod watch;
 
 use section::Table;
@@ -61,6 +73,8 @@ const PARTS: &[(&str, Part)] = &[
     ("responder", |setting| Ok(Box::new(responder::run(setting)?))),
     #[cfg(feature = "pxe-filter")]
     ("pxe-filter", |setting| Ok(Box::new(pxe_filter::run(setting)?))),
+    #[cfg(feature = "proxmox")]
+    ("proxmox", |setting| Ok(Box::new(proxmox::run(setting)))),
 ];
 
 fn main() -> ExitCode {
