@@ -316,6 +316,7 @@ fn almost() -> impl Strategy<Value = Vec<u8>> {
         "pxe_enabled",
         "name",
         "inspect_interface",
+        "provision_state",
         "provision_updated_at",
         "next",
         "ports",

@@ -196,6 +196,8 @@ fn no_fault_of_the_api_opens_or_closes_anything() {
         ("/v1/nodes", Fault::HalfJson),
         ("/v1/nodes", Fault::CutOff),
         ("/v1/ports", Fault::IgnoreMarker),
+        ("/v1/nodes", Fault::IgnoreFilters),
+        ("/v1/ports", Fault::Answer(200, "application/json", br#"{"ports": [], "next": "http://x/"}"#.to_vec())),
         ("/v1/ports", Fault::Answer(200, "application/json", b"{}".to_vec())),
         ("/v1/nodes", Fault::Answer(200, "application/json", b"[]".to_vec())),
         ("/", Fault::Close),
@@ -373,6 +375,24 @@ fn a_start_command_that_fails_or_hangs_is_a_failure_and_the_stop_command_is_run(
         filter.says("dnsmasq_start_command");
     }
     assert_eq!(fs::read_to_string(notes).unwrap(), "stop\nstop\n");
+}
+
+#[test]
+fn the_stop_command_needs_no_folder() {
+    let (lab, _) = Lab::new();
+    let notes = lab.path().join("notes");
+    let lines = format!(
+        "[dnsmasq_pxe_filter]\ndhcp_hostsdir = {}\ndnsmasq_stop_command = echo stop >>{}\n",
+        lab.hostsdir().display(),
+        notes.display()
+    );
+    fs::remove_dir(lab.hostsdir()).unwrap();
+    for (number, arguments) in [(1, &[][..]), (2, &["--stop"])] {
+        let output = lab.output(&lines, arguments);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("there is none"), "{}", stderr(&output));
+        assert_eq!(fs::read_to_string(&notes).unwrap(), "stop\n".repeat(number), "{arguments:?}");
+    }
 }
 
 #[test]

@@ -61,6 +61,11 @@ impl Folder {
         Ok(Self { path: path.to_owned(), fd, identity: identity(&stat), staging: None })
     }
 
+    /// Whether another process keeps it in step.
+    pub fn is_taken(&self) -> bool {
+        rustix::fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
+    }
+
     /// To write to it, as the only one.
     ///
     /// # Errors
@@ -84,12 +89,32 @@ impl Folder {
             Err(error) => return Err(unwritable(error)),
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let staging = rustix::fs::openat(&self.fd, STAGING, flags, Mode::empty()).map_err(|_| {
-            let message = format!("{}/{STAGING} is in the way: it is no folder", self.path.display());
-            Error::new(message).remedy("move it out of the way")
+        let staging = rustix::fs::openat(&self.fd, STAGING, flags, Mode::empty()).map_err(|error| match error {
+            Errno::NOTDIR | Errno::LOOP => {
+                let message = format!("{}/{STAGING} is in the way: it is no folder", self.path.display());
+                Error::new(message).remedy("move it out of the way")
+            }
+            error => unwritable(error),
         })?;
         empty(&staging).map_err(unwritable)?;
         Ok(staging)
+    }
+
+    /// Has a place for new files again if somebody deleted it, as whoever empties the folder does.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn restore_staging(&mut self) -> Result<()> {
+        let Some(staging) = &self.staging else { return Ok(()) };
+        let is_there = || -> rustix::io::Result<bool> {
+            let ours = rustix::fs::fstat(staging)?;
+            let there = rustix::fs::statat(&self.fd, STAGING, AtFlags::SYMLINK_NOFOLLOW)?;
+            Ok(identity(&ours) == identity(&there))
+        };
+        if is_there() != Ok(true) {
+            self.staging = Some(self.make_staging()?);
+        }
+        Ok(())
     }
 
     /// Where it was.

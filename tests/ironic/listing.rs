@@ -212,6 +212,10 @@ fn a_nodes_ports_come_all_and_a_node_that_is_gone_has_none() {
     assert!(asking.ports_of(bare).unwrap().ports.is_empty());
     ironic.state().remove_node(nodes[1]);
     assert!(asking.ports_of(nodes[1]).unwrap().ports.is_empty());
+    // Who is asked for one node and tells of all has not understood.
+    ironic.fault_once("/v1/ports", Fault::IgnoreFilters);
+    let failure = asking.ports_of(nodes[2]).unwrap_err();
+    assert!(failure.text.contains("ignores node_uuid="), "{failure}");
     // But what a proxy does not find may well be there.
     ironic.fault("/v1/ports", Fault::Html(404));
     assert_eq!(asking.ports_of(nodes[2]).unwrap_err().kind, Kind::NotFound);

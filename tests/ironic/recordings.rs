@@ -148,7 +148,8 @@ fn the_pages_of_a_real_listing_are_understood() {
     ironic.heal();
     let page = one("noauth-067").body.to_string().into_bytes();
     ironic.fault("/v1/ports", Fault::Answer(200, "application/json", page));
-    let ports = Asking::at(&ironic.url()).ports_of(Uuid::nil()).unwrap().ports;
+    let ports =
+        Asking::at(&ironic.url()).ports_of("ac3d0f33-451e-4718-9417-f299c8ac244b".parse().unwrap()).unwrap().ports;
     assert_eq!(ports[0].guid.map(|guid| guid.0[7]), Some(0x4f));
 }
 

@@ -181,6 +181,20 @@ fn edited_and_deleted_files_are_put_right_at_once() {
 }
 
 #[test]
+fn a_folder_that_is_emptied_with_all_that_is_hidden_is_filled_again() {
+    let (lab, _) = Lab::new();
+    let mut filter = lab.run("sync_period = 0");
+    filter.says("all ports are as Ironic has them");
+    let well = lab.files();
+    for entry in fs::read_dir(lab.hostsdir()).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() { fs::remove_dir_all(entry).unwrap() } else { fs::remove_file(entry).unwrap() }
+    }
+    until("it is filled", || lab.files() == well);
+    assert!(filter.stop().success());
+    assert_eq!(lab.files(), well);
+}
+
+#[test]
 fn only_one_filter_has_a_folder() {
     let (lab, _) = Lab::new();
     let mut filter = lab.run(OFTEN);

@@ -100,7 +100,10 @@ fn complete<T>(work: impl Future<Output = T>) -> Result<T> {
 async fn serve(config: &Config) -> Result<()> {
     let signals = Signals::take()?;
     // First: while it is another's, dnsmasq is, too.
-    let folder = Folder::open(config)?;
+    let folder = match Folder::open(config) {
+        Ok(folder) => folder,
+        Err(failure) => return without_folder(config, failure).await,
+    };
     let begun = Client::new(&config.api)
         .and_then(|client| Ok((client, config.metrics_listen.map(Listener::bind).transpose()?)));
     let (client, listener) = match begun {
@@ -126,7 +129,19 @@ async fn stop(config: &Config, result: Option<&str>) -> Result<()> {
     if result == Some("success") {
         return Ok(());
     }
-    serve::farewell(config, &mut Folder::open(config)?).await
+    match Folder::open(config) {
+        Ok(mut folder) => serve::farewell(config, &mut folder).await,
+        Err(failure) => without_folder(config, failure).await,
+    }
+}
+
+/// The end of a filter that cannot have its folder: the stop command needs none, unless dnsmasq is another filter's.
+async fn without_folder(config: &Config, failure: Error) -> Result<()> {
+    let stopped = match &config.stop_command {
+        Some(command) if !dhcp_hostsdir::is_taken(&config.hostsdir) => serve::run_stop_command(config, command).await,
+        _ => Ok(()),
+    };
+    serve::first(Err(failure), stopped)
 }
 
 /// Prints the configuration, and what is wrong.

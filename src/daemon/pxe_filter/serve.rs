@@ -131,7 +131,7 @@ impl<B: Baremetal, H: Hosts> Server<B, H> {
 /// It fails, or takes too long.
 pub async fn farewell(config: &Config, hosts: &mut impl Hosts) -> Result<()> {
     match &config.stop_command {
-        Some(command) => commands::run("dnsmasq_stop_command", command, FAREWELL.min(config.command_timeout)).await,
+        Some(command) => run_stop_command(config, command).await,
         None => match tokio::time::timeout(FAREWELL, deny_all(hosts)).await {
             Ok(denied) => {
                 hosts.settle().await;
@@ -140,6 +140,12 @@ pub async fn farewell(config: &Config, hosts: &mut impl Hosts) -> Result<()> {
             Err(_) => Err(Error::new("the folder could not be made to deny everybody in time")),
         },
     }
+}
+
+/// # Errors
+/// It fails, or takes too long.
+pub async fn run_stop_command(config: &Config, command: &str) -> Result<()> {
+    commands::run("dnsmasq_stop_command", command, FAREWELL.min(config.command_timeout)).await
 }
 
 /// The first failure is the one to be told; a second one is logged.

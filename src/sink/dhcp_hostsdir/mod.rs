@@ -79,6 +79,11 @@ pub fn contents(path: &Path, names: FileNames) -> Result<Contents> {
     Ok(listing.contents(&folder, None))
 }
 
+/// Whether another filter has the folder at a path.
+pub fn is_taken(path: &Path) -> bool {
+    Folder::look_at(path).is_ok_and(|folder| folder.is_taken())
+}
+
 /// Which folder is at a path.
 ///
 /// # Errors
@@ -259,6 +264,7 @@ impl HostsDir {
     /// # Errors
     /// They cannot be deleted.
     pub fn delete(&mut self, macs: &[Mac]) -> Result<()> {
+        self.folder.restore_staging()?;
         for mac in macs {
             for name in [self.names.of(Who::Mac(*mac)), self.names.other_of(*mac)] {
                 self.folder.take_out(name.as_str()).map_err(|error| self.failure(&name, &error.into()).error)?;
@@ -299,6 +305,7 @@ impl HostsDir {
     /// Whether the path is another folder's by now; then that one is taken.
     fn follow(&mut self) -> Result<bool> {
         if self.folder.is_still_there()? {
+            self.folder.restore_staging()?;
             return Ok(false);
         }
         *self = Self::open(&self.path, self.names)?;

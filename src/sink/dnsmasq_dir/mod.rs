@@ -119,7 +119,7 @@ impl DnsmasqDir {
         if !self.folder.is_still_there()? {
             self.folder = Folder::claim(&self.places.hostsdir)?;
         }
-        Ok(())
+        self.folder.restore_staging()
     }
 
     /// Our files, and the names of others' that dnsmasq reads.

@@ -226,6 +226,13 @@ impl Client {
             }
             let listed = self.listed(&answer, marker, wire::ports)?;
             listing.check(&answer, marker, &listed)?;
+            if let Some(other) = listed.items.ports.iter().find(|port| port.node != node) {
+                let why = format!(
+                    "port {} is of node {}, which was not asked for; look for a cache or proxy that ignores node_uuid=",
+                    other.uuid, other.node
+                );
+                return Err(explain::nonsense(&answer, &why));
+            }
             all.ports.extend(listed.items.ports);
             all.refused.extend(listed.items.refused);
             marker = listed.last.filter(|_| listed.goes_on);

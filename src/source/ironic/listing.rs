@@ -35,6 +35,12 @@ impl Listing {
         if self.count > MOST {
             return Err(explain::nonsense(answer, &format!("the listing does not end, after {} entries", self.count)));
         }
+        if listed.count == 0 && listed.goes_on {
+            return Err(explain::nonsense(
+                answer,
+                "an empty page that is not the last; look for a proxy that loses entries",
+            ));
+        }
         if listed.count > 0 && listed.last.is_none() {
             return Err(explain::nonsense(
                 answer,

@@ -37,6 +37,8 @@ pub enum Fault {
     Delay(Duration),
     /// As if there were no marker: the first page again.
     IgnoreMarker,
+    /// As if neither a state nor a node had been asked for: all of them.
+    IgnoreFilters,
     /// The page behind the right one; not of what a single node is asked for.
     SkipPage,
     /// `next` leads there.
@@ -99,7 +101,12 @@ impl Fault {
             Self::Html(status) => Response::new(status, "text/html", proxy_page(status)),
             Self::Redirect(location) => Response::new(301, "text/html", "moved").header("Location", location),
             Self::Echo => echo(request),
-            Self::IgnoreMarker | Self::SkipPage | Self::Next(_) | Self::NoNext | Self::NoVersion => {
+            Self::IgnoreMarker
+            | Self::IgnoreFilters
+            | Self::SkipPage
+            | Self::Next(_)
+            | Self::NoNext
+            | Self::NoVersion => {
                 return changed(&self, request, right).send(request, to).map(|sent| (sent, true));
             }
             Self::HalfJson => {
@@ -145,12 +152,20 @@ impl Fault {
 fn changed(fault: &Fault, request: &Request, right: impl Fn(&Request) -> Response) -> Response {
     let mut answer = match fault {
         Fault::IgnoreMarker => right(&request.with_parameter("marker", None)),
+        Fault::IgnoreFilters => {
+            right(&request.with_parameter("provision_state", None).with_parameter("node_uuid", None))
+        }
         Fault::NoVersion => right(&request.without_header("x-openstack-ironic-api-version")),
         _ => right(request),
     };
     let Ok(serde_json::Value::Object(mut page)) = serde_json::from_slice(&answer.body) else { return answer };
     match fault {
-        Fault::Next(url) => drop(page.insert("next".to_owned(), url.clone().into())),
+        // Nobody says that it goes on behind a page without entries.
+        Fault::Next(url) => {
+            if !page.values().any(|value| value.as_array().is_some_and(Vec::is_empty)) {
+                page.insert("next".to_owned(), url.clone().into());
+            }
+        }
         Fault::NoNext => drop(page.remove("next")),
         Fault::SkipPage => {
             let last = page["ports"].as_array().and_then(|ports| ports.last()?["uuid"].as_str());
