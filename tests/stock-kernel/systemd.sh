@@ -8,15 +8,18 @@ registry=/var/lib/misc/instances hosts=/var/lib/instances/hosts/instances.hosts
 install_units() {
     # The machine's own services stay off, but for what a target of ours wants.
     rm -rf /etc/systemd/system/*.wants $registry.* /var/lib/instances
-    install "${BIN:-target/debug}"/instances-{process,update,pxe-filter} /usr/bin
+    install "${BIN:-target/debug}"/instances-{process,proxmox,pxe-filter,update} /usr/bin
     systemd-sysusers "$PWD"/packaging/sysusers.d/*
     install -D -m 640 -g instances-pxe-filter packaging/pxe-filter/pxe-filter.conf /etc/instances/pxe-filter.conf
+    install -m 644 packaging/proxmox/proxmox.toml /etc/instances/proxmox.toml
+    install -m 600 /dev/null /etc/instances/proxmox.token
+    echo 00000000-0000-0000-0000-000000000000 >/etc/instances/proxmox.token
     install -m 644 packaging/systemd/* /etc/systemd/system
     install -m 644 packaging/default/instances /etc/default/instances
     # This machine's /tmp need not be tidied for a guest.
     ln -sf /dev/null /etc/systemd/system/systemd-tmpfiles-setup.service
     # There is no journal here.
-    for unit in process watch pxe-filter; do
+    for unit in process watch pxe-filter proxmox; do
         mkdir -p /etc/systemd/system/instances-$unit.service.d
         printf '[Service]\nStandardOutput=append:/run/instances.log\nStandardError=inherit\n' \
             >/etc/systemd/system/instances-$unit.service.d/log.conf
@@ -153,17 +156,51 @@ check_pxe_filter() {
     is instances-pxe-filter.service Result success
     denies
     echo "systemd: the PXE filter denied everybody as a user of its own, and when it was killed"
+    check_proxmox
+}
+
+pid_file=/run/instances-proxmox/dnsmasq.pid
+names() { is instances-proxmox.service SubState "$1"; } # STATE
+answers() { dig +time=1 +tries=1 @127.0.0.1 version.bind chaos txt | grep -q dnsmasq; }
+
+# No Proxmox VE is here, so there are no names, but a dnsmasq.
+check_proxmox() {
+    trap 'echo "failed: line $LINENO"; systemctl status --no-pager --full "instances-proxmox*"' ERR
+    ip link set lo up
+    systemctl start instances-proxmox.service # Type=notify: dnsmasq answers
+    names running
+    answers
+    local dnsmasq
+    dnsmasq=$(cat $pid_file)
+    [ "$(ps -o user:32= -p "$dnsmasq" | tr -d ' ')" = instances-proxmox ]
+    ! tr '\0' '\n' </proc/"$dnsmasq"/environ | grep -q 00000000-0000-0000
+    systemctl reload instances-proxmox.service
+    within_reason eval 'systemctl show --value --property=StatusText instances-proxmox.service | grep -q 127.0.0.1'
+
+    # Killed, it leaves its dnsmasq alone, and the next one takes it over.
+    systemctl kill --kill-whom=main --signal=KILL instances-proxmox.service
+    answers
+    within_reason names running
+    [ "$(cat $pid_file)" = "$dnsmasq" ]
+    answers
+
+    systemctl stop instances-proxmox.service
+    is instances-proxmox.service Result success
+    [ ! -e /proc/"$dnsmasq" ]
+    echo "systemd: the companion of Proxmox VE ran its dnsmasq without root, found it again when it was killed, ended it"
 }
 
 if [ "${1-}" = check ]; then
     check
 else
     install_units
-    unshare --pid --fork --mount --mount-proc --uts --kill-child \
+    # Shared, as at a real boot: else nobody sees the credentials that systemd mounts.
+    unshare --pid --fork --mount --propagation shared --mount-proc --uts --kill-child \
         env container=lab /lib/systemd/systemd --system --unit=check.target --log-target=null --show-status=no </dev/null || true
     cat /run/check.log
     grep -q '^failed' /run/check.log && tail -n 20 /run/instances.log
     grep -q '^systemd: started' /run/check.log
     grep -q '^systemd: the watch' /run/check.log
     grep -q '^systemd: the PXE filter' /run/check.log
+    grep -q '^systemd: the companion of Proxmox' /run/check.log
 fi

@@ -79,8 +79,10 @@ fn secret(lookup: &mut Lookup) -> Option<(String, Source)> {
     let variable = lookup.variable(SECRET).filter(|_| !is_flag);
     let credential = lookup.variable(CREDENTIALS).map(|folder| Path::new(&folder).join(CREDENTIAL));
     // The unit hands on that there is none, too.
-    let is_there =
-        |path: &PathBuf| path.exists() && text_of(path).map_or(true, |text| !matches!(text.trim(), "" | values::NONE));
+    let is_there = |path: &PathBuf| {
+        path.try_exists().unwrap_or(true)
+            && text_of(path).map_or(true, |text| !matches!(text.trim(), "" | values::NONE))
+    };
     let credential = credential.filter(|path| !is_flag && !is_variable && is_there(path));
     let forget = |lookup: &mut Lookup| lookup.said.retain(|said| said.name != opt::TOKEN_FILE.about().name);
     if let Some(text) = variable {
