@@ -131,6 +131,9 @@ impl Conf {
         line(format_args!("dhcp-hostsfile={}", path_value(&self.dhcp_hostsfile)?));
         // A client's own word is no name: it would be whatever it likes.
         line(format_args!("dhcp-ignore-names"));
+        // Else a client's name is also one in no domain: two of the same label are in each other's way, and who looks for a lease's
+        // name is told the label alone.
+        line(format_args!("dhcp-fqdn"));
         if self.is_authoritative {
             line(format_args!("dhcp-authoritative"));
         }
@@ -170,10 +173,6 @@ impl Conf {
         names.dedup();
         for name in &names {
             line(format_args!("local=/{name}/"));
-        }
-        if names.len() > 1 {
-            // Else a name in one of them is also one in none, and two clients of the same label are in each other's way.
-            line(format_args!("dhcp-fqdn"));
         }
     }
 
@@ -228,7 +227,7 @@ pub(crate) mod tests {
             # Written by instances-proxmox, which writes it anew at its start.\n\
             port=53\npid-file=/run/x/pid\nlog-facility=-\nno-hosts\ndomain-needed\nbogus-priv\nhostsdir=/run/x/hosts\n\
             domain=lab\nlocal=/lab/\ndhcp-leasefile=/run/x/leases\ndhcp-hostsfile=/run/x/reservations\n\
-            dhcp-ignore-names\ndhcp-authoritative\n\
+            dhcp-ignore-names\ndhcp-fqdn\ndhcp-authoritative\n\
             dhcp-range=10.0.1.1,10.0.1.254,255.255.254.0,12h\ndhcp-option=option:router,10.0.0.1\n";
         assert_eq!(text, expected);
         assert!(tested(&text).is_none_or(|(is_right, _)| is_right), "{:?}", tested(&text));

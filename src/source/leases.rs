@@ -154,9 +154,11 @@ impl LeaseFile {
         &self.leases
     }
 
-    /// When it was written that way, in seconds since 1970; 0: it has not been read yet.
-    pub fn written(&self) -> u64 {
-        self.stamp.and_then(|(_, _, _, seconds, _)| u64::try_from(seconds).ok()).unwrap_or(0)
+    /// When it was written that way, since 1970; zero: it has not been read yet.
+    pub fn written(&self) -> Duration {
+        let (seconds, nanoseconds) =
+            self.stamp.map_or((0, 0), |(_, _, _, seconds, nanoseconds)| (seconds, nanoseconds));
+        Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanoseconds).unwrap_or(0))
     }
 
     /// Reads it if it has changed. As long as it has not it costs one system call.

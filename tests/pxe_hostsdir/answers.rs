@@ -7,6 +7,7 @@ use crate::on_a_network;
 use instances::plan::pxe_access::{Access, Who};
 use instances::sink::dhcp_hostsdir::dnsmasq::{self, Dnsmasq, Finding};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use Access::{Allow, Deny};
 
@@ -77,5 +78,25 @@ fn what_keeps_a_filter_from_having_an_effect_is_found() {
         assert_eq!(findings(lab), [], "another name of the same folder");
         let elsewhere = Dnsmasq::find(&lab.pid_file()).unwrap().findings(&lab.path("moved"));
         assert!(elsewhere[0].to_string().contains("let both name the same folder"), "{elsewhere:?}");
+    });
+}
+
+#[test]
+fn a_dnsmasq_that_does_not_notice_files_is_named() {
+    on_a_network(|lab: &mut Lab| {
+        // It is this machine's, and says that it is an older one.
+        let path =
+            ["/usr/sbin/dnsmasq", "/usr/bin/dnsmasq"].into_iter().find(|path| fs::exists(path).unwrap()).unwrap();
+        let mut program = fs::read(path).unwrap();
+        let name = b"dnsmasq-2.";
+        let place = program.windows(name.len()).position(|part| part == name).unwrap() + name.len();
+        program[place..place + 2].copy_from_slice(b"72");
+        lab.program = lab.path("dnsmasq");
+        fs::write(&lab.program, program).unwrap();
+        fs::set_permissions(&lab.program, fs::Permissions::from_mode(0o755)).unwrap();
+        lab.start();
+        let findings = Dnsmasq::find(&lab.pid_file()).unwrap().findings(&lab.hostsdir());
+        assert_eq!(findings, [Finding::TooOld(dnsmasq::Version(2, 72))]);
+        assert!(findings[0].to_string().contains("install 2.73 or later"));
     });
 }

@@ -25,6 +25,8 @@ pub const STRANGER: u32 = 0x00ff_fffe;
 
 pub struct Lab {
     folder: TempDir,
+    /// The program.
+    pub program: PathBuf,
     dnsmasq: Option<Child>,
     wire: Wire,
     asked: u32,
@@ -97,7 +99,7 @@ impl Lab {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(folder.path().join("hosts")).unwrap();
         fs::set_permissions(folder.path().join("hosts"), fs::Permissions::from_mode(0o755)).unwrap();
-        Self { folder, dnsmasq: None, wire: Wire::open("client"), asked: 0 }
+        Self { folder, program: "dnsmasq".into(), dnsmasq: None, wire: Wire::open("client"), asked: 0 }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -124,7 +126,7 @@ impl Lab {
         fs::write(self.path("conf"), "").unwrap();
         let _ = fs::remove_file(self.path("pid"));
         let log = fs::File::create(self.path("log")).unwrap();
-        let mut command = Command::new("dnsmasq");
+        let mut command = Command::new(&self.program);
         command
             .args(["--keep-in-foreground", "--log-facility=-", "--quiet-dhcp", "--port=0", "--no-ping"])
             .args(["--bind-interfaces", "--interface=server", "--dhcp-boot=pxelinux.0", "--dhcp-lease-max=100000"])

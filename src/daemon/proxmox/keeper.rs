@@ -150,7 +150,7 @@ impl<S: Sink> Keeper<S> {
                 for (listed, config, sightings, since) in remembered.guests {
                     self.rounds.restore(listed, config, sightings, since);
                 }
-                self.seen.restore(remembered.heard);
+                self.seen.restore(remembered.heard, remembered.leases);
                 self.change(now.moment);
             }
             Ok(None) => {}
@@ -343,7 +343,7 @@ impl<S: Sink> Keeper<S> {
         if self.is_rehearsal {
             return;
         }
-        if let Err(failure) = self.state.write(self.rounds.guests(), self.seen.heard(), now) {
+        if let Err(failure) = self.state.write(self.rounds.guests(), &self.seen, now) {
             self.due.state = Some(now.moment + STATE);
             self.tell(format!(
                 "{failure}; after a start of this program names may be missing until all guests were read"

@@ -65,7 +65,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let (cluster, sink) = (proxmox::Memory::new(), Memory::default());
         let keeper = Keeper::new(&config(folder.path()), sink.clone(), Instant::now()).unwrap();
-        let now = Now { moment: Moment::from_secs(1_000_000), time: 1_800_000_000 };
+        let now = Now { moment: Moment::from_secs(1_000_000), time: Duration::from_secs(1_800_000_000) };
         Self { folder, cluster, sink, keeper, now }
     }
 
@@ -135,7 +135,7 @@ impl World {
 
     fn sleep(&mut self, time: Duration) {
         self.now.moment += time;
-        self.now.time = 1_800_000_000 + self.now.moment.as_secs() - 1_000_000;
+        self.now.time += time;
     }
 
     fn hear(&mut self, vmid: u32, address: &str) {

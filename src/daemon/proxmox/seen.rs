@@ -8,6 +8,7 @@ use crate::source::neighbors::{How, MOST, Sighted};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Who was seen where.
 #[derive(Debug, Default)]
@@ -35,8 +36,16 @@ impl Seen {
         self.heard.values().flatten()
     }
 
-    /// Takes in what was heard before the program's start.
-    pub fn restore(&mut self, heard: Vec<Sighting>) {
+    /// dnsmasq's leases, and when each ends.
+    pub fn leased(&self) -> impl Iterator<Item = (&Sighting, Option<u64>)> {
+        self.leases.values().flatten().map(|leased| (&leased.sighting, leased.expires))
+    }
+
+    /// Takes in what was heard before the program's start, and what was leased.
+    pub fn restore(&mut self, heard: Vec<Sighting>, leases: Vec<(Sighting, Option<u64>)>) {
+        for (sighting, expires) in leases {
+            self.leases.entry(sighting.mac).or_default().push(Leased { sighting, expires });
+        }
         for sighting in heard {
             let of_mac = self.heard.entry(sighting.mac).or_default();
             if of_mac.len() < MOST {
@@ -76,20 +85,20 @@ impl Seen {
         self.heard.retain(|mac, _| known.contains(mac));
     }
 
-    /// What dnsmasq's leases are now. `time` is now in seconds since 1970, `written` when the file was written. Whose are
+    /// What dnsmasq's leases are now. `time` is now since 1970, `written` when the file was written. Whose are
     /// others than before: new, ended, or back after another address.
     ///
     /// When a lease was granted the file does not say. It is written when one is granted, so the last one to end has just been; the
     /// others were, if all are for as long, as much earlier as they end earlier.
-    pub fn lease(&mut self, leases: &Leases, time: u64, written: u64, now: Moment) -> Vec<Mac> {
-        let last_end = leases.leases.iter().filter_map(|lease| lease.expires).max().unwrap_or(time);
+    pub fn lease(&mut self, leases: &Leases, time: Duration, written: Duration, now: Moment) -> Vec<Mac> {
+        let last_end = leases.leases.iter().filter_map(|lease| lease.expires).max().unwrap_or_default();
         let mut now_leased: BTreeMap<Mac, Vec<Leased>> = BTreeMap::new();
-        for lease in leases.leases.iter().filter(|lease| lease.is_in_force(time)) {
+        for lease in leases.leases.iter().filter(|lease| lease.is_in_force(time.as_secs())) {
             let (Some(mac), address, expires) = (lease.mac, lease.address, lease.expires) else { continue };
             let before = self.leases.get(&mac).into_iter().flatten().find(|leased| leased.sighting.address == address);
             let leased = before.filter(|leased| leased.expires == expires).copied().unwrap_or_else(|| {
-                let age = time.saturating_sub(written) + expires.map_or(0, |expires| last_end - expires);
-                let at = now.saturating_sub(Moment::from_secs(age));
+                let earlier = expires.map_or(0, |expires| last_end - expires);
+                let at = now.saturating_sub(time.saturating_sub(written) + Duration::from_secs(earlier));
                 let newest = self.newest_but(mac, address);
                 // Renewed, it is there for as long as before, unless another came meanwhile: then it is back.
                 let since =
@@ -189,11 +198,26 @@ mod tests {
         ];
         let leases = Leases { leases, illegible: 0 };
         let mut seen = Seen::default();
-        assert_eq!(seen.lease(&leases, 1000, 990, s(500)), [mac(1), mac(2), mac(4)]);
+        assert_eq!(seen.lease(&leases, s(1000), s(990), s(500)), [mac(1), mac(2), mac(4)]);
         let all: Vec<_> = seen.all().map(|s| (s.mac.0[5], s.at.as_secs())).collect();
         assert_eq!(all, [(1, 490), (2, 440), (4, 490)], "the one that has ended is none");
-        assert_eq!(seen.lease(&leases, 1010, 990, s(510)), []);
-        assert_eq!(seen.lease(&leases, 1960, 990, s(1460)), [mac(2)], "it has ended");
+        assert_eq!(seen.lease(&leases, s(1010), s(990), s(510)), []);
+        assert_eq!(seen.lease(&leases, s(1960), s(990), s(1460)), [mac(2)], "it has ended");
+    }
+
+    #[test]
+    fn a_start_makes_no_lease_older_or_newer() {
+        let lease = Lease { mac: Some(mac(1)), address: "10.0.1.1".parse().unwrap(), expires: Some(2000), name: None };
+        let leases = Leases { leases: vec![lease], illegible: 0 };
+        let mut before = Seen::default();
+        before.lease(&leases, s(1000), s(1000), s(100));
+        assert!(before.hear(&heard(1, "10.0.0.5", 200, How::Said)));
+        let mut seen = Seen::default();
+        let leased = before.leased().map(|(sighting, expires)| (*sighting, expires)).collect();
+        seen.restore(before.heard().copied().collect(), leased);
+        // Somebody else's lease was renewed in the meantime.
+        assert_eq!(seen.lease(&leases, s(1500), s(1490), s(600)), []);
+        assert!(seen.all().eq(before.all()));
     }
 
     #[test]
@@ -209,11 +233,11 @@ mod tests {
         };
         let since = |seen: &Seen| seen.leases[&mac(1)][0].sighting.since.as_secs();
         let mut seen = Seen::default();
-        assert_eq!(seen.lease(&leased(2000), 1000, 1000, s(100)), [mac(1)]);
-        assert_eq!(seen.lease(&leased(2500), 1500, 1500, s(600)), []);
+        assert_eq!(seen.lease(&leased(2000), s(1000), s(1000), s(100)), [mac(1)]);
+        assert_eq!(seen.lease(&leased(2500), s(1500), s(1500), s(600)), []);
         assert_eq!(since(&seen), 100);
         assert!(seen.hear(&heard(1, "10.0.0.5", 700, How::Said)));
-        assert_eq!(seen.lease(&leased(2800), 1800, 1800, s(900)), [mac(1)]);
+        assert_eq!(seen.lease(&leased(2800), s(1800), s(1800), s(900)), [mac(1)]);
         assert_eq!(since(&seen), 900);
         assert!(seen.hear(&heard(1, "10.0.0.5", 1000, How::Said)), "it is back, too");
     }

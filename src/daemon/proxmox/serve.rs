@@ -43,7 +43,7 @@ impl Clock {
     /// Now.
     pub fn now(self) -> Now {
         // Before 1970 nothing is known to be old.
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { moment: self.began.elapsed(), time }
     }
 

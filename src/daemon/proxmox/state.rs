@@ -2,6 +2,7 @@
 //!
 //! Times are written in seconds since 1970 and read back as moments before the start. The file has names and addresses, and no token.
 
+use super::seen::Seen;
 use crate::daemon::schedule::Moment;
 use crate::error::{Error, Result, in_words};
 use crate::net::Mac;
@@ -15,6 +16,7 @@ use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 /// What this program writes.
 const VERSION: u32 = 1;
@@ -26,18 +28,18 @@ const LONGEST: u64 = 256 << 20;
 pub struct Now {
     /// Since the program's own beginning of time.
     pub moment: Moment,
-    /// Seconds since 1970.
-    pub time: u64,
+    /// Since 1970.
+    pub time: Duration,
 }
 
 impl Now {
     fn time(self, moment: Moment) -> u64 {
-        self.time.saturating_sub(self.moment.saturating_sub(moment).as_secs())
+        self.time.as_secs().saturating_sub(self.moment.saturating_sub(moment).as_secs())
     }
 
     /// What is said to be still to come is now: somebody has set the clock.
     fn moment(self, time: u64) -> Moment {
-        self.moment.saturating_sub(Moment::from_secs(self.time.saturating_sub(time)))
+        self.moment.saturating_sub(Duration::from_secs(self.time.as_secs().saturating_sub(time)))
     }
 }
 
@@ -48,6 +50,8 @@ pub struct Remembered {
     pub guests: Vec<(Listed, Option<Config>, Vec<Sighting>, Moment)>,
     /// What was heard on the wire.
     pub heard: Vec<Sighting>,
+    /// What was leased, and when that ends: how old a lease is, dnsmasq's own file does not say.
+    pub leases: Vec<(Sighting, Option<u64>)>,
 }
 
 /// The file.
@@ -97,16 +101,15 @@ impl StateFile {
     ///
     /// # Errors
     /// It cannot be written; it is as before.
-    pub fn write<'a>(
-        &self,
-        guests: impl Iterator<Item = &'a Known>,
-        heard: impl Iterator<Item = &'a Sighting>,
-        now: Now,
-    ) -> Result<()> {
+    pub fn write<'a>(&self, guests: impl Iterator<Item = &'a Known>, seen: &Seen, now: Now) -> Result<()> {
         let wire = Wire {
             version: VERSION,
             guests: guests.map(|known| WireGuest::of(known, now)).collect(),
-            heard: heard.map(|sighting| WireSighting::of(sighting, now)).collect(),
+            heard: seen.heard().map(|sighting| WireSighting::of(sighting, now)).collect(),
+            leases: seen
+                .leased()
+                .map(|(sighting, expires)| WireLease { seen: WireSighting::of(sighting, now), expires })
+                .collect(),
         };
         atomic_file::replace(&self.0, |file| {
             serde_json::to_writer(&mut *file, &wire)?;
@@ -154,7 +157,9 @@ fn parse(text: &[u8], now: Now) -> Result<Remembered, String> {
         Ok((listed, config, sightings(heard)?, stale))
     };
     let guests = wire.guests.into_iter().map(guest).collect::<Result<_, String>>()?;
-    Ok(Remembered { guests, heard: sightings(wire.heard)? })
+    let lease = |lease: WireLease| Ok((lease.seen.back(now)?, lease.expires));
+    let leases = wire.leases.into_iter().map(lease).collect::<Result<_, String>>()?;
+    Ok(Remembered { guests, heard: sightings(wire.heard)?, leases })
 }
 
 #[derive(Serialize, Deserialize)]
@@ -162,6 +167,14 @@ struct Wire {
     version: u32,
     guests: Vec<WireGuest>,
     heard: Vec<WireSighting>,
+    leases: Vec<WireLease>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireLease {
+    #[serde(flatten)]
+    seen: WireSighting,
+    expires: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -190,7 +203,7 @@ impl WireGuest {
             state: state.name().to_owned(),
             template: *is_template,
             tags: tags.clone(),
-            known_at: known.stale.as_ref().map_or(now.time, |stale| now.time(stale.since)),
+            known_at: known.stale.as_ref().map_or(now.time.as_secs(), |stale| now.time(stale.since)),
             config: known.config.as_ref().map(WireConfig::of),
             sightings: known.sightings.iter().map(|sighting| WireSighting::of(sighting, now)).collect(),
         }
@@ -325,7 +338,7 @@ mod tests {
     use crate::source::proxmox::Rounds;
     use proptest::prelude::*;
 
-    const NOW: Now = Now { moment: Moment::from_secs(100_000), time: 1_800_000_000 };
+    const NOW: Now = Now { moment: Moment::from_secs(100_000), time: Duration::from_secs(1_800_000_000) };
 
     fn remembered() -> Remembered {
         let mac = Mac([2, 0, 0, 0, 0, 1]);
@@ -374,13 +387,16 @@ mod tests {
         let bare =
             Listed { vmid: 104, kind: Kind::Lxc, name: None, tags: None, state: State::Unknown, ..listed.clone() };
         let guests = vec![(bare, None, Vec::new(), at), (listed, Some(config), seen, at)];
-        Remembered { guests, heard: vec![heard] }
+        let leased = Sighting { vmid: None, ..sighting("10.0.1.9", By::Lease) };
+        Remembered { guests, heard: vec![heard], leases: vec![(leased, Some(1_800_043_200)), (leased, None)] }
     }
 
-    fn written_by(rounds: &Rounds, heard: &[Sighting]) -> (tempfile::TempDir, StateFile) {
+    fn written_by(rounds: &Rounds, remembered: Remembered) -> (tempfile::TempDir, StateFile) {
         let folder = tempfile::tempdir().unwrap();
         let file = StateFile::new(folder.path().join("state.json"));
-        file.write(rounds.guests(), heard.iter(), NOW).unwrap();
+        let mut seen = Seen::default();
+        seen.restore(remembered.heard, remembered.leases);
+        file.write(rounds.guests(), &seen, NOW).unwrap();
         (folder, file)
     }
 
@@ -394,19 +410,20 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back_also_after_a_while() {
-        let (_folder, file) = written_by(&rounds(), &remembered().heard);
+        let (_folder, file) = written_by(&rounds(), remembered());
         assert_eq!(file.read(NOW).unwrap(), Some(remembered()));
-        let later = Now { moment: Moment::from_secs(86_400), time: NOW.time + 50 };
+        let later = Now { moment: Moment::from_secs(86_400), time: NOW.time + Duration::from_secs(50) };
         let read = file.read(later).unwrap().unwrap();
         assert_eq!(read.heard[0].at, Moment::from_secs(86_400 - 50 - 1_000));
         // The clock was set back by a year.
-        let earlier = Now { moment: Moment::from_secs(7), time: NOW.time - 31_536_000 };
+        let earlier =
+            Now { moment: Moment::from_secs(7), time: NOW.time.saturating_sub(Duration::from_secs(31_536_000)) };
         assert_eq!(file.read(earlier).unwrap().unwrap().heard[0].at, Moment::from_secs(7));
     }
 
     #[test]
     fn no_file_is_nothing_and_a_broken_or_later_one_is_named_and_put_aside() {
-        let (folder, file) = written_by(&rounds(), &[]);
+        let (folder, file) = written_by(&rounds(), Remembered::default());
         let whole = fs::read_to_string(file.path()).unwrap();
         let later = whole.replace("\"version\":1", "\"version\":2");
         let half = &whole[..whole.len() / 2];
@@ -426,7 +443,7 @@ mod tests {
         #[test]
         fn whatever_the_file_says_is_read_or_refused(text in any::<Vec<u8>>(), cut in 0_usize..2000, put in any::<u8>()) {
             let _ = parse(&text, NOW);
-            let (_folder, file) = written_by(&rounds(), &remembered().heard);
+            let (_folder, file) = written_by(&rounds(), remembered());
             let mut text = fs::read(file.path()).unwrap();
             let place = cut % text.len();
             text[place] = put;
