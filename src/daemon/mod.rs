@@ -17,6 +17,8 @@ pub mod log;
 mod metrics;
 #[cfg(feature = "nfdhcpd")]
 pub mod nfdhcpd;
+#[cfg(any(feature = "proxmox", feature = "pxe-filter"))]
+pub mod one_thread;
 pub mod policy;
 #[cfg(feature = "proxmox")]
 pub mod proxmox;

@@ -2,8 +2,9 @@
 
 use super::{Config, Dnsmasq, PROGRAM, Request};
 use crate::cli::print;
+use crate::daemon::one_thread::complete;
 use crate::daemon::proxmox::child;
-use crate::error::{Error, Result, in_words};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::plan::dns_records::{Dotted, Duplicates, Network, Policy, Unnamed, Vlan};
 use crate::sink::{dnsmasq, dnsmasq_dir};
@@ -71,9 +72,7 @@ fn notify(notices: &[String], err: &mut dyn Write) {
 
 /// What dnsmasq itself says.
 fn tested(settings: &child::Settings) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::new(format!("cannot wait for anything: {}", in_words(&error))))?;
-    runtime.block_on(child::check(settings))
+    complete(child::check(settings))?
 }
 
 fn sentences(config: &Config) -> Vec<String> {

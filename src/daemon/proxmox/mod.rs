@@ -22,9 +22,10 @@ use crate::cli::proxmox::{Config, Dnsmasq, Mode, Request};
 use crate::daemon::asked::Signals;
 use crate::daemon::endpoint::Listener;
 use crate::daemon::log;
+use crate::daemon::one_thread::complete;
 use crate::daemon::schedule::Moment;
 use crate::daemon::supervisor::Supervisor;
-use crate::error::{Error, Result, in_words};
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::sink::dnsmasq_dir::{DnsmasqDir, Memory, Sink};
 use crate::source::proxmox::{Answer, Client, Cluster as _, Reading};
@@ -33,7 +34,6 @@ use keeper::Keeper;
 use serde_json::Value;
 use serve::{Clock, Ears, Server};
 use snapshot::Dnsmasq as Health;
-use std::future::Future;
 use std::io::Write;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -85,16 +85,6 @@ async fn dry_run(config: &Config, json: bool, out: &mut dyn Write) -> Result<()>
     } else {
         print(out, format_args!("{}", records.table(&config.policy)))
     }
-}
-
-/// Waits for what is done in one thread.
-fn complete<T>(work: impl Future<Output = T>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::new(format!("cannot wait for anything: {}", in_words(&error))))?;
-    let done = runtime.block_on(work);
-    // Not for a name server that does not answer.
-    runtime.shutdown_background();
-    Ok(done)
 }
 
 async fn serve(config: &Config) -> Result<()> {

@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::net::Mac;
 use crate::plan::pxe_access::{Access, Who};
 use crate::sink::dhcp_hostsdir::{self, Contents, HostsDir};
-use crate::sink::dnsmasq::{Dnsmasq, Number};
+use crate::sink::dnsmasq::Dnsmasq;
+use rustix::process::Pid;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -16,7 +17,7 @@ pub struct Folder {
     path: PathBuf,
     pid_file: Option<PathBuf>,
     /// The last dnsmasq that was looked at, and what was found.
-    known: Option<(Number, BTreeSet<String>)>,
+    known: Option<(Pid, BTreeSet<String>)>,
 }
 
 impl Folder {
@@ -38,10 +39,10 @@ impl Folder {
     fn findings(&mut self) -> BTreeSet<String> {
         let Some(dnsmasq) = self.dnsmasq() else { return BTreeSet::new() };
         match &self.known {
-            Some((number, findings)) if *number == dnsmasq.number() => findings.clone(),
+            Some((pid, findings)) if *pid == dnsmasq.pid() => findings.clone(),
             _ => {
                 let findings: BTreeSet<_> = dnsmasq.findings(&self.path).iter().map(ToString::to_string).collect();
-                self.known = Some((dnsmasq.number(), findings.clone()));
+                self.known = Some((dnsmasq.pid(), findings.clone()));
                 findings
             }
         }

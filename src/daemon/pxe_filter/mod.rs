@@ -18,8 +18,9 @@ use crate::cli::pxe_filter::{Config, Mode, PROGRAM, Request};
 use crate::daemon::asked::Signals;
 use crate::daemon::endpoint::Listener;
 use crate::daemon::log;
+use crate::daemon::one_thread::complete;
 use crate::daemon::supervisor::Supervisor;
-use crate::error::{Error, Result, in_words};
+use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::sink::dhcp_hostsdir::{self, dnsmasq::Dnsmasq};
 use crate::source::ironic::Client;
@@ -27,7 +28,6 @@ use filter::Filter;
 use folder::{Folder, Rehearsal};
 use serve::Server;
 use status::Board;
-use std::future::Future;
 use std::io::Write;
 use std::path::Path;
 use tracing::level_filters::LevelFilter;
@@ -85,16 +85,6 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
             Ok(Exit::Done)
         }
     }
-}
-
-/// Waits for what is done in one thread.
-fn complete<T>(work: impl Future<Output = T>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Error::new(format!("cannot wait for anything: {}", in_words(&error))))?;
-    let done = runtime.block_on(work);
-    // Not for a name server that does not answer, nor for a slow disk.
-    runtime.shutdown_background();
-    Ok(done)
 }
 
 async fn serve(config: &Config) -> Result<()> {

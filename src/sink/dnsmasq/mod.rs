@@ -25,9 +25,6 @@ const SLOW: std::ops::Range<Version> = Version(2, 87)..Version(2, 93);
 /// Up to how many files that is no matter: 10,000 take 0.7 s.
 const FEW: usize = 10_000;
 
-/// A process' number.
-pub type Number = i32;
-
 /// A version of dnsmasq.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32, pub u32);
@@ -68,11 +65,6 @@ impl Dnsmasq {
             || fs::read_link(dnsmasq.proc("exe"))
                 .is_ok_and(|exe| exe.file_name().is_some_and(|name| name.to_string_lossy().starts_with("dnsmasq")));
         if is_dnsmasq { Ok(dnsmasq) } else { Err(failed(format!("process {pid} is {}", name.trim().escape_debug()))) }
-    }
-
-    /// Its number.
-    pub fn number(&self) -> Number {
-        self.pid.as_raw_nonzero().get()
     }
 
     /// Whether it reads so many files anew without leaving everybody waiting.

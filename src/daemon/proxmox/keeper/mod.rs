@@ -6,6 +6,10 @@
 //! - The state file is written before names are, so that a start never knows less than what is published.
 //! - What comes in together is published together; nothing is written, and dnsmasq not told, when nothing has changed.
 
+mod publishing;
+#[cfg(test)]
+mod tests;
+
 use super::metrics::Metrics;
 use super::registry::Bridge;
 use super::seen::Seen;
@@ -14,25 +18,22 @@ use super::state::{Now, StateFile};
 use crate::cli::proxmox::Config;
 use crate::daemon::schedule::Moment;
 use crate::error::{Error, Result};
-use crate::net::{DomainName, Mac};
-use crate::plan::dns_records::{Policy, Record, Records};
-use crate::plan::guest::{Guest, Sighting};
+use crate::net::Mac;
+use crate::plan::dns_records::{Policy, Records};
 use crate::registry::paths::Paths;
-use crate::sink::dnsmasq_dir::{Put, Reloads, Sink};
+use crate::sink::dnsmasq_dir::{Reloads, Sink};
 use crate::source::backoff::Backoff;
 use crate::source::leases::{LeaseFile, Look};
 use crate::source::neighbors::Sighted;
-use crate::source::proxmox::{Answer, Call, Done, Known, Rounds};
+use crate::source::proxmox::{Answer, Call, Done, Rounds};
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 /// What changes within this time is published together.
 const TOGETHER: Duration = Duration::from_millis(100);
-/// Publishing takes no more than one part in so many of all time.
-const REST: u32 = 10;
 /// How often dnsmasq's leases are looked at: one system call if they are as before.
 const LEASES: Duration = Duration::from_secs(1);
 /// How often leases that have ended are noticed.
@@ -45,8 +46,6 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// All is not well when so many rounds have not succeeded.
 const ROUNDS: u32 = 3;
-/// So many changes are named one by one in the log.
-const NAMED: usize = 50;
 
 /// Keeps names in step.
 #[allow(clippy::struct_excessive_bools, reason = "each is something that is so or not")]
@@ -300,21 +299,21 @@ impl<S: Sink> Keeper<S> {
         all.into_iter().flatten().min()
     }
 
-    /// Does what is due. Whether anything was published.
-    pub fn work(&mut self, now: Now) -> bool {
+    /// Does what is due.
+    pub fn work(&mut self, now: Now) {
         if self.due.leases <= now.moment {
             self.due.leases = now.moment + LEASES;
             self.look_at_leases(now);
         }
-        let is_due = self.publish_due().is_some_and(|due| due <= now.moment);
-        let has_published = is_due && self.publish(now);
+        if self.publish_due().is_some_and(|due| due <= now.moment) {
+            self.publish(now);
+        }
         if self.reloads.is_due(now.moment) {
             self.reload(now.moment);
         }
         if self.due.state.is_some_and(|due| due <= now.moment) {
             self.remember(now);
         }
-        has_published
     }
 
     /// Does at once what there is to do.
@@ -383,97 +382,6 @@ impl<S: Sink> Keeper<S> {
         }
     }
 
-    /// Has the files say what follows from what is known. Whether they do.
-    fn publish(&mut self, now: Now) -> bool {
-        let guests: Vec<Guest> = self.rounds.guests().filter_map(Known::guest).collect();
-        let sightings: Vec<Sighting> = self.rounds.sightings().chain(self.seen.all()).copied().collect();
-        let records = Records::new(&guests, &sightings, &self.policy);
-        for warning in records.warnings.iter().filter(|warning| !self.records.warnings.contains(warning)) {
-            warn!("{warning}");
-        }
-        let is_same = self.has_published && published(&records) == published(&self.records);
-        let is_compared = self.due.compare <= now.moment;
-        if is_same && !is_compared {
-            self.records = records;
-            self.due.changed = None;
-            return false;
-        }
-        if !is_same {
-            self.remember(now);
-        }
-        let begun = Instant::now();
-        match self.sink.put(&records) {
-            Ok(put) => {
-                self.log(&records);
-                self.records = records;
-                self.has_published = true;
-                (self.is_curious, self.is_news) = (true, true);
-                self.metrics.written(put.files);
-                if let Some(since) = self.due.changed.take().filter(|_| !is_same) {
-                    self.metrics.changed((now.moment + begun.elapsed()).saturating_sub(since));
-                }
-                self.due.compare = now.moment + self.sync_interval;
-                self.due.publish = now.moment + begun.elapsed() * REST;
-                self.was_put(put);
-                self.register(&guests, now.moment);
-                true
-            }
-            Err(failure) => {
-                self.metrics.not_written();
-                self.is_news = true;
-                let text = failure.to_string();
-                if self.failure.as_ref() != Some(&text) {
-                    error!("{text}");
-                    self.failure = Some(text);
-                }
-                let wait = self.backoff.next(u64::from(now.moment.subsec_nanos()) << 32);
-                // Whatever will have changed by then.
-                (self.due.publish, self.due.compare) = (now.moment + wait, now.moment + wait);
-                false
-            }
-        }
-    }
-
-    fn was_put(&mut self, put: Put) {
-        self.backoff.reset();
-        if self.failure.take().is_some() {
-            info!("names can be written again");
-        }
-        for notice in put.notices {
-            self.tell(notice);
-        }
-        if put.needs_reload {
-            self.reloads.want();
-        }
-        self.is_unwatched = put.is_unwatched;
-    }
-
-    fn reload(&mut self, now: Moment) {
-        match self.sink.reload() {
-            Ok(()) => {
-                self.reloads.done(now);
-                self.metrics.reloaded();
-                info!("dnsmasq reads the reservations anew");
-            }
-            Err(failure) => {
-                self.reloads.failed(now);
-                self.tell(format!("dnsmasq cannot be told of new reservations: {failure}"));
-            }
-        }
-    }
-
-    /// Has the registry follow.
-    fn register(&mut self, guests: &[Guest], now: Moment) {
-        let Some(registry) = &self.registry else { return };
-        match registry.follow(guests, &self.records) {
-            Ok(followed) => followed.conflicts.into_iter().for_each(|conflict| self.tell(conflict)),
-            Err(failure) => {
-                self.due.compare = self.due.compare.min(now + LONGEST_WAIT);
-                self.tell(failure.to_string());
-            }
-        }
-    }
-
     /// Says something that people should know, once.
     fn tell(&mut self, text: String) {
         if !self.told.contains(&text) {
@@ -481,37 +389,4 @@ impl<S: Sink> Keeper<S> {
             self.told.insert(text);
         }
     }
-
-    fn log(&self, records: &Records) {
-        let names = |records: &Records| -> BTreeSet<(DomainName, IpAddr)> {
-            records.records.iter().map(|record| (record.name.clone(), record.address)).collect()
-        };
-        let (before, after) = (names(&self.records), names(records));
-        let new = records.records.iter().filter(|record| !before.contains(&(record.name.clone(), record.address)));
-        for record in new.take(NAMED) {
-            let Record { name, address, reason, .. } = record;
-            info!("{name} is {address} ({reason})");
-        }
-        for (name, address) in before.difference(&after).take(NAMED) {
-            info!("{name} is {address} no longer");
-        }
-        let (more, less) = (after.difference(&before).count(), before.difference(&after).count());
-        if more > NAMED || less > NAMED {
-            info!(added = more, removed = less, records = after.len(), "names have changed");
-        }
-    }
 }
-
-/// What of records stands in files.
-fn published(records: &Records) -> (Vec<(&DomainName, IpAddr, bool)>, &[crate::plan::dns_records::Reservation]) {
-    let of = |record: &'_ Record| (record.address, record.has_ptr);
-    let lines = records.records.iter().map(|record| {
-        let (address, has_ptr) = of(record);
-        (&record.name, address, has_ptr)
-    });
-    (lines.collect(), &records.reservations)
-}
-
-#[cfg(test)]
-#[path = "keeper_tests.rs"]
-mod tests;
