@@ -21,6 +21,8 @@ mod lane;
 mod measure;
 mod packets;
 mod plot;
+#[allow(dead_code, reason = "each part uses some of it")]
+mod process;
 mod programs;
 mod promise;
 #[cfg(feature = "proxmox")]

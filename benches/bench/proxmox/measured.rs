@@ -105,7 +105,7 @@ impl Measured {
             measured.outlives_illegal = Some(lab.illegal()?);
         }
         measured.metrics = Companion::scrape()?;
-        measured.peak = lab.companion.peak()?;
+        measured.peak = lab.companion.process.peak()?;
         Ok(measured)
     }
 }
@@ -119,8 +119,8 @@ impl Lab {
         let Self { plan, companion, dns, cluster, .. } = self;
         let mut left: Vec<u32> = (0..plan.guests).collect();
         let (mut first, mut last) = (None, Duration::ZERO);
-        let began = Instant::now().checked_sub(companion.age()).ok_or("no such time")?;
-        companion.until("all names", || {
+        let began = Instant::now().checked_sub(companion.process.age()).ok_or("no such time")?;
+        companion.process.until("all names", || {
             while let Some(number) = left.last() {
                 let address = IpAddr::V4(guest(*number).1);
                 if dns.addresses(&format!("guest-{number}.lab")) != [address] {
@@ -133,7 +133,7 @@ impl Lab {
             true
         })?;
         (measured.first, measured.all) = (first.unwrap_or_default().as_secs_f64(), last.as_secs_f64());
-        sleep(Duration::from_secs(60).saturating_sub(companion.age()));
+        sleep(Duration::from_secs(60).saturating_sub(companion.process.age()));
         measured.minute_calls = cluster.counters().all();
         measured.minute_starts = companion.dnsmasq()?.0;
         Ok(())
@@ -144,15 +144,15 @@ impl Lab {
         let Self { plan, companion, cluster, .. } = self;
         // Between two polls.
         let lists = cluster.counters().calls("resources");
-        companion.until("a poll", || cluster.counters().calls("resources") > lists)?;
+        companion.process.until("a poll", || cluster.counters().calls("resources") > lists)?;
         sleep(CYCLE / 2);
         drop(cluster.paths());
         let before = companion.dnsmasq()?;
         for _ in 0..plan.cycles {
-            let (calls, cpu) = (cluster.counters().all(), companion.cpu()?);
+            let (calls, cpu) = (cluster.counters().all(), companion.process.cpu()?);
             sleep(CYCLE);
             measured.calls.push(cluster.counters().all() - calls);
-            measured.cpu.push(companion.cpu()?.saturating_sub(cpu).as_secs_f64() * 1e3);
+            measured.cpu.push(companion.process.cpu()?.saturating_sub(cpu).as_secs_f64() * 1e3);
         }
         let after = companion.dnsmasq()?;
         measured.disturbed = after.0 - before.0 + after.1 - before.1;
@@ -190,7 +190,7 @@ impl Lab {
     fn published(&mut self, name: &str, address: Ipv4Addr) -> Result<f64, Box<dyn Error>> {
         let begun = Instant::now();
         while !self.has(name, address) {
-            self.companion.until(name, || true)?;
+            self.companion.process.until(name, || true)?;
             if begun.elapsed() > CYCLE * 6 {
                 return Err(format!("{name} never has {address}").into());
             }

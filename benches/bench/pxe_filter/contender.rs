@@ -1,23 +1,18 @@
 //! The filters that are compared, each told the same.
 
 use super::ironic::Simulator;
-use nix::sys::time::TimeSpec;
-use nix::time::ClockId;
-use nix::unistd::Pid;
+use crate::process::Process;
+use nix::sys::signal::Signal;
 use std::error::Error;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 /// The period of all of them, seconds.
 pub(super) const PERIOD: u32 = 3;
 /// The file that says what becomes of MAC addresses that nobody knows. All of them write it after those of the ports.
 pub(super) const WILDCARD: &str = "unknown_hosts_filter";
-/// How long anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// How often files are looked at.
-const PAUSE: Duration = Duration::from_millis(2);
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,20 +34,11 @@ impl Kind {
     }
 }
 
-/// A filter that runs. It ends with this.
+/// A filter that runs.
 pub(super) struct Contender {
     kind: Kind,
     folder: PathBuf,
-    child: Child,
-    cpu: ClockId,
-    began: Instant,
-}
-
-impl Drop for Contender {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    pub(super) process: Process,
 }
 
 impl Contender {
@@ -73,29 +59,8 @@ impl Contender {
                 inspector(folder)?
             }
         };
-        let said = File::create(folder.join("said"))?;
-        command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
-        let began = Instant::now();
-        let child = command.spawn().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
-        let cpu = ClockId::pid_cpu_clock_id(Pid::from_raw(child.id().cast_signed()))?;
-        Ok(Self { kind, folder: folder.to_owned(), child, cpu, began })
-    }
-
-    /// Since it was started.
-    pub(super) fn age(&self) -> Duration {
-        self.began.elapsed()
-    }
-
-    /// CPU time of all its threads so far, user and system.
-    pub(super) fn cpu(&self) -> Result<Duration, Box<dyn Error>> {
-        Ok(TimeSpec::into(self.cpu.now()?))
-    }
-
-    /// Its largest resident set so far, MiB.
-    pub(super) fn peak(&self) -> Result<f64, Box<dyn Error>> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        Ok(peak.ok_or("no VmHWM")?.parse::<f64>()? / 1024.0)
+        let process = Process::start(&mut command, &folder.join("said"), Signal::SIGKILL)?;
+        Ok(Self { kind, folder: folder.to_owned(), process })
     }
 
     /// The time from its start until the folder has a file for each of so many ports, and the one for all others.
@@ -107,7 +72,7 @@ impl Contender {
             let entries = fs::read_dir(&hostsdir).into_iter().flatten().flatten();
             entries.filter(|entry| entry.file_name().len() == "52:54:00:00:00:00".len()).count() >= ports
         })?;
-        Ok(self.age())
+        Ok(self.process.age())
     }
 
     /// Waits until all these MAC addresses are allowed, or denied.
@@ -122,19 +87,8 @@ impl Contender {
         })
     }
 
-    fn until(&mut self, what: &str, mut holds: impl FnMut() -> bool) -> Result<(), Box<dyn Error>> {
-        let deadline = Instant::now() + PATIENCE;
-        while !holds() {
-            if let Some(status) = self.child.try_wait()? {
-                let said = fs::read_to_string(self.folder.join("said"))?;
-                return Err(format!("{}: {status}: {}", self.kind.label(), said.trim_end()).into());
-            }
-            if Instant::now() > deadline {
-                return Err(format!("{}: waited in vain for {what}", self.kind.label()).into());
-            }
-            std::thread::sleep(PAUSE);
-        }
-        Ok(())
+    fn until(&mut self, what: &str, holds: impl FnMut() -> bool) -> Result<(), Box<dyn Error>> {
+        self.process.until(what, holds).map_err(|error| format!("{}: {error}", self.kind.label()).into())
     }
 }
 

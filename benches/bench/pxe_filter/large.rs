@@ -93,7 +93,7 @@ fn measure(folder: &Path) -> Result<Measured, Box<dyn Error>> {
         Ok::<_, Box<dyn Error>>((filter, first_sync, wait))
     })?;
     let lost = network.answered(&denied, &allowed)?;
-    Ok(Measured { first_sync, wait, lost, peak: filter.peak()? })
+    Ok(Measured { first_sync, wait, lost, peak: filter.process.peak()? })
 }
 
 fn start(ironic: &Simulator, folder: &Path, further: &str) -> Result<(Contender, f64), Box<dyn Error>> {

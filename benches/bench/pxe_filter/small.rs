@@ -66,9 +66,9 @@ fn measure(kind: Kind, folder: &Path, seen: &mut Measured) -> Result<(), Box<dyn
     // What comes after the start is none of the measurement.
     let period = Duration::from_secs(PERIOD.into());
     std::thread::sleep(period);
-    let (start, before) = (Instant::now(), filter.cpu()?);
+    let (start, before) = (Instant::now(), filter.process.cpu()?);
     std::thread::sleep(period * PERIODS);
-    let (time, cpu) = (start.elapsed(), filter.cpu()?.saturating_sub(before));
+    let (time, cpu) = (start.elapsed(), filter.process.cpu()?.saturating_sub(before));
     seen.cpu.push(cpu.as_secs_f64() / time.as_secs_f64() * f64::from(PERIOD) * 1e3);
 
     let changes = if kind == Kind::Inspector { 1 } else { CHANGES };
@@ -77,7 +77,7 @@ fn measure(kind: Kind, folder: &Path, seen: &mut Measured) -> Result<(), Box<dyn
         std::thread::sleep(period + period * u32::try_from(change)? / u32::try_from(CHANGES)?);
         seen.changes.push(change_ten(&ironic, &mut filter, folder, kind, ten)?.as_secs_f64());
     }
-    seen.peak = seen.peak.max(filter.peak()?);
+    seen.peak = seen.peak.max(filter.process.peak()?);
     Ok(())
 }
 

@@ -73,7 +73,7 @@ pub(super) fn run(folder: &Path, section: &mut Section) -> Result<Option<f64>, B
     }
     promise(&lanes, section);
     let most = lanes.iter().filter(|lane| lane.kind == Kind::Ours).max_by_key(|lane| lane.bindings);
-    most.map(|lane| lane.server.peak()).transpose()
+    most.map(|lane| lane.server.process.peak()).transpose()
 }
 
 impl Lane {
@@ -83,7 +83,7 @@ impl Lane {
         let mut server = server::start(kind, &site, Served::Bindings(bindings), folder)?;
         let start = Instant::now();
         while client.exchange(1, PATIENCE)?.exchanges == 0 {
-            server.failed(folder)?;
+            server.process.failed()?;
             if start.elapsed() > PATIENCE {
                 return Err("no answers".into());
             }
@@ -95,9 +95,9 @@ impl Lane {
         let Self { site, client, server, .. } = self;
         site.on_host(|| ())?;
         client.exchange(WARM_UP, PATIENCE)?;
-        let before = (server.cpu()?, cpu_time(ClockId::ThreadCPUTime), machine()?);
+        let before = (server.process.cpu()?, cpu_time(ClockId::ThreadCPUTime), machine()?);
         let outcome = client.exchange(MANY, SLICE)?;
-        let after = (server.cpu()?, cpu_time(ClockId::ThreadCPUTime), machine()?);
+        let after = (server.process.cpu()?, cpu_time(ClockId::ThreadCPUTime), machine()?);
         let each = |before: Duration, after: Duration| {
             after.saturating_sub(before).as_secs_f64() * 1e6 / f64::from(outcome.exchanges.max(1))
         };

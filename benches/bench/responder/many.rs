@@ -40,7 +40,7 @@ fn load(folder: &Path, peak: Option<f64>, section: &mut Section) -> Result<(), B
             progress(&format!("responder, load, round {} of {ROUNDS}", round + 1));
             let server = server::ours(&conf, &folder)?;
             times.extend(server.load.map(|time| time.as_secs_f64()));
-            peaks.push(server.peak()?);
+            peaks.push(server.process.peak()?);
         }
         Ok::<_, Box<dyn Error>>(())
     })??;
@@ -70,11 +70,11 @@ fn advertise(folder: &Path, section: &mut Section) -> Result<(), Box<dyn Error>>
             let conf = server::write_bindings(&folder, Served::Bindings(BINDINGS), Way::Routed, &configuration)?;
             server::ours(&conf, &folder)
         })??;
-        let (start, cpu, frames) = (Instant::now(), server.cpu()?, site.behind_taps(received)??);
+        let (start, cpu, frames) = (Instant::now(), server.process.cpu()?, site.behind_taps(received)??);
         std::thread::sleep(WHILE);
-        let (time, cpu) = (start.elapsed().as_secs_f64(), server.cpu()?.saturating_sub(cpu).as_secs_f64());
+        let (time, cpu) = (start.elapsed().as_secs_f64(), server.process.cpu()?.saturating_sub(cpu).as_secs_f64());
         let frames = f64::from(u32::try_from(site.behind_taps(received)?? - frames)?);
-        let (share, each, peak) = (cpu / time * 100.0, cpu / frames.max(1.0) * 1e6, server.peak()?);
+        let (share, each, peak) = (cpu / time * 100.0, cpu / frames.max(1.0) * 1e6, server.process.peak()?);
         section.remarks.push(format!(
             "Router advertisements, {BINDINGS} taps (veth pairs), every {period} s: {:.0}/s, {share:.3} % of a core, \
              {each:.1} us each, {peak:.1} MiB",

@@ -68,10 +68,11 @@ pub(super) fn run(folder: &Path, section: &mut Section) -> Result<(), Box<dyn Er
     for round in 0..ROUNDS {
         progress(&format!("responder, {PERFDHCP}, round {} of {ROUNDS}", round + 1));
         for lane in &mut lanes {
-            let before = lane.server.cpu()?;
+            let before = lane.server.process.cpu()?;
             let options = ["-r", &RATE.to_string(), "-R", "2000", "-p", &PERIOD.to_string()];
             let mut run = lane.site.behind_taps(|| perfdhcp(&options))??;
-            run.cpu = lane.server.cpu()?.saturating_sub(before).as_secs_f64() * 1e6 / f64::from(run.ended.max(1));
+            run.cpu =
+                lane.server.process.cpu()?.saturating_sub(before).as_secs_f64() * 1e6 / f64::from(run.ended.max(1));
             lane.runs.push(run);
         }
     }
@@ -107,12 +108,12 @@ impl Lane {
         let mut server = server::start(kind, &site, Served::Anybody, folder)?;
         let start = Instant::now();
         while site.behind_taps(|| perfdhcp(&["-r", "100", "-R", "10", "-p", "1"]))??.ended == 0 {
-            server.failed(folder)?;
+            server.process.failed()?;
             if start.elapsed() > PATIENCE {
                 return Err("no answers".into());
             }
         }
-        put_before_others(server.id());
+        put_before_others(server.process.id());
         Ok(Self { kind, site, server, runs: Vec::new() })
     }
 }

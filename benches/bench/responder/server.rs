@@ -1,17 +1,16 @@
 //! The servers that are compared, each told the same: who is to get which address.
 
 use super::site::{SERVER, Site, Way, address, tap};
+use crate::process::Process;
 use crate::registry::mac;
-use nix::sys::time::TimeSpec;
-use nix::time::ClockId;
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::json;
 use std::error::Error;
 use std::fmt::Write;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long a server may take to start.
@@ -44,52 +43,17 @@ pub(super) enum Served {
     Anybody,
 }
 
-/// A server that runs. It ends with this.
+/// A server that runs.
 pub(super) struct Server {
-    child: Child,
-    cpu: ClockId,
+    pub(super) process: Process,
     /// From before it was started until it said that it is ready, if it says so.
     pub(super) load: Option<Duration>,
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Server {
-    pub(super) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// CPU time of all its threads so far, user and system.
-    pub(super) fn cpu(&self) -> Result<Duration, Box<dyn Error>> {
-        Ok(TimeSpec::into(self.cpu.now()?))
-    }
-
-    /// Its largest resident set so far, MiB.
-    pub(super) fn peak(&self) -> Result<f64, Box<dyn Error>> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        Ok(peak.ok_or("no VmHWM")?.parse::<f64>()? / 1024.0)
-    }
-
     fn spawn(command: &mut Command, folder: &Path) -> Result<Self, Box<dyn Error>> {
-        let said = File::create(folder.join("said"))?;
-        command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
-        let child = command.spawn().map_err(|error| format!("{}: {error}", command.get_program().display()))?;
-        let cpu = ClockId::pid_cpu_clock_id(Pid::from_raw(child.id().cast_signed()))?;
-        Ok(Self { child, cpu, load: None })
-    }
-
-    /// Why it has ended, if it has.
-    pub(super) fn failed(&mut self, folder: &Path) -> Result<(), Box<dyn Error>> {
-        match self.child.try_wait()? {
-            Some(status) => Err(format!("{status}: {}", fs::read_to_string(folder.join("said"))?).into()),
-            None => Ok(()),
-        }
+        let process = Process::start(command, &folder.join("said"), Signal::SIGKILL)?;
+        Ok(Self { process, load: None })
     }
 }
 
@@ -165,7 +129,7 @@ pub(super) fn ours(conf: &Path, folder: &Path) -> Result<Server, Box<dyn Error>>
             server.load = Some(start.elapsed());
             return Ok(server);
         }
-        server.failed(folder)?;
+        server.process.failed()?;
     }
     Err("it is not ready".into())
 }
