@@ -3,6 +3,7 @@
 //! Everything that a test sends goes out from one thread on one processor. The kernel keeps such frames in order on their
 //! way over veths and the bridge, so whoever has seen a marker has seen, and judged, all that was sent before it.
 
+use crate::flows::within;
 use crate::frames::Wire;
 use crate::kernel::Host;
 use crate::netns::run;
@@ -14,8 +15,10 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use std::cell::{Cell, RefCell};
 use std::fs;
-use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// UDP ports on which every machine listens: one that means nothing, DHCP, DHCPv6, VXLAN's.
 pub const LISTENING: [u16; 5] = [APPLICATION, 67, 68, 546, 547];
@@ -220,14 +223,23 @@ fn configure(who: Who, interface: &str) {
     }
 }
 
+/// Bound are they once they are free: a process that another thread has just forked holds what it inherited for a moment.
 fn listen() -> Vec<(u16, UdpSocket)> {
-    let any4 = LISTENING.map(|port| (port, UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap()));
-    let any6 = LISTENING.map(|port| (port, UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).unwrap()));
-    let sockets: Vec<_> = any4.into_iter().chain(any6).collect();
+    let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    let places = any.into_iter().flat_map(|address| LISTENING.map(|port| (address, port)));
+    let sockets: Vec<_> = places.map(|place| (place.1, bind(place))).collect();
     for (_, socket) in &sockets {
         socket.set_nonblocking(true).unwrap();
     }
     sockets
+}
+
+fn bind(place: (IpAddr, u16)) -> UdpSocket {
+    let bound = within(Duration::from_secs(20), || match UdpSocket::bind(place) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => None,
+        other => Some(other.unwrap()),
+    });
+    bound.unwrap_or_else(|| panic!("port {} does not become free", place.1))
 }
 
 /// The calling thread, and what it starts, stays on one processor; several labs at once on several.
