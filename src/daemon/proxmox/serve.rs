@@ -1,7 +1,7 @@
 //! The loop: whoever tells something is heard, and what is due is done. Nothing in it waits for one of them alone.
 
 use super::child::{Event, Managed};
-use super::keeper::Keeper;
+use super::keeper::{Interests, Keeper};
 use super::snapshot::Dnsmasq as Health;
 use super::state::Now;
 use crate::cli::proxmox::Hearing;
@@ -190,8 +190,11 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
         }
         let is_new = self.ears.open();
         let interests = self.keeper.interests(is_new);
-        if let (Some(kernel), Some((macs, asked))) = (&mut self.ears.kernel, interests) {
+        if let (Some(kernel), Some(Interests { macs, asked, are_sought })) = (&mut self.ears.kernel, interests) {
             kernel.know(macs, asked);
+            if are_sought {
+                kernel.seek();
+            }
         }
         self.ears.look();
         self.tell(now.moment);

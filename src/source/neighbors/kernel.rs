@@ -71,6 +71,10 @@ impl Neighbors for Kernel {
         self.listener.know(macs, asked);
     }
 
+    fn seek(&mut self) {
+        self.listener.seek();
+    }
+
     async fn next(&mut self) -> Result<Sighted> {
         loop {
             let now = self.now();

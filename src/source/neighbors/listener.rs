@@ -123,6 +123,10 @@ impl Listener {
         self.arrange();
     }
 
+    pub fn seek(&mut self) {
+        self.sweep.seek();
+    }
+
     pub fn pop(&mut self) -> Option<Sighted> {
         self.waiting.pop()
     }

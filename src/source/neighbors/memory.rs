@@ -18,6 +18,7 @@ struct State {
     waiting: Waiting,
     known: FxHashSet<Mac>,
     asked: Vec<Ipv6Addr>,
+    sought: u64,
     lacking: Vec<Lack>,
     failure: Option<String>,
     counts: Counts,
@@ -59,6 +60,11 @@ impl Memory {
         self.state().asked.clone()
     }
 
+    /// How often somebody was sought.
+    pub fn sought(&self) -> u64 {
+        self.state().sought
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,6 +83,10 @@ impl Neighbors for Memory {
         let mut state = self.state();
         state.waiting.retain(&macs);
         (state.known, state.asked) = (macs, asked);
+    }
+
+    fn seek(&mut self) {
+        self.state().sought += 1;
     }
 
     async fn next(&mut self) -> Result<Sighted> {
@@ -125,6 +135,8 @@ mod tests {
         };
         teller.tell(seen("192.0.2.1"));
         neighbors.know(FxHashSet::from_iter([MAC]), vec![Ipv6Addr::LOCALHOST]);
+        neighbors.seek();
+        assert_eq!(teller.sought(), 1);
         assert!(tokio::time::timeout(Duration::ZERO, neighbors.next()).await.is_err());
         let later = tokio::join!(neighbors.next(), async { teller.tell(seen("192.0.2.2")) }).0;
         assert_eq!(later.unwrap(), seen("192.0.2.2"));

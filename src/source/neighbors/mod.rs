@@ -116,6 +116,9 @@ pub trait Neighbors {
     /// ones are left out: they do not say where). What the kernel's table knows of MACs that are new is told soon.
     fn know(&mut self, macs: FxHashSet<Mac>, asked: Vec<Ipv6Addr>);
 
+    /// Somebody's address is sought: the sweep looks more often for a while, as it does at its beginning.
+    fn seek(&mut self);
+
     /// The next one. The same again is told again, for it proves that it is still so; but of what waits, only the newest of a
     /// (MAC, address), and of a MAC no more than [`MOST`] addresses.
     ///

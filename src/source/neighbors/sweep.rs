@@ -1,8 +1,10 @@
 //! Whom to ask next, and when. A value: no I/O, no clock.
 //!
-//! What is to be asked soon comes first, as fast as the rate allows. A round asks for each address of the networks once, and for each IPv6 address that is known, evenly spread over the interval. There are never two
-//! questions in less than the pause, even if nobody came to ask for a while: what was missed is not made up for. So a round takes the
-//! interval, or longer where there are more addresses than that allows.
+//! What is to be asked soon comes first, as fast as the rate allows. A round asks for each address of the networks once, and for each
+//! IPv6 address that is known, evenly spread over the interval; a few rounds later, when whoever is silent has been found, over ten
+//! times the interval, until somebody is sought again. There are never two questions in less than the pause, even if nobody came to
+//! ask for a while: what was missed is not made up for. So a round takes its time, or longer where there are more addresses than that
+//! allows.
 
 use crate::daemon::schedule::Moment;
 use crate::error::{Error, Result};
@@ -15,6 +17,10 @@ use std::time::Duration;
 pub const SHORTEST_PREFIX: u8 = 16;
 /// Questions a second, at most; more is a flood.
 const MOST_PER_SECOND: u32 = 1000;
+/// Rounds that take no longer than the interval, the one included in which somebody begins to be sought.
+const EAGER: u8 = 2;
+/// How much longer the others take.
+const CALM: u32 = 10;
 /// Addresses that wait to be asked for soon, at most.
 const MOST_SOON: usize = 4096;
 
@@ -35,6 +41,9 @@ pub struct Sweep {
     /// When there may be another question, whatever it is for.
     free: Moment,
     rounds: u64,
+    /// Rounds that are to begin yet at the interval's pace, and whether this one keeps it.
+    eager: u8,
+    is_eager: bool,
 }
 
 /// The addresses of a network that hosts can have.
@@ -56,7 +65,7 @@ pub enum Step {
 }
 
 impl Sweep {
-    /// Asks for all of these networks within `interval`, but no more than `per_second` questions a second (1 to 1000).
+    /// Asks for all of these networks within `interval`, but no more than `per_second` questions a second (1 to 1000). Somebody is sought.
     ///
     /// # Errors
     /// A network is larger than a /16, or a number out of range.
@@ -85,7 +94,29 @@ impl Sweep {
         let shortest_pause = Duration::from_secs(1) / per_second;
         let (also, soon, began) = (Vec::new(), VecDeque::new(), None);
         let (due, free) = (Moment::ZERO, Moment::ZERO);
-        Ok(Self { networks, also, soon, interval, shortest_pause, next: 0, began, due, free, rounds: 0 })
+        let (eager, is_eager) = (EAGER, true);
+        Ok(Self {
+            networks,
+            also,
+            soon,
+            interval,
+            shortest_pause,
+            next: 0,
+            began,
+            due,
+            free,
+            rounds: 0,
+            eager,
+            is_eager,
+        })
+    }
+
+    /// Somebody is sought: this round goes on at the interval's pace, and so does the next one.
+    pub fn seek(&mut self) {
+        if !self.is_eager {
+            self.due = Moment::ZERO;
+        }
+        (self.eager, self.is_eager) = (EAGER - 1, true);
     }
 
     /// Asks for these IPv6 addresses too, from the next time on that their turn comes.
@@ -105,10 +136,15 @@ impl Sweep {
         self.rounds
     }
 
-    /// How long a round takes.
+    /// How long a round takes now.
     pub fn round(&self) -> Duration {
         let count = u32::try_from(self.count()).unwrap_or(u32::MAX);
-        self.interval.max(self.shortest_pause.saturating_mul(count))
+        self.time().max(self.shortest_pause.saturating_mul(count))
+    }
+
+    /// How long it is to take.
+    fn time(&self) -> Duration {
+        if self.is_eager { self.interval } else { self.interval.saturating_mul(CALM) }
     }
 
     /// What to do now. Time does not go back.
@@ -132,7 +168,7 @@ impl Sweep {
         if self.next >= count {
             self.next = 0;
             // The round's end, if it was not reached yet.
-            let end = self.began.take().map_or(now, |began| began + self.interval);
+            let end = self.began.take().map_or(now, |began| began + self.time());
             if now < end {
                 self.due = end;
                 return Step::Wait(Some(end));
@@ -141,6 +177,8 @@ impl Sweep {
         if self.next == 0 {
             self.began = Some(now);
             self.rounds += 1;
+            self.is_eager = self.eager > 0;
+            self.eager = self.eager.saturating_sub(1);
         }
         let address = self.address(self.next);
         self.next += 1;
@@ -151,7 +189,7 @@ impl Sweep {
 
     fn pause(&self, count: usize) -> Duration {
         let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
-        self.shortest_pause.max(self.interval / count)
+        self.shortest_pause.max(self.time() / count)
     }
 
     fn count(&self) -> usize {
@@ -212,6 +250,25 @@ mod tests {
         assert_eq!(times[..4], ["0ns 192.0.2.1", "7.5s 192.0.2.2", "15s 192.0.2.9", "22.5s 2001:db8::1"]);
         assert_eq!((times.len(), &times[4][..]), (8, "30s 192.0.2.1"));
         assert_eq!(sweep.rounds(), 2);
+    }
+
+    #[test]
+    fn rounds_take_longer_once_all_had_their_chance_until_somebody_is_sought() {
+        let mut sweep = Sweep::new(&networks(&["192.0.2.0/30"]), 10 * SECOND, 100).unwrap();
+        let seconds = |asked: &[(Moment, IpAddr)]| asked.iter().map(|(at, _)| at.as_secs()).collect::<Vec<_>>();
+        assert_eq!(seconds(&asked(&mut sweep, 200 * SECOND)), [0, 5, 10, 15, 20, 70, 120, 170]);
+        sweep.seek();
+        let mut found = Vec::new();
+        let mut now = 200 * SECOND;
+        while now < 240 * SECOND {
+            match sweep.next(now) {
+                Step::Ask(_) => found.push(now.as_secs()),
+                Step::Wait(Some(later)) => now = later,
+                step => panic!("{step:?}"),
+            }
+        }
+        // The rest of the round, one more, and then the pace is slow again.
+        assert_eq!(found, [200, 205, 210]);
     }
 
     #[test]

@@ -194,6 +194,7 @@ impl Host {
     ) -> Result<Self> {
         let shown = shown(url).trim_end_matches('/').to_owned();
         let mut base = url.clone();
+        base.set_path(&format!("{}/{BASE}", url.path().trim_end_matches('/')));
         if url.scheme() != "https" {
             return Err(Error::new(format!("{shown} is not asked with HTTPS")));
         }
@@ -230,12 +231,16 @@ impl Host {
 
     async fn ask(&self, path: &str, longest: usize) -> Result<Answer, Broken> {
         let what = format!("GET {}/{BASE}/{path}", self.shown);
-        let text = format!("{}/{BASE}/{path}", self.base.as_str().trim_end_matches('/'));
-        let request = Url::parse(&text).map_err(|error| error.to_string());
-        let request = request.and_then(|url| self.http.client.get(url).build().map_err(|error| root(&error)));
-        match request {
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}/{path}", self.base.path()));
+        url.set_query(query);
+        match self.http.client.get(url).build() {
             Ok(request) => self.http.send(request, what, longest).await,
-            Err(why) => Err(Broken { lost: Lost::Nonsense, text: format!("{what}: {why}"), is_connect: false }),
+            Err(error) => {
+                let text = format!("{what}: {}", root(&error));
+                Err(Broken { lost: Lost::Nonsense, text, is_connect: false })
+            }
         }
     }
 }

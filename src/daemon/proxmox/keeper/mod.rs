@@ -72,13 +72,24 @@ pub struct Keeper<S> {
     backoff: Backoff,
     failure: Option<String>,
     told: BTreeSet<String>,
-    interests: (FxHashSet<Mac>, Vec<Ipv6Addr>),
+    interests: Interests,
     /// Whether they may be others by now.
     is_curious: bool,
     /// Since when a round goes on.
     round: Option<Moment>,
     /// Whether people may be shown something else by now.
     pub is_news: bool,
+}
+
+/// Who is of interest on the wire.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interests {
+    /// Of whom is to be heard.
+    pub macs: FxHashSet<Mac>,
+    /// Which IPv6 addresses are to be asked for.
+    pub asked: Vec<Ipv6Addr>,
+    /// Whether there are guests whose addresses are sought: they were started lately, and none is known.
+    pub are_sought: bool,
 }
 
 /// When what is to be done.
@@ -128,7 +139,7 @@ impl<S: Sink> Keeper<S> {
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
             failure: None,
             told: BTreeSet::new(),
-            interests: Default::default(),
+            interests: Interests::default(),
             is_curious: true,
             round: None,
             is_news: true,
@@ -267,26 +278,29 @@ impl<S: Sink> Keeper<S> {
         self.rounds.troubles().next().map(|failure| failure.text.clone())
     }
 
-    /// Of whom is to be heard, and which addresses are to be asked for, if that is another answer than the last time or it is `new` to
-    /// whoever listens.
-    pub fn interests(&mut self, is_new: bool) -> Option<(FxHashSet<Mac>, Vec<Ipv6Addr>)> {
+    /// Who is of interest on the wire, if that is another answer than the last time, somebody is sought, or it is `new` to whoever
+    /// listens.
+    pub fn interests(&mut self, is_new: bool) -> Option<Interests> {
         if !std::mem::take(&mut self.is_curious) && !is_new {
             return None;
         }
         let configs =
             self.rounds.guests().filter(|known| !known.listed.is_template).filter_map(|known| known.config.as_ref());
-        let macs: FxHashSet<Mac> = configs.flat_map(|config| &config.nics).map(|nic| nic.mac).collect();
-        let asked = self.records.records.iter().filter(|record| record.reason.vmid().is_some());
-        let asked = asked.filter_map(|record| match record.address {
+        let macs = configs.flat_map(|config| &config.nics).map(|nic| nic.mac).collect();
+        let published = self.records.records.iter();
+        let published = published.filter_map(|record| Some((record.reason.vmid()?, record.address)));
+        let asked = published.clone().filter_map(|(_, address)| match address {
             IpAddr::V6(address) => Some(address),
             IpAddr::V4(_) => None,
         });
-        let interests = (macs, asked.collect());
-        if interests == self.interests && !is_new {
+        let have_one: FxHashSet<u32> = published.map(|(vmid, _)| vmid).collect();
+        let are_sought = self.rounds.restless().any(|vmid| !have_one.contains(&vmid));
+        let interests = Interests { macs, asked: asked.collect(), are_sought };
+        if interests == self.interests && !interests.are_sought && !is_new {
             return None;
         }
         if self.rounds.listed_at().is_some() {
-            self.seen.retain(&interests.0);
+            self.seen.retain(&interests.macs);
         }
         self.interests.clone_from(&interests);
         Some(interests)
@@ -351,7 +365,7 @@ impl<S: Sink> Keeper<S> {
     }
 
     fn change(&mut self, now: Moment) {
-        (self.is_curious, self.is_news) = (true, true);
+        self.is_news = true;
         self.due.changed.get_or_insert(now);
         self.due.state.get_or_insert(now + STATE);
     }

@@ -21,6 +21,8 @@ const NAMED: usize = 50;
 impl<S: Sink> Keeper<S> {
     /// Has the files say what follows from what is known. Whether they do.
     pub(super) fn publish(&mut self, now: Now) -> bool {
+        let begun = Instant::now();
+        self.is_curious = true;
         let guests: Vec<Guest> = self.rounds.guests().filter_map(Known::guest).collect();
         let sightings: Vec<Sighting> = self.rounds.sightings().chain(self.seen.all()).copied().collect();
         let records = Records::new(&guests, &sightings, &self.policy);
@@ -32,18 +34,18 @@ impl<S: Sink> Keeper<S> {
         if is_same && !is_compared {
             self.records = records;
             self.due.changed = None;
+            self.due.publish = now.moment + begun.elapsed() * REST;
             return false;
         }
         if !is_same {
             self.remember(now);
         }
-        let begun = Instant::now();
         match self.sink.put(&records) {
             Ok(put) => {
                 self.log(&records);
                 self.records = records;
                 self.has_published = true;
-                (self.is_curious, self.is_news) = (true, true);
+                self.is_news = true;
                 self.metrics.written(put.files);
                 if let Some(since) = self.due.changed.take().filter(|_| !is_same) {
                     self.metrics.changed((now.moment + begun.elapsed()).saturating_sub(since));

@@ -204,7 +204,8 @@ fn who_is_heard_somewhere_else_is_there_at_once() {
     world.guest(100, Configured::Unsaid);
     world.pass(POLL);
     world.has(&[]);
-    assert!(world.keeper.interests(false).unwrap().0.contains(&mac(100)));
+    let interests = world.keeper.interests(false).unwrap();
+    assert!(interests.macs.contains(&mac(100)) && interests.are_sought);
     world.hear(100, "192.0.2.50");
     world.pass(SECOND);
     world.has(&["192.0.2.50 guest-100.lab"]);

@@ -6,12 +6,14 @@
 //! that find their addresses themselves are asked for them, less often; the agents of virtual machines one at a time on a node, and
 //! ever more rarely while they do not answer.
 //!
-//! Two questions at most are on their way to a node. A node that does not answer is asked again after a while, with one question.
+//! Two questions at most are on their way to a node, and few to all of them for what only has its turn: each at a time costs a
+//! connection, and TLS its making. A node that does not answer is asked again after a while, with one question.
 //! What was known last stays until something better is: a guest is gone when the list lacks it twice.
 
 mod answers;
 mod known;
 mod lane;
+mod share;
 #[cfg(test)]
 mod tests;
 
@@ -24,13 +26,14 @@ use crate::net::Mac;
 use crate::plan::guest::{Kind, Sighting};
 use crate::source::backoff::Backoff;
 use lane::{Lane, What};
-use std::collections::{BTreeMap, BTreeSet};
+use share::Share;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Every configuration is read again within this time, if rounds are not longer.
 const CONFIGS: Duration = Duration::from_secs(60);
 /// Every guest that finds its addresses itself is asked for them within this time.
-const ADDRESSES: Duration = Duration::from_secs(150);
+const ADDRESSES: Duration = Duration::from_secs(300);
 /// How often the SDN's address management is asked, if it has something.
 const IPAM: Duration = Duration::from_secs(60);
 /// The same if it has nothing or is not there.
@@ -41,6 +44,10 @@ const APART: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A token that is refused, not before this time: each refusal costs the node 3 s and leaves a line in its log.
 const REFUSED_WAIT: Duration = Duration::from_secs(60);
+/// How often in a round some have their turn who do not seem to have changed, unless rounds are long.
+const ROLLS: u32 = 4;
+/// Of so many of these one is on its way at a time, so that all are asked before the next have their turn.
+const TURNS: usize = 25;
 /// So many connections that break in a round end it.
 const LOST: u32 = 3;
 /// For so many rounds after its start a guest without an address is asked in each.
@@ -93,6 +100,14 @@ pub struct Rounds {
     ipam: Ipam,
     /// Who was heard just after it had been read, and when it is read again.
     later: BTreeMap<u32, Moment>,
+    /// Who only has its turn, how many of these are asked at a time, and when it is looked whether more may be.
+    turns: VecDeque<What>,
+    turns_at_once: usize,
+    turns_due: Option<Moment>,
+    /// When more have their turn, and how many.
+    roll_due: Moment,
+    configs: Share,
+    addresses: Share,
     troubles: BTreeMap<Subject, Failure>,
     /// Connections that broke in this round.
     lost: u32,
@@ -142,6 +157,12 @@ impl Rounds {
             },
             ipam: Ipam::default(),
             later: BTreeMap::new(),
+            turns: VecDeque::new(),
+            turns_at_once: 0,
+            turns_due: None,
+            roll_due: Moment::ZERO,
+            configs: Share::default(),
+            addresses: Share::default(),
             troubles: BTreeMap::new(),
             lost: 0,
         }
@@ -182,13 +203,43 @@ impl Rounds {
                 calls.push(call);
             }
         }
+        if self.rolls() && self.roll_due <= now {
+            self.roll(now);
+        }
+        self.take_turns(now, &mut calls);
         calls
+    }
+
+    /// Asks for what only has its turn, while little is on its way. Who is slow counts for nothing: nobody waits for it.
+    fn take_turns(&mut self, now: Moment, calls: &mut Vec<Call>) {
+        let mut busy: usize = self.lanes.values().map(|lane| lane.busy(now)).sum();
+        while busy < self.turns_at_once
+            && let Some(what) = self.turns.pop_front()
+        {
+            let node = self.guests.get(&what.vmid()).map(|known| &known.listed.node);
+            if let Some((node, lane)) = node.and_then(|node| Some((node.clone(), self.lanes.get_mut(node)?)))
+                && lane.is_ready(now)
+            {
+                lane.push(what);
+                let call = lane.next(&node, &mut self.guests, now);
+                busy += usize::from(call.is_some());
+                calls.extend(call);
+            }
+        }
+        let slow = self.lanes.values().filter_map(Lane::slow_at).filter(|slow| *slow > now);
+        self.turns_due = slow.min().filter(|_| !self.turns.is_empty());
     }
 
     /// When there may be something to ask again, unless an answer comes before; none: when one has come.
     pub fn wake(&self) -> Option<Moment> {
         let listing = (!self.listing.in_flight).then_some(self.listing.due);
-        listing.into_iter().chain(self.later.values().copied()).min()
+        let roll = self.rolls().then_some(self.roll_due);
+        listing.into_iter().chain(roll).chain(self.later.values().copied()).chain(self.turns_due).min()
+    }
+
+    /// Whether what did not seem to change is read again, too.
+    fn rolls(&self) -> bool {
+        self.listing.read.is_some() && self.listing.failing_since.is_none()
     }
 
     /// Somebody with this MAC address was heard on the wire, and not where or as before. Whether it is a guest.
@@ -252,6 +303,11 @@ impl Rounds {
             && self.guests.values().rev().all(|known| known.config.is_some() || !self.is_readable(known))
     }
 
+    /// Guests that were started lately, and have not told an address since.
+    pub fn restless(&self) -> impl Iterator<Item = u32> {
+        self.guests.values().filter(|known| known.restless > 0).map(|known| known.listed.vmid)
+    }
+
     /// What goes wrong now.
     pub fn troubles(&self) -> impl Iterator<Item = &Failure> {
         self.troubles.values()
@@ -275,30 +331,41 @@ impl Rounds {
         }
     }
 
-    /// What is to be read in this round, in order: what may have changed, then a share of the rest.
+    /// What is to be read now that the list has come, in order: all that may have changed or is late.
     fn plan(&mut self, now: Moment, is_extra: bool) {
         self.lost = 0;
-        for lane in self.lanes.values_mut() {
-            lane.clear();
-        }
+        self.lanes.values_mut().for_each(Lane::clear);
         if !is_extra {
-            self.roll(now);
+            self.ipam.wanted = !self.ipam.in_flight && self.ipam.due <= now;
+            for known in self.guests.values_mut().filter(|known| known.restless > 0) {
+                known.restless -= 1;
+                known.addresses_pace.wanted = true;
+            }
         }
+        let turns: BTreeSet<What> = self.turns.iter().copied().collect();
+        for (place, what) in self.wanted(now).into_iter().filter(|(_, what)| !turns.contains(what)) {
+            self.push(&place, what, now);
+        }
+    }
+
+    /// Nothing waits to be asked any more, until the list comes.
+    fn forget_plan(&mut self) {
+        self.turns.clear();
+        self.lanes.values_mut().for_each(Lane::clear);
+    }
+
+    /// What is to be asked for, in order.
+    fn wanted(&self, now: Moment) -> Vec<(Place, What)> {
         let is_wanted = |known: &&Known| known.config_pace.is_wanted(now) && known.reads_config();
         let mut wanted: Vec<_> = self.guests.values().filter(is_wanted).collect();
         wanted.sort_by_key(|known| (known.config.is_some(), known.config_pace.begun, known.listed.vmid));
-        let configs: Vec<_> = wanted.into_iter().map(Known::place).collect();
-        for place in configs {
-            self.push(&place, What::Config(place.vmid), now);
-        }
+        let configs = wanted.into_iter().map(|known| (known.place(), What::Config(known.listed.vmid)));
         let wanted = self.guests.values().filter(|known| {
             // The others follow their configuration.
             known.addresses_pace.is_wanted(now) && known.asks_for_addresses() && !is_wanted(known)
         });
-        let addresses: Vec<_> = wanted.map(Known::place).collect();
-        for place in addresses {
-            self.push(&place, What::addresses(&place), now);
-        }
+        let addresses = wanted.map(Known::place).map(|place| (place.clone(), What::addresses(&place)));
+        configs.chain(addresses).collect()
     }
 
     fn push(&mut self, place: &Place, what: What, now: Moment) {
@@ -309,32 +376,32 @@ impl Rounds {
         }
     }
 
-    /// Has a share of what did not seem to change read again, the longest ago first.
+    /// Has a share of what did not seem to change read again, the longest ago first, a few times in a round: then there is always a
+    /// connection that is open.
     fn roll(&mut self, now: Moment) {
-        self.ipam.wanted = !self.ipam.in_flight && self.ipam.due <= now;
+        let pause = if self.interval < CONFIGS { self.interval / ROLLS } else { self.interval };
+        self.roll_due = now + pause;
         let lanes = &self.lanes;
         let is_ready = |known: &&mut Known| lanes.get(&known.listed.node).is_some_and(|lane| lane.is_ready(now));
         let mut guests: Vec<_> =
             self.guests.values_mut().filter(|known| known.reads_config()).filter(is_ready).collect();
-        let share = Share::of(CONFIGS, self.interval);
         guests.sort_by_key(|known| (known.config_pace.begun, known.listed.vmid));
-        let turn = share.now(guests.iter().map(|known| known.config_pace.begun), now);
+        let turn = self.configs.next(guests.len(), CONFIGS, pause);
         for known in guests.iter_mut().filter(|known| known.config_pace.is_idle(now)).take(turn) {
             known.config_pace.wanted = true;
+            self.turns.push_back(What::Config(known.listed.vmid));
         }
         let mut guests: Vec<_> = guests.into_iter().filter(|known| known.asks_for_addresses()).collect();
-        let share = Share::of(ADDRESSES, self.interval);
         guests.sort_by_key(|known| (known.addresses_pace.begun, known.listed.vmid));
-        // The SDN's turn is one of the share, so that no round costs more than others.
-        let turn = share.now(guests.iter().map(|known| known.addresses_pace.begun), now);
-        let turn = turn.saturating_sub(usize::from(self.ipam.wanted));
+        let turn = self.addresses.next(guests.len(), ADDRESSES, pause);
         for known in guests.iter_mut().filter(|known| known.addresses_pace.is_idle(now)).take(turn) {
             known.addresses_pace.wanted = true;
+            // Who is read is asked then.
+            if !known.config_pace.wanted {
+                self.turns.push_back(What::addresses(&known.place()));
+            }
         }
-        for known in guests.iter_mut().filter(|known| known.restless > 0) {
-            known.restless -= 1;
-            known.addresses_pace.wanted = true;
-        }
+        self.turns_at_once = self.turns.len().div_ceil(TURNS);
     }
 
     /// A guest's configuration is this from now on. Whether it was another before.
@@ -356,35 +423,5 @@ impl Rounds {
         }
         known.config = Some(config);
         true
-    }
-}
-
-/// How many have their turn in a round, so that each has one within a time, and no round costs much more than others.
-struct Share {
-    within: Duration,
-    interval: Duration,
-}
-
-impl Share {
-    /// A second earlier: answers take their time, too.
-    fn of(within: Duration, interval: Duration) -> Self {
-        Self { within: within.saturating_sub(Duration::from_secs(1)), interval }
-    }
-
-    /// Rounds that fit into a time.
-    fn rounds(&self, time: Duration) -> usize {
-        usize::try_from(time.as_nanos() / self.interval.as_nanos().max(1)).unwrap_or(usize::MAX)
-    }
-
-    /// How many of those must have their turn now that had it at these times, the longest ago first: as many as would come too late
-    /// if this round had none and all later ones as many as there can be.
-    fn now(&self, begun: impl ExactSizeIterator<Item = Option<Moment>>, now: Moment) -> usize {
-        let most = begun.len().div_ceil(self.rounds(self.within).max(1));
-        let mut least = 0;
-        for (index, begun) in begun.enumerate() {
-            let left = begun.map_or(Duration::ZERO, |begun| (begun + self.within).saturating_sub(now));
-            least = least.max((index + 1).saturating_sub(most.saturating_mul(self.rounds(left))));
-        }
-        least.min(most)
     }
 }
