@@ -21,7 +21,7 @@ use netns::{in_new_netns, needs, run, wait};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt as _;
@@ -157,6 +157,7 @@ fn guest(vmid: u32, name: &str, v4: Option<&str>, v6: Option<&str>) -> Guest {
         agent_enabled: true,
         has_custom_cloud_init: false,
         nics: vec![nic],
+        lists: BTreeMap::new(),
     }
 }
 

@@ -69,6 +69,7 @@ mod tests {
     use super::*;
     use crate::plan::dns_records::{Network, Policy, Vlan};
     use crate::plan::guest::{Configured, Kind, Nic, State};
+    use std::collections::BTreeMap;
     use std::fs;
 
     fn guest(vmid: u32, name: &str, nics: &[(u8, u8)]) -> Guest {
@@ -92,6 +93,7 @@ mod tests {
             agent_enabled: false,
             has_custom_cloud_init: false,
             nics: nics.iter().map(nic).collect(),
+            lists: BTreeMap::new(),
         }
     }
 

@@ -110,13 +110,15 @@ impl OfNic<'_> {
         let of_mac = by_mac.seen.get(&nic.mac).map(Vec::as_slice).unwrap_or_default();
         let mut of_mac: Vec<_> = of_mac.iter().copied().filter(|sighting| self.is_believed(sighting)).collect();
         of_mac.sort_unstable();
+        let is_seen = self.guest.state != State::Stopped;
+        let listed = self.guest.lists.get(&nic.mac).copied().filter(|_| is_seen);
         for (is_v4, configured) in [(true, v4), (false, v6)] {
             if configured.is_some() {
                 continue;
             }
             let of_family = of_mac.iter().copied().filter(|sighting| sighting.address.is_ipv4() == is_v4);
             let here: Vec<_> = of_family.filter(|sighting| self.is_here(sighting, by_mac)).collect();
-            let (mut last, pass) = lasting(nic.mac, current(&here), &of_mac);
+            let (mut last, pass) = lasting(nic.mac, current(&here, listed), &of_mac);
             last.sort_by_key(|current| (!current.is_given, current.by, current.since, current.address));
             for current in last.split_off(last.len().min(MOST)) {
                 self.leave_out(current.address, Why::TooMany);

@@ -1,6 +1,7 @@
 use super::*;
 use crate::plan::dns_records::{Extra, Policy};
 use crate::plan::guest::{Configured, Guest, Kind, Nic, State};
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 
 fn guest(vmid: u32, name: &str, address: Option<&str>) -> Guest {
@@ -26,6 +27,7 @@ fn guest(vmid: u32, name: &str, address: Option<&str>) -> Guest {
         agent_enabled: true,
         has_custom_cloud_init: false,
         nics: vec![nic],
+        lists: BTreeMap::new(),
     }
 }
 

@@ -146,8 +146,8 @@ impl<S: Sink> Keeper<S> {
             Ok(Some(remembered)) => {
                 info!(guests = remembered.guests.len(), "what was known last is taken up");
                 self.is_ready = !remembered.guests.is_empty();
-                for (listed, config, sightings, since) in remembered.guests {
-                    self.rounds.restore(listed, config, sightings, since);
+                for (listed, config, sightings, lists, since) in remembered.guests {
+                    self.rounds.restore(listed, config, sightings, lists, since);
                 }
                 self.seen.restore(remembered.heard, remembered.leases);
                 self.change(now.moment);
@@ -368,7 +368,9 @@ impl<S: Sink> Keeper<S> {
             Ok(Look::Same) if now.moment < self.due.leases_end => {}
             Ok(Look::Same | Look::New) => {
                 self.due.leases_end = now.moment + LEASES_END;
-                let changed = self.seen.lease(file.leases(), now.time, file.written(), now.moment);
+                let published: FxHashSet<IpAddr> = self.records.records.iter().map(|record| record.address).collect();
+                let is_published = |address| published.contains(&address);
+                let changed = self.seen.lease(file.leases(), now.time, file.written(), now.moment, is_published);
                 for mac in &changed {
                     // Who asks a DHCP server may have been told to.
                     self.rounds.heard(*mac, now.moment);

@@ -151,6 +151,13 @@ impl World {
         self.keeper.heard(&sighted, self.now.moment);
     }
 
+    /// What its agent says from now on.
+    fn lists(&self, vmid: u32, addresses: &[&str]) {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let interface = Interface { mac: Some(mac(vmid)), addresses, is_whole: true };
+        self.cluster.tell(vmid, Told::Interfaces(vec![interface]));
+    }
+
     #[track_caller]
     fn has(&self, lines: &[&str]) {
         assert_eq!(self.sink.lines(), lines);
@@ -168,14 +175,49 @@ fn names_follow_the_cluster_and_dnsmasq_is_told_only_of_reservations() {
     world.has(&["192.0.2.10 guest-100.lab"]);
     assert_eq!(world.sink.reservations(), "02:00:00:00:00:65,guest-101\n");
     assert_eq!(world.sink.reloads(), 1);
-    world.cluster.tell(
-        101,
-        Told::Interfaces(vec![Interface { mac: Some(mac(101)), addresses: vec!["192.0.2.11".parse().unwrap()] }]),
-    );
+    world.lists(101, &["192.0.2.11"]);
     world.guest(100, Configured::Static([192, 0, 2, 12].into()));
     world.pass(70 * SECOND);
     world.has(&["192.0.2.11 guest-101.lab", "192.0.2.12 guest-100.lab"]);
     assert_eq!(world.sink.reloads(), 1);
+}
+
+#[test]
+fn what_an_agent_does_not_list_is_not_there_also_if_it_lists_nothing_for_dns() {
+    let mut world = World::new();
+    world.guest(100, Configured::Dhcp);
+    world.pass(SECOND);
+    world.hear(100, "192.0.2.44");
+    world.pass(SECOND);
+    world.has(&["192.0.2.44 guest-100.lab"]);
+    world.lists(100, &["fe80::1", "172.17.0.1"]);
+    world.pass(160 * SECOND);
+    world.has(&[]);
+    // The same before and after: the list is newer than what was heard.
+    world.hear(100, "192.0.2.45");
+    world.pass(2 * SECOND);
+    world.has(&[]);
+    // A start knows no more, and no less.
+    world.keeper.remember(world.now);
+    world.restart();
+    world.keeper.work(world.now);
+    world.pass(Duration::from_millis(200));
+    world.has(&[]);
+}
+
+#[test]
+fn a_guest_that_is_starting_goes_on_to_have_what_it_had() {
+    let mut world = World::new();
+    world.guest(100, Configured::Dhcp);
+    world.lists(100, &["192.0.2.11"]);
+    world.pass(20 * SECOND);
+    world.lists(100, &["fe80::1"]);
+    world.cluster.change(100, |listed, _| listed.uptime = Some(5));
+    world.pass(30 * SECOND);
+    world.has(&["192.0.2.11 guest-100.lab"]);
+    world.cluster.change(100, |listed, _| listed.uptime = Some(65));
+    world.pass(160 * SECOND);
+    world.has(&[]);
 }
 
 #[test]
@@ -184,8 +226,7 @@ fn nothing_is_done_while_nothing_changes() {
     for vmid in 100..125 {
         let address = Ipv4Addr::new(192, 0, 2, u8::try_from(vmid).unwrap());
         world.guest(vmid, Configured::Static(address));
-        let addresses = vec![address.into()];
-        world.cluster.tell(vmid, Told::Interfaces(vec![Interface { mac: Some(mac(vmid)), addresses }]));
+        world.lists(vmid, &[&address.to_string()]);
     }
     // Guests that have just started are asked for their addresses in each round for a minute.
     world.pass(120 * SECOND);

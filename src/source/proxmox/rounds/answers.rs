@@ -1,6 +1,6 @@
 //! What an answer changes.
 
-use super::super::{Config, Failure, Kind, Listed, Place, Read, Resources, Told, sightings};
+use super::super::{Config, Failure, Kind, Listed, Place, Read, Resources, Told, lists, sightings};
 use super::known::{Known, seed};
 use super::lane::{Lane, What};
 use super::{IPAM, IPAM_IDLE, LOST, REFUSED_WAIT, RESTLESS, Rounds, Stale, Subject};
@@ -285,17 +285,26 @@ impl Rounds {
             Ok(Told::Interfaces(interfaces)) => {
                 known.addresses_pace.succeed();
                 let Some(guest) = known.guest() else { return };
-                let before = std::mem::take(&mut known.sightings);
-                let all = Sighting::continued(sightings(&guest, &interfaces, by, now), &before);
-                let has_address = all.iter().any(|sighting| !is_link_local(sighting));
-                if has_address {
+                // Who was heard after it was asked may not have said so yet.
+                let at = known.addresses_pace.begun.unwrap_or(now);
+                let all = sightings(&guest, &interfaces, by, at);
+                self.end(&Subject::Addresses(place.vmid), outcome);
+                let Some(known) = self.guests.get_mut(&place.vmid) else { return };
+                if all.iter().any(|sighting| !is_link_local(sighting)) {
                     known.restless = 0;
+                } else if known.is_starting() {
+                    // It has none yet. It had some before, and is about to have them again.
+                    return;
                 }
+                let before = std::mem::take(&mut known.sightings);
+                let all = Sighting::continued(all, &before);
+                let lists = lists(&guest, &interfaces, at);
+                outcome.is_changed |= std::mem::take(&mut known.is_doubted) || !lists.keys().eq(known.lists.keys());
+                known.lists = lists;
                 let pairs =
                     |all: &[Sighting]| -> BTreeSet<_> { all.iter().map(|s| (s.mac, s.address, s.by)).collect() };
                 outcome.is_changed |= pairs(&all) != pairs(&before);
                 known.sightings = all;
-                self.end(&Subject::Addresses(place.vmid), outcome);
             }
             // What was said last stays: an agent that is silent does not make its guest another.
             Ok(Told::Not(_)) => known.addresses_pace.fail(now, place.vmid),

@@ -21,7 +21,7 @@ pub use known::{Known, Stale};
 use super::{Config, Failure, Listed, Place};
 use crate::daemon::schedule::Moment;
 use crate::net::Mac;
-use crate::plan::guest::{Kind, Sighting};
+use crate::plan::guest::{Kind, Lists, Sighting};
 use crate::source::backoff::Backoff;
 use lane::{Lane, What};
 use std::collections::{BTreeMap, BTreeSet};
@@ -148,11 +148,18 @@ impl Rounds {
     }
 
     /// Takes in what was known before the program's start, and since when that is old. It is stale until it is read again.
-    pub fn restore(&mut self, listed: Listed, config: Option<Config>, sightings: Vec<Sighting>, since: Moment) {
+    pub fn restore(
+        &mut self,
+        listed: Listed,
+        config: Option<Config>,
+        sightings: Vec<Sighting>,
+        lists: Lists,
+        since: Moment,
+    ) {
         let vmid = listed.vmid;
         let mut known = Known::new(listed);
         known.stale = Some(Stale { since, why: "not read since the start".to_owned() });
-        known.sightings = sightings;
+        (known.sightings, known.lists) = (sightings, lists);
         self.guests.insert(vmid, known);
         if let Some(config) = config {
             self.learn(vmid, config);
@@ -268,6 +275,7 @@ impl Rounds {
         known.config_pace.wanted = true;
         known.config_pace.until = Moment::ZERO;
         known.addresses_pace.wanted = true;
+        known.is_doubted = true;
         if let Some(lane) = self.lanes.get_mut(&known.listed.node)
             && lane.is_ready(now)
         {

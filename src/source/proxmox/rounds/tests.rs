@@ -5,7 +5,7 @@ use crate::plan::guest::{Configured, Nic, State};
 use crate::source::proxmox::{Cluster as _, Interface, Memory, Told};
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 type ErrorKind = crate::source::proxmox::Kind;
 
@@ -45,7 +45,7 @@ fn dhcp(vmid: u32) -> Config {
 
 fn has(vmid: u32, last: u8) -> Told {
     let addresses = vec![Ipv4Addr::new(192, 0, 2, last).into()];
-    Told::Interfaces(vec![Interface { mac: Some(mac(vmid)), addresses }])
+    Told::Interfaces(vec![Interface { mac: Some(mac(vmid)), addresses, is_whole: true }])
 }
 
 /// A cluster, what is known of it, and what time it is.
@@ -283,12 +283,15 @@ fn an_agent_that_does_not_answer_is_asked_ever_more_rarely_until_its_guest_start
 #[test]
 fn a_guest_that_was_started_is_asked_in_each_round_until_it_has_an_address() {
     let mut world = World::new([(100, Kind::Lxc, "pve1")]).calm();
-    let none = Told::Interfaces(vec![Interface { mac: Some(mac(100)), addresses: vec!["fe80::1".parse().unwrap()] }]);
+    let addresses = vec!["fe80::1".parse().unwrap()];
+    let none = Told::Interfaces(vec![Interface { mac: Some(mac(100)), addresses, is_whole: true }]);
     world.memory.tell(100, none);
     world.memory.change(100, |listed, _| listed.uptime = Some(1));
     for _ in 0..3 {
         assert!(world.round().iter().any(|call| matches!(call, Call::Addresses(_))));
     }
+    // It goes on to have what it had before.
+    assert_eq!(world.rounds.sightings().next().unwrap().address, IpAddr::from([192, 0, 2, 100]));
     world.memory.tell(100, has(100, 5));
     world.round();
     assert_eq!(world.rounds.sightings().count(), 1);
@@ -304,6 +307,7 @@ fn a_node_that_is_offline_keeps_its_guests_as_they_were_and_is_not_asked() {
     let calls = world.round();
     assert!(calls.iter().all(|call| !matches!(call, Call::Config(p) | Call::Addresses(p) if p.node == node)));
     let now = world.known(102).guest().unwrap();
+    let now = crate::plan::guest::Guest { lists: before.lists.clone(), ..now };
     assert_eq!(now, crate::plan::guest::Guest { state: State::Unknown, ..before.clone() });
     let stale = world.rounds.stale(102).unwrap();
     assert_eq!((stale.since, stale.why), (world.now, format!("the node {node} is offline")));
@@ -313,7 +317,8 @@ fn a_node_that_is_offline_keeps_its_guests_as_they_were_and_is_not_asked() {
     assert_eq!(world.rounds.guests().count(), 12);
     world.memory.node(&node, true);
     world.round();
-    assert_eq!((world.rounds.stale(102), world.known(102).guest().unwrap()), (None, before));
+    let now = crate::plan::guest::Guest { lists: before.lists.clone(), ..world.known(102).guest().unwrap() };
+    assert_eq!((world.rounds.stale(102), now), (None, before));
 }
 
 #[test]
@@ -517,7 +522,8 @@ fn a_token_that_is_refused_in_the_middle_of_a_round_ends_it() {
 fn what_was_known_before_the_start_counts_and_is_stale_until_it_is_read() {
     let mut world = many(2);
     for vmid in [100, 101] {
-        world.rounds.restore(row(vmid, world_kind(vmid), "pve1"), Some(dhcp(vmid)), Vec::new(), Moment::ZERO);
+        let row = row(vmid, world_kind(vmid), "pve1");
+        world.rounds.restore(row, Some(dhcp(vmid)), Vec::new(), BTreeMap::new(), Moment::ZERO);
     }
     assert!(world.rounds.stale(100).is_some() && !world.rounds.is_complete());
     assert_eq!(world.rounds.guests().filter_map(Known::guest).count(), 2);
