@@ -218,6 +218,49 @@ fn guest_removed_goes_after_two_confirmations() {
     });
 }
 
+/// A guest with a lease is removed from the cluster, and one of its name takes its place.
+fn the_lease_goes_with_its_guest(lab: &Lab) {
+    let guest = lab.plug(102);
+    let lease = guest.lease();
+    lab.dns().becomes("client.lab", &[&lease]);
+    lab.dns().is_called(&lease, &["client.lab"]);
+    let stays = lab.plug(103).lease();
+    lab.dns().becomes("other.lab", &[&stays]);
+    lab.simulator.cluster().guest(103).row["status"] = "stopped".into();
+    drop(guest);
+    lab.simulator.cluster().remove(102);
+    lab.dns().becomes("client.lab", &[]);
+    lab.dns().is_called(&lease, &[]);
+    until("the lease is out of the file", || !fs::read_to_string(lab.path("leases")).unwrap().contains(&lease));
+    // One that is stopped keeps its lease, as dnsmasq has it.
+    assert!(fs::read_to_string(lab.path("leases")).unwrap().contains(&stays));
+    lab.dns().becomes("other.lab", &[&stays]);
+    // Another of the same name.
+    silent(&mut lab.simulator.cluster(), 104, "client");
+    let reserved = || fs::read_to_string(lab.path("reservations")).unwrap();
+    until("its name is reserved", || reserved().contains(&Cluster::mac(104)));
+    let new = lab.plug(104).lease();
+    lab.dns().becomes("client.lab", &[&new]);
+    lab.dns().is_called(&new, &["client.lab"]);
+}
+
+#[test]
+fn a_lease_ends_with_its_guest_and_its_name_is_free() {
+    in_lab(|| {
+        let mut cluster = Cluster::default();
+        silent(&mut cluster, 102, "client");
+        silent(&mut cluster, 103, "other");
+        let mut lab = Lab::new(cluster);
+        lab.flags = ["--reload-interval", "1"].map(str::to_owned).to_vec();
+        lab.start();
+        lab.is_healthy();
+        let dnsmasq = lab.dnsmasq();
+        the_lease_goes_with_its_guest(&lab);
+        assert_eq!(lab.dnsmasq(), dnsmasq);
+        assert_eq!(lab.metric("instances_proxmox_dnsmasq_starts_total"), Some(1.0));
+    });
+}
+
 #[test]
 fn name_collision_is_stable() {
     in_lab(|| {
@@ -312,6 +355,10 @@ fn beside_a_dnsmasq_that_is_there_already() {
         });
         let lease = lab.plug(101).lease();
         lab.dns().becomes("client.lab", &[&lease]);
+        // Its lease ends with its guest.
+        lab.simulator.cluster().remove(101);
+        lab.dns().becomes("client.lab", &[]);
+        until("the lease is out of the file", || fs::read_to_string(lab.path("leases")).unwrap().is_empty());
         // It is not ours to be ended.
         assert_eq!(lab.terminate(), Some(0));
         lab.dns().becomes("web.lab", &["10.0.0.10"]);

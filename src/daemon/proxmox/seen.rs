@@ -121,6 +121,11 @@ impl Seen {
         true
     }
 
+    /// Whether something was heard of a MAC address after this moment.
+    pub fn was_heard_after(&self, mac: Mac, moment: Moment) -> bool {
+        self.heard.get(&mac).is_some_and(|of_mac| of_mac.iter().any(|sighting| sighting.at > moment))
+    }
+
     /// Nobody else is of interest any more.
     pub fn retain<S: BuildHasher>(&mut self, known: &HashSet<Mac, S>) {
         self.heard.retain(|mac, _| known.contains(mac));
@@ -183,7 +188,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::leases::Lease;
+    use crate::source::leases::{Client, Lease};
 
     const fn s(seconds: u64) -> Moment {
         Moment::from_secs(seconds)
@@ -269,6 +274,7 @@ mod tests {
             address: address.parse().unwrap(),
             expires,
             name: None,
+            client: Client::V4(None),
         };
         let leases = vec![
             lease(1, "10.0.1.1", Some(2000)),
@@ -276,7 +282,7 @@ mod tests {
             lease(3, "10.0.1.3", Some(900)),
             lease(4, "10.0.1.4", None),
         ];
-        let leases = Leases { leases, illegible: 0 };
+        let leases = Leases { leases, ..Leases::default() };
         let mut seen = Seen::default();
         assert_eq!(seen.lease(&leases, s(1000), s(990), s(500), |_| true), [mac(1), mac(2), mac(4)]);
         let all: Vec<_> = seen.all().map(|s| (s.mac.0[5], s.at.as_secs())).collect();
@@ -287,8 +293,14 @@ mod tests {
 
     #[test]
     fn a_start_makes_no_lease_older_or_newer() {
-        let lease = Lease { mac: Some(mac(1)), address: "10.0.1.1".parse().unwrap(), expires: Some(2000), name: None };
-        let leases = Leases { leases: vec![lease], illegible: 0 };
+        let lease = Lease {
+            mac: Some(mac(1)),
+            address: "10.0.1.1".parse().unwrap(),
+            expires: Some(2000),
+            name: None,
+            client: Client::V4(None),
+        };
+        let leases = Leases { leases: vec![lease], ..Leases::default() };
         let mut before = Seen::default();
         before.lease(&leases, s(1000), s(1000), s(100), |_| true);
         assert!(before.hear(&heard(1, "10.0.0.5", 200, How::Said)));
@@ -308,8 +320,9 @@ mod tests {
                 address: "10.0.1.1".parse().unwrap(),
                 expires: Some(expires),
                 name: None,
+                client: Client::V4(None),
             }],
-            illegible: 0,
+            ..Leases::default()
         };
         let since = |seen: &Seen| seen.leases[&mac(1)][0].sighting.since.as_secs();
         let mut seen = Seen::default();

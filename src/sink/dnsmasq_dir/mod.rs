@@ -16,10 +16,13 @@ pub use memory::Memory;
 pub use reloads::Reloads;
 
 use crate::error::{Error, Result, in_words};
+use crate::packet::dhcp6::Duid;
 use crate::plan::dns_records::Records;
 use crate::sink::atomic_file;
 use crate::sink::dnsmasq::{Dnsmasq, Version};
 use crate::sink::folder::{Folder, Identity, unwritable};
+use crate::sink::lease_release;
+use crate::source::leases::Lease;
 use chunks::Files;
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +51,12 @@ pub trait Sink {
     /// # Errors
     /// There is none, or it is not ours to be told; or it has just begun and cannot be told yet.
     fn reload(&mut self) -> Result<()>;
+
+    /// Has dnsmasq end a lease whose client is gone; `server`: dnsmasq's DUID, of DHCPv6. Its leases file tells whether it has.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    fn release(&mut self, lease: &Lease, server: Option<&Duid>) -> Result<()>;
 
     /// dnsmasq will begin anew, after all that was put: it need not be told any more.
     ///
@@ -246,6 +255,10 @@ impl Sink for DnsmasqDir {
             Dnsmasq::find(pid_file)?.reload()?;
         }
         self.note_read()
+    }
+
+    fn release(&mut self, lease: &Lease, server: Option<&Duid>) -> Result<()> {
+        lease_release::release(lease, server)
     }
 
     fn begins_anew(&mut self) -> Result<()> {

@@ -7,6 +7,7 @@
 //! - What comes in together is published together; nothing is written, and dnsmasq not told, when nothing has changed.
 
 mod publishing;
+mod releasing;
 #[cfg(test)]
 mod tests;
 
@@ -26,8 +27,9 @@ use crate::source::backoff::Backoff;
 use crate::source::leases::{LeaseFile, Look};
 use crate::source::neighbors::Sighted;
 use crate::source::proxmox::{Answer, Call, Done, Rounds};
+use releasing::Release;
 use rustc_hash::FxHashSet;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
@@ -62,6 +64,8 @@ pub struct Keeper<S> {
     /// Whether nothing may be written but by way of the sink.
     is_rehearsal: bool,
     leases: Option<LeaseFile>,
+    /// MAC addresses whose leases are to end.
+    releases: BTreeMap<Mac, Release>,
     registry: Option<Bridge>,
     records: Records,
     /// Whether enough is known to write anything.
@@ -119,6 +123,7 @@ impl<S: Sink> Keeper<S> {
             state: StateFile::new(&config.state_file),
             is_rehearsal: false,
             leases: config.leases.as_ref().map(LeaseFile::new),
+            releases: BTreeMap::new(),
             registry,
             records: Records::default(),
             is_ready: false,
@@ -185,6 +190,7 @@ impl<S: Sink> Keeper<S> {
         for vmid in outcome.gone {
             info!(vmid, "the guest is gone");
         }
+        self.free(outcome.freed);
         if outcome.is_changed {
             self.change(now);
         }
@@ -295,7 +301,8 @@ impl<S: Sink> Keeper<S> {
     /// When there is something to do next, unless something happens before.
     pub fn wake(&self) -> Option<Moment> {
         let leases = self.leases.as_ref().map(|_| self.due.leases);
-        let all = [self.rounds.wake(), self.reloads.due(), self.publish_due(), self.due.state, leases];
+        let all =
+            [self.rounds.wake(), self.reloads.due(), self.publish_due(), self.due.state, leases, self.release_due()];
         all.into_iter().flatten().min()
     }
 
@@ -307,6 +314,9 @@ impl<S: Sink> Keeper<S> {
         }
         if self.publish_due().is_some_and(|due| due <= now.moment) {
             self.publish(now);
+        }
+        if self.release_due().is_some_and(|due| due <= now.moment) {
+            self.release(now);
         }
         if self.reloads.is_due(now.moment) {
             self.reload(now.moment);

@@ -220,6 +220,86 @@ fn a_guest_that_is_starting_goes_on_to_have_what_it_had() {
     world.has(&[]);
 }
 
+/// dnsmasq's leases: these guests', each `192.0.2.VMID`.
+fn lease(world: &World, vmids: &[u32]) {
+    let line = |vmid: &u32| format!("1800043200 {0} 192.0.2.{vmid} guest-{vmid} 01:{0}\n", mac(*vmid));
+    let path = world.folder.path().join("leases");
+    std::fs::write(&path, vmids.iter().map(line).collect::<String>()).unwrap();
+    let written = std::time::SystemTime::now() - 10 * SECOND;
+    std::fs::File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
+}
+
+fn with_leases(vmids: &[u32]) -> World {
+    let mut world = World::new();
+    world.keeper.leases = Some(LeaseFile::new(world.folder.path().join("leases")));
+    for vmid in vmids {
+        world.guest(*vmid, Configured::Dhcp);
+    }
+    lease(&world, vmids);
+    world.pass(30 * SECOND);
+    world
+}
+
+fn released(world: &World, vmids: &[u8]) -> bool {
+    world.sink.released() == vmids.iter().map(|vmid| IpAddr::from([192, 0, 2, *vmid])).collect::<Vec<_>>()
+}
+
+#[test]
+fn a_lease_ends_with_its_guest_and_with_nothing_less() {
+    let mut world = with_leases(&[100, 101, 102]);
+    world.has(&["192.0.2.100 guest-100.lab", "192.0.2.101 guest-101.lab", "192.0.2.102 guest-102.lab"]);
+    world.cluster.change(101, |listed, _| listed.state = State::Stopped);
+    world.cluster.change(102, |listed, _| listed.is_template = true);
+    world.pass(150 * SECOND);
+    world.has(&["192.0.2.100 guest-100.lab"]);
+    assert!(released(&world, &[]));
+    world.cluster.remove(100);
+    world.pass(POLL);
+    assert!(released(&world, &[]), "one list is not enough");
+    world.pass(POLL + SECOND);
+    let once = world.sink.released();
+    // dnsmasq was just starting.
+    world.pass(10 * SECOND);
+    assert!(!once.is_empty() && once.len() < world.sink.released().len());
+    lease(&world, &[101, 102]);
+    world.pass(2 * SECOND);
+    let ended = world.sink.released();
+    world.pass(600 * SECOND);
+    assert!(released(&world, &[100].repeat(ended.len())));
+}
+
+#[test]
+fn a_lease_that_does_not_end_is_not_tried_for_ever() {
+    let mut world = with_leases(&[100, 101]);
+    world.cluster.remove(100);
+    world.pass(1000 * SECOND);
+    assert!(released(&world, &[100; 6]) && world.keeper.releases.is_empty());
+}
+
+#[test]
+fn whose_guest_is_hidden_and_who_is_heard_keeps_its_lease() {
+    let mut world = with_leases(&[100, 101]);
+    world.cluster.remove(100);
+    world.pass(POLL);
+    world.hear(100, "192.0.2.100");
+    world.pass(60 * SECOND);
+    assert!(released(&world, &[]));
+}
+
+#[test]
+fn an_interface_that_is_replaced_ends_its_lease_unless_it_is_anothers_now() {
+    let mut world = with_leases(&[100, 101, 102]);
+    world.cluster.change(100, |_, config| config.nics[0].mac = mac(200));
+    world.cluster.change(101, |_, config| config.nics[0].mac = mac(201));
+    world.cluster.change(102, |_, config| config.nics[0].mac = mac(101));
+    world.pass(200 * SECOND);
+    let mut addresses = world.sink.released();
+    addresses.dedup();
+    addresses.sort_unstable();
+    addresses.dedup();
+    assert_eq!(addresses, [100, 102].map(|last| IpAddr::from([192, 0, 2, last])));
+}
+
 #[test]
 fn nothing_is_done_while_nothing_changes() {
     let mut world = World::new();

@@ -3,8 +3,9 @@
 use super::super::{Config, Failure, Kind, Listed, Place, Read, Resources, Told, lists, sightings};
 use super::known::{Known, seed};
 use super::lane::{Lane, What};
-use super::{IPAM, IPAM_IDLE, LOST, REFUSED_WAIT, RESTLESS, Rounds, Stale, Subject};
+use super::{CONFIGS, IPAM, IPAM_IDLE, LOST, REFUSED_WAIT, RESTLESS, Rounds, Stale, Subject};
 use crate::daemon::schedule::Moment;
+use crate::net::Mac;
 use crate::plan::guest::{self, By, Sighting, State};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +34,17 @@ impl Answer {
     }
 }
 
+/// A MAC address that is nobody's any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freed {
+    /// The address.
+    pub mac: Mac,
+    /// Since when: who is heard with it later is somebody all the same.
+    pub since: Moment,
+    /// From when on it is known that it has not become another guest's.
+    pub sure: Moment,
+}
+
 /// What came of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -40,6 +52,8 @@ pub struct Outcome {
     pub is_changed: bool,
     /// Guests that are gone for good.
     pub gone: Vec<u32>,
+    /// MAC addresses that were guests' and are nobody's now.
+    pub freed: Vec<Freed>,
     /// What people should know; each trouble once until it has ended.
     pub notes: Vec<String>,
 }
@@ -97,6 +111,7 @@ impl Rounds {
         for guest in guests {
             outcome.is_changed |= self.see(guest, now);
         }
+        self.freed(now, now + CONFIGS, outcome);
         self.miss(&listed, now, outcome);
         self.plan(now, is_extra);
     }
@@ -128,11 +143,12 @@ impl Rounds {
     /// A guest's row. Whether it changes anything about the guest.
     fn see(&mut self, mut row: Listed, now: Moment) -> bool {
         let is_online = self.lanes.get(&row.node).is_some_and(|lane| lane.is_online);
-        let known = self.guests.entry(row.vmid).or_insert_with(|| Known::new(row.clone()));
-        if known.listed.kind != row.kind {
+        if self.guests.get(&row.vmid).is_some_and(|known| known.listed.kind != row.kind) {
             // The number was given to another.
-            *known = Known::new(row.clone());
+            self.learn(row.vmid, Config::default());
+            self.guests.remove(&row.vmid);
         }
+        let known = self.guests.entry(row.vmid).or_insert_with(|| Known::new(row.clone()));
         known.missing = None;
         if row.state == State::Unknown {
             // Its node is not there to tell.
@@ -170,14 +186,21 @@ impl Rounds {
                 outcome.gone.push(*vmid);
             }
         }
-        for vmid in &outcome.gone {
-            self.learn(*vmid, Config::default());
-            self.guests.remove(vmid);
-            self.later.remove(vmid);
-            self.troubles.remove(&Subject::Config(*vmid));
-            self.troubles.remove(&Subject::Addresses(*vmid));
+        for vmid in outcome.gone.clone() {
+            let since = self.guests.get(&vmid).and_then(|known| known.missing).unwrap_or(now);
+            self.learn(vmid, Config::default());
+            self.freed(since, now, outcome);
+            self.guests.remove(&vmid);
+            self.later.remove(&vmid);
+            self.troubles.remove(&Subject::Config(vmid));
+            self.troubles.remove(&Subject::Addresses(vmid));
         }
         outcome.is_changed |= !outcome.gone.is_empty();
+    }
+
+    /// Tells of MAC addresses that have become nobody's.
+    fn freed(&mut self, since: Moment, sure: Moment, outcome: &mut Outcome) {
+        outcome.freed.extend(self.freed.drain(..).map(|mac| Freed { mac, since, sure }));
     }
 
     /// What an answer says about the node.
@@ -227,7 +250,10 @@ impl Rounds {
             outcome.notes.extend(refused.iter().filter(|new| !known.refused.contains(new)).map(ToString::to_string));
             known.refused = refused;
         }
+        let asked = known.config_pace.begun.unwrap_or(now);
         outcome.is_changed |= self.learn(place.vmid, config);
+        // It may have been given to another guest, which is read again within this time.
+        self.freed(asked, now + CONFIGS, outcome);
         let Some(known) = self.guests.get(&place.vmid) else { return };
         let place = known.place();
         if known.config_pace.is_wanted(now) {

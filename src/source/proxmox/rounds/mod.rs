@@ -15,7 +15,7 @@ mod lane;
 #[cfg(test)]
 mod tests;
 
-pub use answers::{Answer, Outcome};
+pub use answers::{Answer, Freed, Outcome};
 pub use known::{Known, Stale};
 
 use super::{Config, Failure, Listed, Place};
@@ -89,6 +89,8 @@ pub struct Rounds {
     guests: BTreeMap<u32, Known>,
     lanes: BTreeMap<String, Lane>,
     macs: BTreeMap<Mac, BTreeSet<u32>>,
+    /// Those that have just become nobody's.
+    freed: Vec<Mac>,
     listing: Listing,
     ipam: Ipam,
     /// Who was heard just after it had been read, and when it is read again.
@@ -130,6 +132,7 @@ impl Rounds {
             guests: BTreeMap::new(),
             lanes: BTreeMap::new(),
             macs: BTreeMap::new(),
+            freed: Vec::new(),
             listing: Listing {
                 due: Moment::ZERO,
                 begun: Moment::ZERO,
@@ -209,6 +212,11 @@ impl Rounds {
             }
         }
         true
+    }
+
+    /// Whether a MAC address is a guest's.
+    pub fn has(&self, mac: Mac) -> bool {
+        self.macs.contains_key(&mac)
     }
 
     /// A round begins at once: somebody asks for it.
@@ -351,6 +359,7 @@ impl Rounds {
         if known.config.as_ref() == Some(&config) {
             return false;
         }
+        let before: Vec<Mac> = known.config.iter().flat_map(|config| &config.nics).map(|nic| nic.mac).collect();
         for nic in known.config.iter().flat_map(|config| &config.nics) {
             if let Some(vmids) = self.macs.get_mut(&nic.mac) {
                 vmids.remove(&vmid);
@@ -363,6 +372,7 @@ impl Rounds {
             self.macs.entry(nic.mac).or_default().insert(vmid);
         }
         known.config = Some(config);
+        self.freed.extend(before.into_iter().filter(|mac| !self.macs.contains_key(mac)));
         true
     }
 }
