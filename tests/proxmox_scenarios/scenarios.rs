@@ -1,9 +1,11 @@
 //! What happens to guests, and what their names do.
 
 use crate::lab::{HOST, Lab, in_lab};
-use crate::netns::run;
+use crate::netns::{needs, run};
 use crate::proxmox::{Cluster, Reply};
 use crate::wait::until;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -258,6 +260,47 @@ fn a_lease_ends_with_its_guest_and_its_name_is_free() {
         the_lease_goes_with_its_guest(&lab);
         assert_eq!(lab.dnsmasq(), dnsmasq);
         assert_eq!(lab.metric("instances_proxmox_dnsmasq_starts_total"), Some(1.0));
+    });
+}
+
+/// Has dhclient get an address by DHCPv6, and end without giving it back.
+fn dhclient6(lab: &Lab, guest: &crate::guest::Guest) {
+    guest.has("address", "tentative", false);
+    guest.has("address", "fe80::", true);
+    // By its own path AppArmor would refuse it our files.
+    let program = lab.path("dhclient").display().to_string();
+    run("sh", &["-c", "cp \"$(command -v dhclient)\" \"$1\"", "sh", &program]);
+    let [leases, pid] = ["dhclient.leases", "dhclient.pid"].map(|name| lab.path(name).display().to_string());
+    guest.run(&program, &["-6", "-1", "-sf", "/bin/true", "-lf", &leases, "-pf", &pid, "eth0"]);
+    let pid = fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn a_lease_of_dhcpv6_ends_with_its_guest_too() {
+    in_lab(|| {
+        if !needs::can("dhclient", "dhclient --version") {
+            return;
+        }
+        let mut cluster = Cluster::default();
+        for (vmid, name) in [(102, "client"), (103, "other")] {
+            silent(&mut cluster, vmid, name).config["ipconfig0"] = "ip=dhcp,ip6=dhcp".into();
+        }
+        let mut lab = Lab::new(cluster);
+        run("ip", &["addr", "add", "fd00::2/64", "dev", "vmbr0", "nodad"]);
+        let ranges = "10.0.1.1,10.0.1.254,255.255.254.0,12h;fd00::1000,fd00::1fff,64,12h";
+        lab.flags = ["--prefixes", "10.0.0.0/23,fd00::/64", "--dhcp-ranges", ranges].map(str::to_owned).to_vec();
+        lab.start();
+        lab.is_healthy();
+        let guest = lab.plug(102);
+        dhclient6(&lab, &guest);
+        until("the name has an address", || !lab.dns().addresses("client.lab").is_empty());
+        let leases = || fs::read_to_string(lab.path("leases")).unwrap();
+        assert_eq!(leases().matches("fd00::1").count(), 1, "{}", leases());
+        drop(guest);
+        lab.simulator.cluster().remove(102);
+        lab.dns().becomes("client.lab", &[]);
+        until("the lease is out of the file", || !leases().contains("fd00::1"));
     });
 }
 
