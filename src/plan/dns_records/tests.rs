@@ -500,7 +500,43 @@ fn an_address_is_one_guests() {
     // The first was not seen since the second came: the address was leased again.
     let again = [seen(1, "192.0.2.9", By::Neighbor, 1, 30), both[1]];
     let records = Records::new(&guests, &again, &policy());
-    assert_eq!((brief(&records), records.warnings.len()), (vec!["b.lab.example 192.0.2.9".to_owned()], 0));
+    assert_eq!(brief(&records), ["b.lab.example 192.0.2.9"]);
+    let moved =
+        "192.0.2.9 was guest 1's, and guest 2 was heard with it last and has it in DNS; nobody but the wire says so";
+    assert_eq!(said(&records), [moved]);
+    // That is nothing to worry about if the first does not run, or if a DHCP server says so.
+    let gone = [Guest { state: State::Stopped, ..guests[0].clone() }, guests[1].clone()];
+    let released = [again[0], seen(2, "192.0.2.9", By::Lease, 40, 60)];
+    for (guests, sightings) in [(&gone, &again), (&guests, &released)] {
+        let records = Records::new(guests, sightings, &policy());
+        assert_eq!((brief(&records), said(&records)), (vec!["b.lab.example 192.0.2.9".to_owned()], vec![]));
+    }
+}
+
+#[test]
+fn arp_alone_takes_no_address_that_anybody_else_tells_of() {
+    let guests = [guest(1, "a"), guest(2, "b")];
+    let arp = seen(1, "192.0.2.9", By::Neighbor, 500, 500);
+    let has = |state, sightings: &[Sighting]| {
+        let guests = [guests[0].clone(), Guest { state, ..guests[1].clone() }];
+        let records = Records::new(&guests, sightings, &policy());
+        (records.records[0].reason.vmid(), records.warnings.len())
+    };
+    // Its owner was seen last long before.
+    for by in [By::Agent, By::Interfaces, By::Lease, By::Ipam] {
+        assert_eq!(has(State::Running, &[arp, seen(2, "192.0.2.9", by, 1, 50)]), (Some(2), 1), "{by}");
+    }
+    let configured = [guest(1, "a"), with_static(2, "b", "192.0.2.9")];
+    assert_eq!(plan(&configured, &[arp]), ["b.lab.example 192.0.2.9"]);
+    // What was last known of a guest that may not run is no such word; nor is it of one that does not.
+    let listed = seen(2, "192.0.2.9", By::Agent, 1, 50);
+    assert_eq!(has(State::Unknown, &[arp, listed]), (Some(1), 0));
+    assert_eq!(has(State::Stopped, &[arp, listed]), (Some(1), 0));
+    // An address that moves from agent to agent.
+    let moved = seen(1, "192.0.2.9", By::Agent, 500, 500);
+    assert_eq!(has(State::Running, &[arp, moved, listed]), (Some(1), 0));
+    // Who was only heard, too, gives way.
+    assert_eq!(has(State::Running, &[arp, seen(2, "192.0.2.9", By::Neighbor, 1, 50)]), (Some(1), 1));
 }
 
 #[test]

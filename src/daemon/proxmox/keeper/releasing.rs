@@ -69,18 +69,18 @@ impl<S: Sink> Keeper<S> {
                 failures.push(format!("dnsmasq does not end the lease of {mac}, whose guest is gone"));
             }
             for lease in of_mac.filter(|_| release.tries < TRIES) {
-                match self.sink.release(lease, leases.server.as_ref()) {
-                    Ok(()) if release.tries == 0 => {
-                        info!("{mac} has no guest any more: its lease of {} ends", lease.address)
-                    }
-                    Ok(()) => {}
-                    Err(failure) => failures.push(failure.to_string()),
+                let told = self.sink.release(lease, leases.server.as_ref());
+                if told.is_ok() && release.tries == 0 {
+                    info!("{mac} has no guest any more: its lease of {} ends", lease.address);
                 }
+                failures.extend(told.err().map(|failure| failure.to_string()));
             }
             release.due = now.moment + AGAIN * (1 << release.tries);
             release.tries += 1;
         }
         self.releases.retain(|_, release| release.tries <= TRIES);
-        failures.into_iter().for_each(|failure| self.tell(failure));
+        for failure in failures {
+            self.tell(failure);
+        }
     }
 }

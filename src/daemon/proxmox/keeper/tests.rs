@@ -259,7 +259,7 @@ fn a_lease_ends_with_its_guest_and_with_nothing_less() {
     world.pass(POLL + SECOND);
     let once = world.sink.released();
     // dnsmasq was just starting.
-    world.pass(10 * SECOND);
+    world.pass(30 * SECOND);
     assert!(!once.is_empty() && once.len() < world.sink.released().len());
     lease(&world, &[101, 102]);
     world.pass(2 * SECOND);
