@@ -272,8 +272,10 @@ fn dhclient6(lab: &Lab, guest: &crate::guest::Guest) {
     run("sh", &["-c", "cp \"$(command -v dhclient)\" \"$1\"", "sh", &program]);
     let [leases, pid] = ["dhclient.leases", "dhclient.pid"].map(|name| lab.path(name).display().to_string());
     guest.run(&program, &["-6", "-1", "-sf", "/bin/true", "-lf", &leases, "-pf", &pid, "eth0"]);
-    let pid = fs::read_to_string(pid).unwrap().trim().parse().unwrap();
-    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    // It goes on in the background, and says only there who it is.
+    let pid = || fs::read_to_string(&pid).ok()?.strip_suffix('\n')?.parse().ok();
+    until("dhclient's number", || pid().is_some());
+    kill(Pid::from_raw(pid().unwrap()), Signal::SIGKILL).unwrap();
 }
 
 #[test]
