@@ -199,7 +199,7 @@ mod tests {
     }
 
     fn heard(number: u8, address: &str, at: u64, how: How) -> Sighted {
-        Sighted { mac: mac(number), address: address.parse().unwrap(), interface: None, tag: None, how, at: s(at) }
+        Sighted { mac: mac(number), address: address.parse().unwrap(), how, at: s(at) }
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::cli::proxmox::{self as cli, Config};
-use crate::net::IfName;
 use crate::plan::dns_records::{Network, Vlan};
 use crate::plan::guest::{Configured, Kind, Nic, State};
 use crate::sink::dnsmasq_dir::{Memory, Places};
@@ -139,15 +138,8 @@ impl World {
     }
 
     fn hear(&mut self, vmid: u32, address: &str) {
-        let interface: Option<IfName> = None;
-        let sighted = Sighted {
-            mac: mac(vmid),
-            address: address.parse().unwrap(),
-            interface,
-            tag: None,
-            how: How::Said,
-            at: self.now.moment,
-        };
+        let sighted =
+            Sighted { mac: mac(vmid), address: address.parse().unwrap(), how: How::Said, at: self.now.moment };
         self.keeper.heard(&sighted, self.now.moment);
     }
 
