@@ -10,6 +10,7 @@ use crate::net::Shown;
 use crate::plan::dnsmasq_conf::{Conf, path_value};
 use crate::sink::atomic_file;
 use crate::sink::dnsmasq::Dnsmasq;
+use crate::sink::folder::Folder;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fmt;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, sleep_until, timeout};
+use tracing::warn;
 
 /// How long `dnsmasq --test` may take.
 const TEST: Duration = Duration::from_secs(10);
@@ -167,12 +169,11 @@ pub struct Managed {
     socket: UdpSocket,
     asked: u16,
     has_answered: bool,
-    starts: u64,
 }
 
 impl Managed {
     /// Writes the configuration and has dnsmasq look at it. One that runs with ours already is taken over, or ended if it was
-    /// started with another. It is started by [`Self::tend`].
+    /// started with another, or does not watch what is the folder of names by now. It is started by [`Self::tend`].
     ///
     /// # Errors
     /// dnsmasq is not there or does not like the configuration; or a file cannot be written; or one that runs does not end.
@@ -180,14 +181,20 @@ impl Managed {
         let text = settings.conf.text().map_err(|error| Error::new(format!("cannot configure dnsmasq: {error}")))?;
         let argument = conf_argument(&settings.conf_file)?;
         let running = Dnsmasq::find(&settings.conf.pid_file).ok().filter(|dnsmasq| dnsmasq.has_argument(&argument));
+        let stays = running.as_ref().is_some_and(|dnsmasq| watches(dnsmasq, &settings.conf))
+            && holds(&settings.conf_file, &text);
         let unwatched = |error: io::Error| Error::new(format!("cannot watch dnsmasq: {}", in_words(&error)));
         let mut process = running.map(Process::Found);
-        if process.is_none() || !holds(&settings.conf_file, &text) {
+        if !stays {
             // First of all, so that one that runs does not end for one that cannot begin. What is at the file's own place is what
             // the running one was started with.
             test(&settings.program, &text).await?;
             if let Some(process) = process.take() {
                 process.stop().await?;
+            }
+            // Those that nobody knows by their number: it was not written yet when we were killed, or somebody has deleted it.
+            for orphan in Dnsmasq::all_with(&argument, &settings.conf_file) {
+                Process::Found(orphan).stop().await?;
             }
             atomic_file::replace(&settings.conf_file, |file| file.write_all(text.as_bytes()))?;
         }
@@ -203,8 +210,8 @@ impl Managed {
         let socket = socket.await.map_err(unwatched)?;
         let tending = Tending::new(settings.pace);
         let found = process.is_some();
-        let (began, asked, has_answered, starts) = (Instant::now(), 0, false, 0);
-        Ok(Self { settings, process, found, tending, began, socket, asked, has_answered, starts })
+        let (began, asked, has_answered) = (Instant::now(), 0, false);
+        Ok(Self { settings, process, found, tending, began, socket, asked, has_answered })
     }
 
     /// Does what there is to do until something happens that is worth telling. Given up, nothing is lost: it is called again.
@@ -253,6 +260,7 @@ impl Managed {
             }
         };
         tokio::select! {
+            biased;
             how = ended => {
                 self.process = None;
                 self.tending.ended(self.began.elapsed());
@@ -261,7 +269,7 @@ impl Managed {
             received = socket.recv(&mut answer) => {
                 // An error is what the system heard about an earlier question: nobody listens.
                 let is_answer = received.is_ok_and(|length| length >= 12) && answer.get(2).is_some_and(|flags| flags & 0x80 != 0);
-                if !is_answer {
+                if !is_answer || !self.is_its_own() {
                     return None;
                 }
                 self.tending.answered(self.began.elapsed());
@@ -271,11 +279,25 @@ impl Managed {
         }
     }
 
+    /// Whether an answer comes from it, and not from another resolver at the same address, beside which it cannot begin: it writes
+    /// its number only once it has its port.
+    fn is_its_own(&self) -> bool {
+        match &self.process {
+            Some(Process::Ours(_)) if self.has_answered => true,
+            Some(Process::Ours(child)) => {
+                let number = fs::read_to_string(&self.settings.conf.pid_file).ok();
+                let number = number.and_then(|text| text.trim().parse().ok());
+                number.is_some() && number == child.id()
+            }
+            Some(Process::Found(_)) => true,
+            None => false,
+        }
+    }
+
     fn start(&mut self, now: Moment) -> Event {
         self.has_answered = false;
         match self.spawn() {
             Ok(child) => {
-                self.starts += 1;
                 self.tending.runs(now);
                 let process = self.process.insert(Process::Ours(child));
                 Event::Began(process.pid())
@@ -323,16 +345,6 @@ impl Managed {
         self.tending.replace(self.began.elapsed());
     }
 
-    /// How often it was started.
-    pub fn starts(&self) -> u64 {
-        self.starts
-    }
-
-    /// Whether it runs.
-    pub fn is_running(&self) -> bool {
-        self.process.is_some()
-    }
-
     /// Has it end, within seven seconds.
     ///
     /// # Errors
@@ -352,6 +364,17 @@ fn conf_argument(conf_file: &Path) -> Result<String> {
             .remedy("name an absolute path without quotes, backslashes and #")
     })?;
     Ok(format!("--conf-file={path}"))
+}
+
+/// Whether it watches what is the folder of names now: else it knows of no change, and has to begin anew. Who may not see that
+/// believes it.
+fn watches(dnsmasq: &Dnsmasq, conf: &Conf) -> bool {
+    let folder = Folder::look_at(&conf.hostsdir).ok();
+    let watches = folder.and_then(|folder| dnsmasq.watches(folder.identity())) != Some(false);
+    if !watches {
+        warn!("dnsmasq, process {}, does not watch {} and is replaced", dnsmasq.pid(), conf.hostsdir.display());
+    }
+    watches
 }
 
 /// Whether a file holds this.
