@@ -1,12 +1,16 @@
 //! What an answer changes.
 
-use super::super::{Config, Failure, Kind, Listed, Place, Read, Resources, Told, sightings};
+use super::super::{Config, Failure, Kind, Listed, Place, Read, Refused, Resources, Told, sightings};
 use super::known::{Known, seed};
 use super::lane::{Lane, What};
 use super::{IPAM, IPAM_IDLE, LOST, REFUSED_WAIT, RESTLESS, Rounds, Stale, Subject};
 use crate::daemon::schedule::Moment;
 use crate::plan::guest::{self, By, Sighting, State};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Nobody says that a privilege is missing: the list is but shorter.
+const NOBODY: &str = "the cluster's list of guests is empty: either no guest exists, or the token, or its user, lacks the privilege \
+                      VM.Audit on /vms (the role PVEAuditor has it; with separated privileges both need it)";
 
 /// An answer to a [`super::Call`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +45,18 @@ pub struct Outcome {
     /// Guests that are gone for good.
     pub gone: Vec<u32>,
     /// What people should know; each trouble once until it has ended.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
+}
+
+/// Something that people should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// It keeps names from being right.
+    Fault(String),
+    /// Such a thing has ended.
+    Over(String),
+    /// Something about a guest is strange; all others go on.
+    Odd(String),
 }
 
 impl Rounds {
@@ -76,8 +91,11 @@ impl Rounds {
     /// The list came.
     fn listed(&mut self, read: Read<Resources>, now: Moment, outcome: &mut Outcome) {
         let Read { value: Resources { guests, nodes }, refused } = read;
+        // Whose row makes no sense is listed all the same.
+        let listed: BTreeSet<u32> =
+            guests.iter().map(|guest| guest.vmid).chain(refused.iter().filter_map(|refused| refused.vmid)).collect();
         let known = self.guests.len();
-        if guests.is_empty() && known > 0 {
+        if listed.is_empty() && known > 0 {
             let text = format!(
                 "the cluster lists no guests where there were {known}: the token, or its user, has lost the privilege VM.Audit on \
                  /vms; what is known stays, until the list has guests or the state file is removed"
@@ -91,12 +109,16 @@ impl Rounds {
         self.listing.read = Some(now);
         self.listing.failing_since = None;
         self.end(&Subject::Resources, outcome);
-        outcome.notes.extend(refused.iter().map(|refused| format!("list of guests: {refused}")));
+        if listed.is_empty() {
+            self.trouble(Subject::Nobody, Failure::new(Kind::Forbidden, NOBODY), outcome);
+        } else {
+            self.end(&Subject::Nobody, outcome);
+        }
         self.see_nodes(nodes.into_iter().map(|node| (node.name, node.is_online)).collect(), &guests);
-        let listed: BTreeSet<u32> = guests.iter().map(|guest| guest.vmid).collect();
         for guest in guests {
             outcome.is_changed |= self.see(guest, now);
         }
+        self.refuse(refused, now, outcome);
         self.miss(&listed, now, outcome);
         self.plan(now, is_extra);
     }
@@ -158,6 +180,24 @@ impl Rounds {
         }
         known.listed = row;
         is_changed && known.config.is_some()
+    }
+
+    /// Rows of the list that make no sense: their guests stay as they are known. Each is said once until it makes sense.
+    fn refuse(&mut self, refused: Vec<Refused>, now: Moment, outcome: &mut Outcome) {
+        let before = std::mem::take(&mut self.listing.refused);
+        for row in refused.iter().filter(|row| !before.contains(row)) {
+            outcome.notes.push(Note::Odd(format!("list of guests: {row}")));
+        }
+        for row in &refused {
+            if let Some(known) = row.vmid.and_then(|vmid| self.guests.get_mut(&vmid)) {
+                known.missing = None;
+                known.grow_stale(
+                    now,
+                    &format!("its row in the list of guests makes no sense: {}: {}", row.field, row.why),
+                );
+            }
+        }
+        self.listing.refused = refused;
     }
 
     /// Those that the list lacks are gone if it lacked them in the round before, too.
@@ -222,9 +262,13 @@ impl Rounds {
             return;
         };
         known.config_pace.succeed();
-        known.stale = None;
+        // While its row makes no sense, nobody knows where it is and whether it runs.
+        if !self.listing.refused.iter().any(|row| row.vmid == Some(place.vmid)) {
+            known.stale = None;
+        }
         if known.refused != refused {
-            outcome.notes.extend(refused.iter().filter(|new| !known.refused.contains(new)).map(ToString::to_string));
+            let new = refused.iter().filter(|new| !known.refused.contains(new));
+            outcome.notes.extend(new.map(|refused| Note::Odd(refused.to_string())));
             known.refused = refused;
         }
         outcome.is_changed |= self.learn(place.vmid, config);
@@ -330,21 +374,41 @@ impl Rounds {
 
     /// Something goes wrong: people are told when it begins, or becomes another.
     fn trouble(&mut self, subject: Subject, failure: Failure, outcome: &mut Outcome) {
+        let lacks = |subject: &Subject, failure: &Failure| failure.kind == Kind::Forbidden && subject.is_one_of_many();
+        // A privilege that the token lacks it lacks for many guests: the first says it for all.
+        let is_first = !self.troubles.iter().any(|(other, failure)| other.is_like(&subject) && lacks(other, failure));
+        let is_fault = match subject {
+            Subject::Resources | Subject::Nobody | Subject::Node(_) => true,
+            Subject::Ipam => failure.kind == Kind::Forbidden,
+            Subject::Config(_) | Subject::Addresses(_) => lacks(&subject, &failure) && is_first,
+        };
         let before = self.troubles.insert(subject, failure.clone());
         if before.is_none_or(|before| before.kind != failure.kind) {
-            outcome.notes.push(failure.text);
+            outcome.notes.push(if is_fault { Note::Fault(failure.text) } else { Note::Odd(failure.text) });
         }
     }
 
     fn end(&mut self, subject: &Subject, outcome: &mut Outcome) {
-        if self.troubles.remove(subject).is_none() {
-            return;
-        }
-        match subject {
-            Subject::Resources => outcome.notes.push("the list of guests comes again".to_owned()),
-            Subject::Node(name) => outcome.notes.push(format!("the node {name} answers again")),
-            Subject::Ipam | Subject::Config(_) | Subject::Addresses(_) => {}
-        }
+        let Some(ended) = self.troubles.remove(subject) else { return };
+        let is_forbidden = |failure: &Failure| failure.kind == Kind::Forbidden;
+        let text = match subject {
+            Subject::Resources => "the list of guests comes again".to_owned(),
+            Subject::Nobody => "there are guests in the list".to_owned(),
+            Subject::Node(name) => format!("the node {name} answers again"),
+            Subject::Ipam if is_forbidden(&ended) => "the SDN's addresses may be read".to_owned(),
+            Subject::Config(_) | Subject::Addresses(_)
+                if is_forbidden(&ended)
+                    && !self
+                        .troubles
+                        .iter()
+                        .any(|(other, failure)| other.is_like(subject) && is_forbidden(failure)) =>
+            {
+                let what = if matches!(subject, Subject::Config(_)) { "configurations" } else { "addresses" };
+                format!("all guests' {what} may be read")
+            }
+            Subject::Ipam | Subject::Config(_) | Subject::Addresses(_) => return,
+        };
+        outcome.notes.push(Note::Over(text));
     }
 
     /// Since when what is known of a guest could not be looked at, and why.

@@ -77,11 +77,6 @@ impl Known {
         self.config.as_ref().map(|config| guest(&self.listed, config))
     }
 
-    /// When its configuration was asked for last.
-    pub fn asked_at(&self) -> Option<Moment> {
-        self.config_pace.begun
-    }
-
     pub(super) fn place(&self) -> Place {
         Place { vmid: self.listed.vmid, kind: self.listed.kind, node: self.listed.node.clone() }
     }

@@ -15,10 +15,10 @@ mod lane;
 #[cfg(test)]
 mod tests;
 
-pub use answers::{Answer, Outcome};
+pub use answers::{Answer, Note, Outcome};
 pub use known::{Known, Stale};
 
-use super::{Config, Failure, Listed, Place};
+use super::{Config, Failure, Listed, Place, Refused};
 use crate::daemon::schedule::Moment;
 use crate::net::Mac;
 use crate::plan::guest::{Kind, Sighting};
@@ -76,10 +76,23 @@ impl Call {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     Resources,
+    /// The list is empty, and nobody is known who should be in it.
+    Nobody,
     Ipam,
     Node(String),
     Config(u32),
     Addresses(u32),
+}
+
+impl Subject {
+    fn is_one_of_many(&self) -> bool {
+        matches!(self, Self::Config(_) | Self::Addresses(_))
+    }
+
+    /// Whether it is the same about another guest.
+    fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
 }
 
 /// What is known of a cluster, and what is to be asked next.
@@ -111,6 +124,8 @@ struct Listing {
     /// When it came last, and since when it has not.
     read: Option<Moment>,
     failing_since: Option<Moment>,
+    /// Rows that make no sense.
+    refused: Vec<Refused>,
 }
 
 #[derive(Debug, Default)]
@@ -139,6 +154,7 @@ impl Rounds {
                 backoff: Backoff::new(interval, LONGEST_WAIT.max(interval)),
                 read: None,
                 failing_since: None,
+                refused: Vec::new(),
             },
             ipam: Ipam::default(),
             later: BTreeMap::new(),
@@ -255,6 +271,11 @@ impl Rounds {
     /// What goes wrong now.
     pub fn troubles(&self) -> impl Iterator<Item = &Failure> {
         self.troubles.values()
+    }
+
+    /// That the list is empty though it came, and nobody is known: most likely the token may see no guest.
+    pub fn nobody(&self) -> Option<&Failure> {
+        self.troubles.get(&Subject::Nobody)
     }
 
     fn is_readable(&self, known: &Known) -> bool {
