@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::future::pending;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// The beginning of time is so long before the start, so that what was known before has its order.
 const BEFORE: Duration = Duration::from_secs(30 * 86_400);
@@ -156,6 +156,8 @@ pub struct Server<'a, C, S> {
     pub clock: Clock,
     /// How its dnsmasq is.
     pub health: Health,
+    /// Since it answered last: what was said of that it does not.
+    pub down: Option<String>,
     /// When people are shown how it is.
     pub show: Moment,
 }
@@ -248,12 +250,21 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
                 self.keeper.dnsmasq_found();
             }
             Event::Answers => {
-                info!("{event}");
                 self.health = Health::Answers;
+                if self.down.take().is_some() {
+                    // As loud as its beginning was.
+                    error!("it is over: {event}");
+                } else {
+                    info!("{event}");
+                }
             }
             Event::Hangs(_) | Event::Ended(_) | Event::CannotBegin(_) => {
-                warn!("{event}");
-                self.health = Health::Down(event.to_string());
+                let text = event.to_string();
+                if self.down.as_ref() != Some(&text) {
+                    error!("{text}");
+                }
+                self.down = Some(text.clone());
+                self.health = Health::Down(text);
             }
         }
         // At once.

@@ -3,12 +3,14 @@
 //!
 //! - Names that are published stay until something better is known: what was known before the start counts from the start, and if
 //!   that is lost nothing is written before every configuration has been read once.
-//! - The state file is written before names are, so that a start never knows less than what is published.
+//! - The state file is written before names are, so that a start does not know less than what is published. While it cannot be
+//!   written, names go on nevertheless, and everybody is told: a start would have to read all guests first.
 //! - What comes in together is published together; nothing is written, and dnsmasq not told, when nothing has changed.
 
 mod publishing;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use super::metrics::Metrics;
 use super::registry::Bridge;
@@ -25,12 +27,12 @@ use crate::sink::dnsmasq_dir::{Reloads, Sink};
 use crate::source::backoff::Backoff;
 use crate::source::leases::{LeaseFile, Look};
 use crate::source::neighbors::Sighted;
-use crate::source::proxmox::{Answer, Call, Done, Rounds};
+use crate::source::proxmox::{Answer, Call, Done, Note, Rounds};
 use rustc_hash::FxHashSet;
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use told::{About, Told};
+use tracing::{error, info, warn};
 
 /// What changes within this time is published together.
 const TOGETHER: Duration = Duration::from_millis(100);
@@ -70,8 +72,7 @@ pub struct Keeper<S> {
     is_unwatched: bool,
     due: Due,
     backoff: Backoff,
-    failure: Option<String>,
-    told: BTreeSet<String>,
+    told: Told,
     interests: (FxHashSet<Mac>, Vec<Ipv6Addr>),
     /// Whether they may be others by now.
     is_curious: bool,
@@ -126,8 +127,7 @@ impl<S: Sink> Keeper<S> {
             is_unwatched: false,
             due: Due::default(),
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
-            failure: None,
-            told: BTreeSet::new(),
+            told: Told::default(),
             interests: Default::default(),
             is_curious: true,
             round: None,
@@ -180,7 +180,12 @@ impl<S: Sink> Keeper<S> {
         let outcome = self.rounds.answered(done.answer, now);
         self.is_news |= is_failure || outcome.is_changed || troubles != self.rounds.troubles().count();
         for note in outcome.notes {
-            warn!("{note}");
+            match note {
+                Note::Fault(text) => error!("{text}"),
+                // As loud as its beginning was.
+                Note::Over(text) => error!("it is over: {text}"),
+                Note::Odd(text) => warn!("{text}"),
+            }
         }
         for vmid in outcome.gone {
             info!(vmid, "the guest is gone");
@@ -214,6 +219,8 @@ impl<S: Sink> Keeper<S> {
             Ok(()) => self.reloads.forget(),
             Err(failure) => warn!("{failure}"),
         }
+        self.faults(About::Reload, []);
+        self.faults(About::Watch, []);
         self.is_unwatched = false;
     }
 
@@ -235,10 +242,11 @@ impl<S: Sink> Keeper<S> {
     }
 
     /// What is known and published now, for people.
-    pub fn show(&mut self, dnsmasq: Dnsmasq, mut troubles: Vec<String>, now: Moment) {
+    pub fn show(&mut self, dnsmasq: Dnsmasq, troubles: Vec<String>, now: Moment) {
         self.is_news = false;
-        troubles.extend(self.failure.clone());
-        let parts = Parts { records: &self.records, policy: &self.policy, rounds: &self.rounds, dnsmasq, troubles };
+        let (records, policy, rounds) = (&self.records, &self.policy, &self.rounds);
+        let faults = self.told.all().map(str::to_owned).collect();
+        let parts = Parts { records, policy, rounds, dnsmasq, faults, troubles };
         self.metrics.snapshot(Snapshot::new(parts, Some(&self.metrics.shown()), now));
     }
 
@@ -257,9 +265,9 @@ impl<S: Sink> Keeper<S> {
         self.has_published
     }
 
-    /// What keeps names from being written now.
+    /// What keeps names from being right now, here; the one thing of all that matters most.
     pub fn failure(&self) -> Option<&str> {
-        self.failure.as_deref()
+        self.told.all().next()
     }
 
     /// What goes wrong with the cluster now, one thing of all.
@@ -328,7 +336,7 @@ impl<S: Sink> Keeper<S> {
         }
         self.due.compare = now.moment;
         if !self.publish(now) {
-            return Err(Error::new(self.failure.clone().unwrap_or_default()));
+            return Err(Error::new(self.failure().unwrap_or_default().to_owned()));
         }
         if self.reloads.due().is_some() && !self.is_rehearsal {
             self.reload(now.moment);
@@ -342,12 +350,17 @@ impl<S: Sink> Keeper<S> {
         if self.is_rehearsal {
             return;
         }
-        if let Err(failure) = self.state.write(self.rounds.guests(), &self.seen, now) {
+        let written = self.state.write(self.rounds.guests(), &self.seen, now);
+        if written.is_err() {
             self.due.state = Some(now.moment + STATE);
-            self.tell(format!(
-                "{failure}; after a start of this program names may be missing until all guests were read"
-            ));
+            self.metrics.not_written();
         }
+        let failure = written.err().map(|failure| {
+            format!(
+                "{failure}; names go on, but after a start of this program they stand still until all guests were read"
+            )
+        });
+        self.faults(About::State, failure);
     }
 
     fn change(&mut self, now: Moment) {
@@ -364,7 +377,8 @@ impl<S: Sink> Keeper<S> {
 
     fn look_at_leases(&mut self, now: Now) {
         let Some(file) = &mut self.leases else { return };
-        match file.look() {
+        let look = file.look();
+        match look {
             Ok(Look::Same) if now.moment < self.due.leases_end => {}
             Ok(Look::Same | Look::New) => {
                 self.due.leases_end = now.moment + LEASES_END;
@@ -377,16 +391,13 @@ impl<S: Sink> Keeper<S> {
                     self.change(now.moment);
                 }
             }
-            Ok(Look::BeingWritten) => {}
-            Err(failure) => self.tell(failure.to_string()),
+            Ok(Look::BeingWritten) | Err(_) => {}
         }
+        self.faults(About::Leases, look.err().map(|failure| failure.to_string()));
     }
 
-    /// Says something that people should know, once.
-    fn tell(&mut self, text: String) {
-        if !self.told.contains(&text) {
-            warn!("{text}");
-            self.told.insert(text);
-        }
+    /// These keep names from being right now; none: that is over.
+    fn faults(&mut self, about: About, now: impl IntoIterator<Item = String>) {
+        self.is_news |= self.told.faults(about, now);
     }
 }
