@@ -8,6 +8,7 @@ mod dns;
 mod netns;
 
 use dns::Dns;
+use instances::daemon::proxmox::beside::{Beside, Said};
 use instances::daemon::proxmox::child::{Event, Managed, Settings};
 use instances::daemon::proxmox::tending::Pace;
 use instances::net::Mac;
@@ -414,6 +415,36 @@ fn another_resolvers_answer_is_not_taken_for_dnsmasqs() {
         assert!(answering.join().unwrap() > 0, "it was asked");
         until_event(&mut managed, |event| matches!(event, Event::Answers)).await;
         managed.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn another_dnsmasq_is_asked_where_it_serves_and_missed_when_it_does_no_longer() {
+    with_lab(|lab| async move {
+        let start = |port: &str| {
+            let _ = fs::remove_file(lab.path("pid"));
+            let child = std::process::Command::new("/usr/sbin/dnsmasq")
+                .args(["--keep-in-foreground", "--conf-file=/dev/null", "--log-facility=/dev/null", "--user=root"])
+                .args(["--no-resolv", "--no-hosts", port])
+                .arg(format!("--pid-file={}", lab.path("pid").display()))
+                .spawn()
+                .unwrap();
+            until("it runs", || fs::read_to_string(lab.path("pid")).is_ok_and(|pid| !pid.is_empty()));
+            child
+        };
+        let mut beside = Beside::with(lab.path("pid"), Duration::from_millis(100), Duration::from_secs(2));
+        // Nobody runs, so nobody is missed.
+        assert!(tokio::time::timeout(Duration::from_millis(500), beside.tend()).await.is_err());
+        for port in ["--port=5353", "-p5354"] {
+            let mut child = start(port);
+            let version = Dnsmasq::find(&lab.path("pid")).unwrap().version().unwrap();
+            let said = tokio::time::timeout(PATIENCE, beside.tend()).await.unwrap();
+            assert_eq!(said, Said::Answers(version));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let said = tokio::time::timeout(PATIENCE, beside.tend()).await.unwrap();
+            assert_eq!(said, Said::Silent(Duration::from_secs(2)));
+        }
     });
 }
 

@@ -326,6 +326,7 @@ fn beside_a_dnsmasq_that_is_there_already() {
         until("dnsmasq was told of the reservation", || {
             lab.metric("instances_proxmox_dnsmasq_reloads_total") == Some(1.0)
         });
+        until("it was asked, too", || lab.metric("instances_proxmox_dnsmasq_up") == Some(1.0));
         let lease = lab.plug(101).lease();
         lab.dns().becomes("client.lab", &[&lease]);
         // It is not ours to be ended.

@@ -3,41 +3,33 @@
 //! Should we be killed, it goes on: DNS and DHCP do not need us. The next of us takes it over if its configuration is still what it
 //! should be, else it is ended first. Ours is only one that was started with our own configuration file.
 
+use super::beside::connected;
+use super::process::Process;
 use super::tending::{Pace, Step, Tending};
 use crate::daemon::schedule::Moment;
 use crate::error::{Error, Result, in_words};
 use crate::net::Shown;
 use crate::plan::dnsmasq_conf::{Conf, path_value};
 use crate::sink::atomic_file;
-use crate::sink::dnsmasq::Dnsmasq;
+use crate::sink::dnsmasq::{Dnsmasq, asking};
 use crate::sink::folder::Folder;
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::process::{Pid, Signal, kill_process};
 use std::fmt;
 use std::fs;
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::process::{Child, Command};
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
 use tracing::warn;
 
 /// How long `dnsmasq --test` may take.
 const TEST: Duration = Duration::from_secs(10);
-/// How long dnsmasq has to end when we do.
-const STOP: Duration = Duration::from_secs(5);
-/// How long it takes to be killed.
-const KILLED: Duration = Duration::from_secs(2);
-/// How often it is looked whether one that is not our child has ended.
-const LOOK: Duration = Duration::from_millis(200);
 /// Longer than any configuration of ours, bytes.
 const LONGEST: u64 = 1 << 20;
-/// `version.bind`, TXT, CHAOS: dnsmasq answers by itself whatever it knows and whoever is upstream. Behind an ID.
-const QUESTION: &[u8] = b"\x01\0\0\x01\0\0\0\0\0\0\x07version\x04bind\0\0\x10\0\x03";
-
 /// A variable of ours that is none of dnsmasq's business: the API token's secret.
 const SECRET: &str = "API_TOKEN_SECRET";
 
@@ -88,76 +80,6 @@ impl fmt::Display for Event {
     }
 }
 
-/// A running one.
-#[derive(Debug)]
-enum Process {
-    Ours(Child),
-    Found(Dnsmasq),
-}
-
-impl Process {
-    fn pid(&self) -> u32 {
-        match self {
-            Self::Ours(child) => child.id().unwrap_or_default(),
-            Self::Found(dnsmasq) => dnsmasq.pid().as_raw_nonzero().get().unsigned_abs(),
-        }
-    }
-
-    /// Waits for its end; how it ended. Given up, nothing is lost.
-    async fn ended(&mut self) -> String {
-        match self {
-            Self::Ours(child) => match child.wait().await {
-                Ok(status) => describe(status),
-                Err(error) => in_words(&error),
-            },
-            Self::Found(dnsmasq) => {
-                while !dnsmasq.has_ended() {
-                    sleep(LOOK).await;
-                }
-                // That only its parent is told.
-                "nobody knows how".to_owned()
-            }
-        }
-    }
-
-    fn signal(&self, at_once: bool) -> Result<()> {
-        match self {
-            Self::Ours(child) => {
-                // Until it was waited for, its number is nobody else's.
-                let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-                let signal = if at_once { Signal::KILL } else { Signal::TERM };
-                pid.map_or(Ok(()), |pid| kill_process(pid, signal))
-                    .map_err(|error| Error::new(format!("cannot end dnsmasq: {}", in_words(&error.into()))))
-            }
-            Self::Found(dnsmasq) => dnsmasq.end(at_once),
-        }
-    }
-
-    /// Has it end, in a few seconds at most.
-    async fn stop(mut self) -> Result<()> {
-        self.signal(false)?;
-        if timeout(STOP, self.ended()).await.is_err() {
-            self.signal(true)?;
-            if timeout(KILLED, self.ended()).await.is_err() {
-                return Err(Error::new(format!("dnsmasq, process {}, does not end even when killed", self.pid())));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn describe(status: ExitStatus) -> String {
-    // dnsmasq(8), EXIT CODES.
-    let meaning = match status.code() {
-        Some(1) => " (its configuration)",
-        Some(2) => " (the network: is another server on its port?)",
-        Some(3) => " (a file or folder)",
-        Some(4) => " (memory)",
-        _ => "",
-    };
-    format!("{status}{meaning}")
-}
-
 /// A dnsmasq that is kept running.
 #[derive(Debug)]
 pub struct Managed {
@@ -198,16 +120,7 @@ impl Managed {
             }
             atomic_file::replace(&settings.conf_file, |file| file.write_all(text.as_bytes()))?;
         }
-        let any: SocketAddr = match settings.asked_at {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let socket = async {
-            let socket = UdpSocket::bind(any).await?;
-            socket.connect(settings.asked_at).await?;
-            Ok(socket)
-        };
-        let socket = socket.await.map_err(unwatched)?;
+        let socket = connected(settings.asked_at).await.map_err(unwatched)?;
         let tending = Tending::new(settings.pace);
         let found = process.is_some();
         let (began, asked, has_answered) = (Instant::now(), 0, false);
@@ -268,7 +181,7 @@ impl Managed {
             }
             received = socket.recv(&mut answer) => {
                 // An error is what the system heard about an earlier question: nobody listens.
-                let is_answer = received.is_ok_and(|length| length >= 12) && answer.get(2).is_some_and(|flags| flags & 0x80 != 0);
+                let is_answer = received.ok().and_then(|length| asking::answer(answer.get(..length)?)).is_some();
                 if !is_answer || !self.is_its_own() {
                     return None;
                 }
@@ -327,10 +240,8 @@ impl Managed {
 
     async fn ask(&mut self) {
         self.asked = self.asked.wrapping_add(1);
-        let mut question = self.asked.to_be_bytes().to_vec();
-        question.extend(QUESTION);
         // Unsent, it is unanswered.
-        let _ = self.socket.send(&question).await;
+        let _ = self.socket.send(&asking::question(self.asked)).await;
     }
 
     fn signal(&self, at_once: bool) {

@@ -1,13 +1,16 @@
 //! `instances-proxmox`: keeps dnsmasq in step with a Proxmox VE cluster. [`keeper`] is what it does, without knowing where the cluster,
 //! dnsmasq and the wire are; [`serve`] is the loop. [`seen`] is what is known beside the API, [`state`] what outlives a start,
 //! [`registry`] has the guard know the guests. [`snapshot`] is what is known and published, for [`metrics`] and the [`page`]. [`child`] is
-//! a dnsmasq of its own, and [`tending`] decides when it begins, is asked and has to go. [`folders`] are made before all that.
+//! a dnsmasq of its own, and [`tending`] decides when it begins, is asked and has to go. [`beside`] asks
+//! another's. [`folders`] are made before all that.
 
+pub mod beside;
 pub mod child;
 pub mod folders;
 pub mod keeper;
 pub mod metrics;
 pub mod page;
+mod process;
 mod published;
 pub mod registry;
 pub mod seen;
@@ -30,6 +33,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::sink::dnsmasq_dir::{DnsmasqDir, Memory, Sink};
 use crate::source::proxmox::{Answer, Client, Cluster as _, Reading};
+use beside::Beside;
 use child::Managed;
 use keeper::Keeper;
 use serde_json::Value;
@@ -111,9 +115,10 @@ async fn serve(config: &Config) -> Result<()> {
     for notice in client.notices() {
         warn!("{notice}");
     }
+    let beside = config.places.pid_file.clone().filter(|_| dnsmasq.is_none()).map(Beside::new);
     let health = if dnsmasq.is_some() { Health::Starting } else { Health::NotAsked };
     let (down, show) = (None, Moment::ZERO);
-    Server { keeper, reading, ears, dnsmasq, signals, supervisor, clock, health, down, show }.run().await
+    Server { keeper, reading, ears, dnsmasq, beside, signals, supervisor, clock, health, down, show }.run().await
 }
 
 fn sink(config: &Config) -> Result<DnsmasqDir> {

@@ -134,7 +134,7 @@ pub enum Dnsmasq {
     Answers,
     /// It does not, or does not run, and why.
     Down(String),
-    /// Another's, which is not asked.
+    /// Another's, which has never answered: nobody knows where to ask it.
     NotAsked,
 }
 

@@ -1,5 +1,6 @@
 //! A running dnsmasq: which process it is, what it was told at its start, and telling it to read everything anew.
 
+pub mod asking;
 mod configuration;
 
 pub use configuration::{Configuration, Setting};
@@ -32,6 +33,15 @@ const FEW: usize = 10_000;
 /// A version of dnsmasq.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32, pub u32);
+
+impl Version {
+    /// What a text begins with: `2.90`, `2.86-1.1`, `2.91rc2`.
+    fn read(text: &str) -> Option<Self> {
+        let (major, rest) = text.split_once('.')?;
+        let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        Some(Self(major.parse().ok()?, minor.parse().ok()?))
+    }
+}
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,9 +220,7 @@ fn by_descriptor(file: &fs::File) -> PathBuf {
 /// The version in the first line of `dnsmasq --version`: `Dnsmasq version 2.90  Copyright (c) ...`, `2.86-1.1`, `2.91rc2`.
 fn version_in(said: &str) -> Option<Version> {
     let text = said.lines().next()?.strip_prefix("Dnsmasq version ")?;
-    let (major, rest) = text.split_once('.')?;
-    let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-    Some(Version(major.parse().ok()?, minor.parse().ok()?))
+    Version::read(text)
 }
 
 /// Has the dnsmasq of this file read everything anew.

@@ -54,6 +54,9 @@ pub trait Sink {
     /// # Errors
     /// That cannot be noted.
     fn begins_anew(&mut self) -> Result<()>;
+
+    /// dnsmasq has said which version it is.
+    fn is_version(&mut self, _: Version) {}
 }
 
 /// What came of it.
@@ -105,6 +108,8 @@ pub struct DnsmasqDir {
     is_anothers: bool,
     /// Whether it did not watch the folder when it was looked at last: it may just have begun.
     is_doubtful: bool,
+    /// Which version it says it is.
+    version: Option<Version>,
 }
 
 impl DnsmasqDir {
@@ -120,7 +125,7 @@ impl DnsmasqDir {
                 .remedy("name a file for dhcp-hostsfile")
         })?;
         let unread = places.dhcp_hostsfile.with_file_name(format!(".{}.unread", name.to_string_lossy()));
-        Ok(Self { places, folder, watched, unread, is_anothers: false, is_doubtful: false })
+        Ok(Self { places, folder, watched, unread, is_anothers: false, is_doubtful: false, version: None })
     }
 
     /// dnsmasq is started by somebody else: whether it watches the folder, it is asked itself, for nobody says when it begins.
@@ -136,7 +141,8 @@ impl DnsmasqDir {
 
     /// Whether dnsmasq is known to keep names that are gone.
     fn never_forgets(&self) -> bool {
-        self.running().and_then(|dnsmasq| dnsmasq.version()).is_some_and(|version| version < FORGETS)
+        let version = self.version.or_else(|| self.running()?.version());
+        version.is_some_and(|version| version < FORGETS)
     }
 
     /// Whether the path is another folder's by now; then that one is taken.
@@ -293,6 +299,10 @@ impl Sink for DnsmasqDir {
     fn begins_anew(&mut self) -> Result<()> {
         self.watched = self.folder.identity();
         self.note_read()
+    }
+
+    fn is_version(&mut self, version: Version) {
+        self.version = Some(version);
     }
 }
 

@@ -8,6 +8,7 @@
 //! - What comes in together is published together; nothing is written, and dnsmasq not told, when nothing has changed.
 
 mod publishing;
+mod remembering;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -23,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::net::Mac;
 use crate::plan::dns_records::{Policy, Records};
 use crate::registry::paths::Paths;
+use crate::sink::dnsmasq::Version;
 use crate::sink::dnsmasq_dir::{Reloads, Sink};
 use crate::source::backoff::Backoff;
 use crate::source::leases::{LeaseFile, Look};
@@ -140,30 +142,6 @@ impl<S: Sink> Keeper<S> {
         Self { is_rehearsal: true, ..Self::with(config, sink, None, began) }
     }
 
-    /// Takes in what was known before the start.
-    pub fn restore(&mut self, now: Now) {
-        match self.state.read(now) {
-            Ok(Some(remembered)) => {
-                info!(guests = remembered.guests.len(), "what was known last is taken up");
-                self.is_ready = !remembered.guests.is_empty();
-                for (listed, config, sightings, since) in remembered.guests {
-                    self.rounds.restore(listed, config, sightings, since);
-                }
-                self.seen.restore(remembered.heard, remembered.leases);
-                self.change(now.moment);
-            }
-            Ok(None) => {}
-            Err(failure) if self.is_rehearsal => warn!("{failure}"),
-            Err(failure) => {
-                warn!("{failure}");
-                match self.state.put_aside() {
-                    Ok(aside) => warn!("it is {} now", aside.display()),
-                    Err(failure) => warn!("{failure}"),
-                }
-            }
-        }
-    }
-
     /// What the cluster is to be asked now.
     pub fn calls(&mut self, now: Moment) -> Vec<Call> {
         self.rounds.next(now)
@@ -227,6 +205,11 @@ impl<S: Sink> Keeper<S> {
     /// dnsmasq was there already, and may not have read what was written while nobody could tell it.
     pub fn dnsmasq_found(&mut self) {
         self.reloads.want();
+    }
+
+    /// dnsmasq says which version it is.
+    pub fn dnsmasq_is(&mut self, version: Version) {
+        self.sink.is_version(version);
     }
 
     /// Whether dnsmasq watches a folder that is no longer there, and has to begin anew.
@@ -342,25 +325,6 @@ impl<S: Sink> Keeper<S> {
             self.reload(now.moment);
         }
         Ok(())
-    }
-
-    /// Writes down what is known.
-    pub fn remember(&mut self, now: Now) {
-        self.due.state = None;
-        if self.is_rehearsal {
-            return;
-        }
-        let written = self.state.write(self.rounds.guests(), &self.seen, now);
-        if written.is_err() {
-            self.due.state = Some(now.moment + STATE);
-            self.metrics.not_written();
-        }
-        let failure = written.err().map(|failure| {
-            format!(
-                "{failure}; names go on, but after a start of this program they stand still until all guests were read"
-            )
-        });
-        self.faults(About::State, failure);
     }
 
     fn change(&mut self, now: Moment) {

@@ -3,14 +3,11 @@
 use super::super::{Config, Failure, Kind, Listed, Place, Read, Refused, Resources, Told, sightings};
 use super::known::{Known, seed};
 use super::lane::{Lane, What};
-use super::{IPAM, IPAM_IDLE, LOST, REFUSED_WAIT, RESTLESS, Rounds, Stale, Subject};
+use super::troubles::{NOBODY, Note, Subject};
+use super::{IPAM, IPAM_IDLE, LOST, REFUSED_WAIT, RESTLESS, Rounds};
 use crate::daemon::schedule::Moment;
 use crate::plan::guest::{self, By, Sighting, State};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Nobody says that a privilege is missing: the list is but shorter.
-const NOBODY: &str = "the cluster's list of guests is empty: either no guest exists, or the token, or its user, lacks the privilege \
-                      VM.Audit on /vms (the role PVEAuditor has it; with separated privileges both need it)";
 
 /// An answer to a [`super::Call`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,17 +43,6 @@ pub struct Outcome {
     pub gone: Vec<u32>,
     /// What people should know; each trouble once until it has ended.
     pub notes: Vec<Note>,
-}
-
-/// Something that people should know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
-    /// It keeps names from being right.
-    Fault(String),
-    /// Such a thing has ended.
-    Over(String),
-    /// Something about a guest is strange; all others go on.
-    Odd(String),
 }
 
 impl Rounds {
@@ -370,53 +356,6 @@ impl Rounds {
             Err(failure) if failure.kind == Kind::NotFound => {}
             Err(failure) => self.trouble(Subject::Ipam, failure, outcome),
         }
-    }
-
-    /// Something goes wrong: people are told when it begins, or becomes another.
-    fn trouble(&mut self, subject: Subject, failure: Failure, outcome: &mut Outcome) {
-        let lacks = |subject: &Subject, failure: &Failure| failure.kind == Kind::Forbidden && subject.is_one_of_many();
-        // A privilege that the token lacks it lacks for many guests: the first says it for all.
-        let is_first = !self.troubles.iter().any(|(other, failure)| other.is_like(&subject) && lacks(other, failure));
-        let is_fault = match subject {
-            Subject::Resources | Subject::Nobody | Subject::Node(_) => true,
-            Subject::Ipam => failure.kind == Kind::Forbidden,
-            Subject::Config(_) | Subject::Addresses(_) => lacks(&subject, &failure) && is_first,
-        };
-        let before = self.troubles.insert(subject, failure.clone());
-        if before.is_none_or(|before| before.kind != failure.kind) {
-            outcome.notes.push(if is_fault { Note::Fault(failure.text) } else { Note::Odd(failure.text) });
-        }
-    }
-
-    fn end(&mut self, subject: &Subject, outcome: &mut Outcome) {
-        let Some(ended) = self.troubles.remove(subject) else { return };
-        let is_forbidden = |failure: &Failure| failure.kind == Kind::Forbidden;
-        let text = match subject {
-            Subject::Resources => "the list of guests comes again".to_owned(),
-            Subject::Nobody => "there are guests in the list".to_owned(),
-            Subject::Node(name) => format!("the node {name} answers again"),
-            Subject::Ipam if is_forbidden(&ended) => "the SDN's addresses may be read".to_owned(),
-            Subject::Config(_) | Subject::Addresses(_)
-                if is_forbidden(&ended)
-                    && !self
-                        .troubles
-                        .iter()
-                        .any(|(other, failure)| other.is_like(subject) && is_forbidden(failure)) =>
-            {
-                let what = if matches!(subject, Subject::Config(_)) { "configurations" } else { "addresses" };
-                format!("all guests' {what} may be read")
-            }
-            Subject::Ipam | Subject::Config(_) | Subject::Addresses(_) => return,
-        };
-        outcome.notes.push(Note::Over(text));
-    }
-
-    /// Since when what is known of a guest could not be looked at, and why.
-    pub fn stale(&self, vmid: u32) -> Option<Stale> {
-        let own = self.guests.get(&vmid)?.stale.clone();
-        let failing = self.troubles.get(&Subject::Resources);
-        let list = self.listing.failing_since.zip(failing);
-        own.or_else(|| list.map(|(since, failure)| Stale { since, why: failure.text.clone() }))
     }
 }
 

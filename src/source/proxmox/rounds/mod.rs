@@ -14,9 +14,11 @@ mod known;
 mod lane;
 #[cfg(test)]
 mod tests;
+mod troubles;
 
-pub use answers::{Answer, Note, Outcome};
+pub use answers::{Answer, Outcome};
 pub use known::{Known, Stale};
+pub use troubles::Note;
 
 use super::{Config, Failure, Listed, Place, Refused};
 use crate::daemon::schedule::Moment;
@@ -26,6 +28,7 @@ use crate::source::backoff::Backoff;
 use lane::{Lane, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use troubles::Subject;
 
 /// Every configuration is read again within this time, if rounds are not longer.
 const CONFIGS: Duration = Duration::from_secs(60);
@@ -69,29 +72,6 @@ impl Call {
             Self::Addresses(_) => "interfaces",
             Self::Ipam => "ipam",
         }
-    }
-}
-
-/// What a failure is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Subject {
-    Resources,
-    /// The list is empty, and nobody is known who should be in it.
-    Nobody,
-    Ipam,
-    Node(String),
-    Config(u32),
-    Addresses(u32),
-}
-
-impl Subject {
-    fn is_one_of_many(&self) -> bool {
-        matches!(self, Self::Config(_) | Self::Addresses(_))
-    }
-
-    /// Whether it is the same about another guest.
-    fn is_like(&self, other: &Self) -> bool {
-        std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 }
 
@@ -271,11 +251,6 @@ impl Rounds {
     /// What goes wrong now.
     pub fn troubles(&self) -> impl Iterator<Item = &Failure> {
         self.troubles.values()
-    }
-
-    /// That the list is empty though it came, and nobody is known: most likely the token may see no guest.
-    pub fn nobody(&self) -> Option<&Failure> {
-        self.troubles.get(&Subject::Nobody)
     }
 
     fn is_readable(&self, known: &Known) -> bool {
