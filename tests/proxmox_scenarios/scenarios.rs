@@ -356,6 +356,8 @@ fn guests_are_in_the_registry_for_the_guard() {
             let text = fs::read_to_string(&registry).unwrap_or_default();
             text.contains(&Cluster::mac(100)) && text.contains("\"10.0.0.10\"") && text.contains("\"web\"")
         });
+        // What shows in the list has it read at once.
+        let stir = |lock: &str| lab.simulator.cluster().guest(100).row["lock"] = lock.into();
         lab.simulator.cluster().configure(
             100,
             "net0",
@@ -365,6 +367,18 @@ fn guests_are_in_the_registry_for_the_guard() {
             let text = fs::read_to_string(&registry).unwrap();
             text.contains("\"10.0.0.11\"") && !text.contains("\"10.0.0.10\"")
         });
+        // Neither name nor address is another, but who has them.
+        let net = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:0F:0F,ip=10.0.0.11/23,type=veth";
+        lab.simulator.cluster().configure(100, "net0", net);
+        stir("backup");
+        until("another interface has them", || {
+            let text = fs::read_to_string(&registry).unwrap();
+            text.contains("bc:24:11:00:0f:0f") && !text.contains(&Cluster::mac(100))
+        });
+        // Nor does one that has no name of its own change any.
+        lab.simulator.cluster().configure(100, "net1", "name=eth1,bridge=vmbr9,hwaddr=BC:24:11:00:0E:0E,type=veth");
+        stir("snapshot");
+        until("another interface is known", || fs::read_to_string(&registry).unwrap().contains("bc:24:11:00:0e:0e"));
     });
 }
 
@@ -378,19 +392,19 @@ fn beside_a_dnsmasq_that_is_there_already() {
         fs::create_dir(lab.path("hosts")).unwrap();
         fs::write(lab.path("reservations"), "").unwrap();
         let path = |name: &str| lab.path(name).display().to_string();
-        let mut dnsmasq = std::process::Command::new("/usr/sbin/dnsmasq");
-        dnsmasq.args(["--keep-in-foreground", "--no-hosts", "--no-resolv", "--user=root", "--conf-file=/dev/null"]);
-        dnsmasq.args(["--domain=lab", "--local=/lab/", "--dhcp-ignore-names", "--log-facility=/dev/null"]);
-        dnsmasq.arg("--dhcp-range=10.0.1.1,10.0.1.254,255.255.254.0,12h");
+        let mut command = std::process::Command::new("/usr/sbin/dnsmasq");
+        command.args(["--keep-in-foreground", "--no-hosts", "--no-resolv", "--user=root", "--conf-file=/dev/null"]);
+        command.args(["--domain=lab", "--local=/lab/", "--dhcp-ignore-names", "--log-facility=/dev/null"]);
+        command.arg("--dhcp-range=10.0.1.1,10.0.1.254,255.255.254.0,12h");
         for (option, file) in [
             ("hostsdir", "hosts"),
             ("dhcp-hostsfile", "reservations"),
             ("pid-file", "pid"),
             ("dhcp-leasefile", "leases"),
         ] {
-            dnsmasq.arg(format!("--{option}={}", path(file)));
+            command.arg(format!("--{option}={}", path(file)));
         }
-        let mut dnsmasq = dnsmasq.spawn().unwrap();
+        let mut dnsmasq = command.spawn().unwrap();
         until("dnsmasq runs", || fs::read_to_string(lab.path("pid")).is_ok_and(|pid| !pid.is_empty()));
         lab.flags = ["--dnsmasq", "companion"].map(str::to_owned).to_vec();
         lab.start();
@@ -398,6 +412,7 @@ fn beside_a_dnsmasq_that_is_there_already() {
         until("dnsmasq was told of the reservation", || {
             lab.metric("instances_proxmox_dnsmasq_reloads_total") == Some(1.0)
         });
+        until("it was asked, too", || lab.metric("instances_proxmox_dnsmasq_up") == Some(1.0));
         let lease = lab.plug(101).lease();
         lab.dns().becomes("client.lab", &[&lease]);
         // Its lease ends with its guest.
@@ -407,6 +422,18 @@ fn beside_a_dnsmasq_that_is_there_already() {
         // It is not ours to be ended.
         assert_eq!(lab.terminate(), Some(0));
         lab.dns().becomes("web.lab", &["10.0.0.10"]);
+        // Somebody moves the folder that it watches while nobody looks.
+        fs::rename(lab.path("hosts"), lab.path("aside")).unwrap();
+        lab.start();
+        lab.says("so names stand still: restart dnsmasq");
+        until("all is not well", || lab.answers("/healthz").contains("names stand still"));
+        dnsmasq.kill().unwrap();
+        dnsmasq.wait().unwrap();
+        let mut dnsmasq = command.spawn().unwrap();
+        lab.dns().becomes("web.lab", &["10.0.0.10"]);
+        // SIGHUP has it look at once.
+        kill(Pid::from_raw(lab.pid().cast_signed()), Signal::SIGHUP).unwrap();
+        lab.is_healthy();
         dnsmasq.kill().unwrap();
         dnsmasq.wait().unwrap();
         fs::remove_file(lab.path("pid")).unwrap();

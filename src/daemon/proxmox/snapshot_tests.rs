@@ -63,7 +63,8 @@ fn shot(rounds: &Rounds, sightings: &[Sighting], before: Option<&Snapshot>, now:
     let guests: Vec<Guest> = rounds.guests().filter_map(Known::guest).collect();
     let records = Records::new(&guests, sightings, &policy);
     let troubles = vec!["cannot write".to_owned()];
-    let parts = Parts { records: &records, policy: &policy, rounds, dnsmasq: Dnsmasq::Answers, troubles };
+    let parts =
+        Parts { records: &records, policy: &policy, rounds, dnsmasq: Dnsmasq::Answers, faults: Vec::new(), troubles };
     Snapshot::new(parts, before, now)
 }
 

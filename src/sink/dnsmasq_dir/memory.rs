@@ -66,11 +66,10 @@ impl Sink for Memory {
         let steps = chunks::steps(&state.files, &wanted);
         state.files = wanted;
         let reservations = records.dhcp_hostsfile();
-        let is_new = state.reservations != reservations;
+        state.is_unread |= state.reservations != reservations;
         state.reservations = reservations;
-        state.is_unread |= is_new;
         let needs_reload = state.is_unread;
-        Ok(Put { files: steps.written(), reservations: is_new, needs_reload, ..Put::default() })
+        Ok(Put { files: steps.written(), needs_reload, ..Put::default() })
     }
 
     fn reload(&mut self) -> Result<()> {

@@ -63,6 +63,9 @@ pub trait Sink {
     /// # Errors
     /// That cannot be noted.
     fn begins_anew(&mut self) -> Result<()>;
+
+    /// dnsmasq has said which version it is.
+    fn is_version(&mut self, _: Version) {}
 }
 
 /// What came of it.
@@ -70,14 +73,25 @@ pub trait Sink {
 pub struct Put {
     /// How many files of names were written or deleted.
     pub files: usize,
-    /// Whether reservations changed.
-    pub reservations: bool,
     /// Whether dnsmasq has to be told: since this time, or since an earlier one of which that was not done.
     pub needs_reload: bool,
     /// Whether the folder is another than the one that dnsmasq watches: nothing is noticed until it begins anew.
     pub is_unwatched: bool,
-    /// What is wrong, for people.
+    /// The same, or that nobody can say it yet: it is to be put again soon.
+    pub is_doubtful: bool,
+    /// That dnsmasq does not watch the folder, and that its user may not be able to read it, for people.
+    pub faults: Faults,
+    /// What else people should know.
     pub notices: BTreeSet<String>,
+}
+
+/// What keeps what was put from having an effect.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// dnsmasq does not watch the folder, and somebody has to start it anew.
+    pub unwatched: Option<String>,
+    /// Its user may not be able to read it.
+    pub unreadable: Option<String>,
 }
 
 /// Where dnsmasq finds what it is to know.
@@ -99,6 +113,12 @@ pub struct DnsmasqDir {
     watched: Identity,
     /// A file that is there while dnsmasq has to be told, also when we are killed in between.
     unread: PathBuf,
+    /// Whether dnsmasq is started by somebody else, at any time.
+    is_anothers: bool,
+    /// Whether it did not watch the folder when it was looked at last: it may just have begun.
+    is_doubtful: bool,
+    /// Which version it says it is.
+    version: Option<Version>,
 }
 
 impl DnsmasqDir {
@@ -114,13 +134,24 @@ impl DnsmasqDir {
                 .remedy("name a file for dhcp-hostsfile")
         })?;
         let unread = places.dhcp_hostsfile.with_file_name(format!(".{}.unread", name.to_string_lossy()));
-        Ok(Self { places, folder, watched, unread })
+        Ok(Self { places, folder, watched, unread, is_anothers: false, is_doubtful: false, version: None })
+    }
+
+    /// dnsmasq is started by somebody else: whether it watches the folder, it is asked itself, for nobody says when it begins.
+    #[must_use]
+    pub fn of_another(self) -> Self {
+        Self { is_anothers: true, ..self }
+    }
+
+    /// The running one, if it can be found.
+    fn running(&self) -> Option<Dnsmasq> {
+        Dnsmasq::find(self.places.pid_file.as_deref()?).ok()
     }
 
     /// Whether dnsmasq is known to keep names that are gone.
     fn never_forgets(&self) -> bool {
-        let running = self.places.pid_file.as_deref().and_then(|path| Dnsmasq::find(path).ok());
-        running.and_then(|dnsmasq| dnsmasq.version()).is_some_and(|version| version < FORGETS)
+        let version = self.version.or_else(|| self.running()?.version());
+        version.is_some_and(|version| version < FORGETS)
     }
 
     /// Whether the path is another folder's by now; then that one is taken.
@@ -176,8 +207,7 @@ impl DnsmasqDir {
         Ok(())
     }
 
-    /// Whether it was another.
-    fn put_reservations(&self, wanted: &str) -> Result<bool> {
+    fn put_reservations(&self, wanted: &str) -> Result<()> {
         let path = &self.places.dhcp_hostsfile;
         let mut there = Vec::new();
         let is_there = match atomic_file::open_existing(path)? {
@@ -188,11 +218,10 @@ impl DnsmasqDir {
             None => false,
         };
         if is_there && there == wanted.as_bytes() {
-            return Ok(false);
+            return Ok(());
         }
         self.note_unread()?;
-        atomic_file::replace(path, |file| file.write_all(wanted.as_bytes()))?;
-        Ok(true)
+        atomic_file::replace(path, |file| file.write_all(wanted.as_bytes()))
     }
 
     fn note_unread(&self) -> Result<()> {
@@ -206,11 +235,23 @@ impl DnsmasqDir {
         }
     }
 
-    fn is_unwatched(&self) -> bool {
-        self.folder.identity() != self.watched
+    /// Whether dnsmasq is known to watch another folder, and whether that has to be looked at again.
+    fn is_unwatched(&mut self) -> (bool, bool) {
+        let asked = if self.is_anothers { self.running() } else { None };
+        let Some(watches) = asked.and_then(|dnsmasq| dnsmasq.watches(self.folder.identity())) else {
+            self.is_doubtful = false;
+            let is_unwatched = self.folder.identity() != self.watched;
+            return (is_unwatched, is_unwatched);
+        };
+        if watches {
+            self.watched = self.folder.identity();
+        }
+        // Whoever has just begun does not watch anything yet.
+        let was_doubtful = std::mem::replace(&mut self.is_doubtful, !watches);
+        (!watches && was_doubtful, !watches)
     }
 
-    fn notices(&self, foreign: &[String]) -> BTreeSet<String> {
+    fn notices(&self, foreign: &[String], is_unwatched: bool) -> BTreeSet<String> {
         let path = self.places.hostsdir.display();
         let mut notices = BTreeSet::new();
         if !foreign.is_empty() {
@@ -219,13 +260,19 @@ impl DnsmasqDir {
             let (number, named) = (foreign.len(), named.join(", "));
             notices.insert(format!("{number} files in {path} are not ours, and dnsmasq reads them: {named}{more}"));
         }
-        if self.is_unwatched() {
-            notices.insert(format!(
-                "{path} is another folder than before, and dnsmasq does not notice that: restart dnsmasq"
-            ));
+        if is_unwatched && !self.is_anothers {
+            notices
+                .insert(format!("{path} is another folder than before, which dnsmasq does not notice: it begins anew"));
         }
-        notices.extend(self.folder.unreadable());
         notices
+    }
+
+    fn faults(&self, is_unwatched: bool) -> Faults {
+        let path = self.places.hostsdir.display();
+        let unwatched = (is_unwatched && self.is_anothers).then(|| {
+            format!("dnsmasq does not watch {path}, which was made anew since it began, so names stand still: restart dnsmasq")
+        });
+        Faults { unwatched, unreadable: self.folder.unreadable() }
     }
 }
 
@@ -234,7 +281,8 @@ impl Sink for DnsmasqDir {
         self.follow()?;
         let (there, foreign) = self.look()?;
         let steps = chunks::steps(&there, &chunks::files(records));
-        let mut notices = self.notices(&foreign);
+        let (is_unwatched, is_doubtful) = self.is_unwatched();
+        let mut notices = self.notices(&foreign, is_unwatched);
         if steps.takes_away && self.never_forgets() {
             self.note_unread()?;
             notices.insert(format!(
@@ -244,10 +292,10 @@ impl Sink for DnsmasqDir {
         }
         self.write(&steps.first)?;
         self.write(&steps.second)?;
-        let reservations = self.put_reservations(&records.dhcp_hostsfile())?;
+        self.put_reservations(&records.dhcp_hostsfile())?;
         let needs_reload = fs::symlink_metadata(&self.unread).is_ok();
-        let is_unwatched = self.is_unwatched();
-        Ok(Put { files: steps.written(), reservations, needs_reload, is_unwatched, notices })
+        let faults = self.faults(is_unwatched);
+        Ok(Put { files: steps.written(), needs_reload, is_unwatched, is_doubtful, faults, notices })
     }
 
     fn reload(&mut self) -> Result<()> {
@@ -264,6 +312,10 @@ impl Sink for DnsmasqDir {
     fn begins_anew(&mut self) -> Result<()> {
         self.watched = self.folder.identity();
         self.note_read()
+    }
+
+    fn is_version(&mut self, version: Version) {
+        self.version = Some(version);
     }
 }
 

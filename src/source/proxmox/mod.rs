@@ -30,7 +30,7 @@ pub use interfaces::{Interface, Told, agent_interfaces, container_interfaces, li
 pub use ipam::ipam;
 pub use memory::Memory;
 pub use reading::{Done, Reading};
-pub use rounds::{Answer, Call, Freed, Known, Outcome, Rounds};
+pub use rounds::{Answer, Call, Freed, Known, Note, Outcome, Rounds};
 pub use wire::{Listed, Node, Resources, guest, resources};
 
 use crate::daemon::schedule::Moment;

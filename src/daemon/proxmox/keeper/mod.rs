@@ -3,13 +3,16 @@
 //!
 //! - Names that are published stay until something better is known: what was known before the start counts from the start, and if
 //!   that is lost nothing is written before every configuration has been read once.
-//! - The state file is written before names are, so that a start never knows less than what is published.
+//! - The state file is written before names are, so that a start does not know less than what is published. While it cannot be
+//!   written, names go on nevertheless, and everybody is told: a start would have to read all guests first.
 //! - What comes in together is published together; nothing is written, and dnsmasq not told, when nothing has changed.
 
 mod publishing;
 mod releasing;
+mod remembering;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use super::metrics::Metrics;
 use super::registry::Bridge;
@@ -22,17 +25,19 @@ use crate::error::{Error, Result};
 use crate::net::Mac;
 use crate::plan::dns_records::{Policy, Records};
 use crate::registry::paths::Paths;
+use crate::sink::dnsmasq::Version;
 use crate::sink::dnsmasq_dir::{Reloads, Sink};
 use crate::source::backoff::Backoff;
 use crate::source::leases::{LeaseFile, Look};
 use crate::source::neighbors::Sighted;
-use crate::source::proxmox::{Answer, Call, Done, Rounds};
+use crate::source::proxmox::{Answer, Call, Done, Note, Rounds};
 use releasing::Release;
 use rustc_hash::FxHashSet;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use told::{About, Told};
+use tracing::{error, info, warn};
 
 /// What changes within this time is published together.
 const TOGETHER: Duration = Duration::from_millis(100);
@@ -74,8 +79,7 @@ pub struct Keeper<S> {
     is_unwatched: bool,
     due: Due,
     backoff: Backoff,
-    failure: Option<String>,
-    told: BTreeSet<String>,
+    told: Told,
     interests: (FxHashSet<Mac>, Vec<Ipv6Addr>),
     /// Whether they may be others by now.
     is_curious: bool,
@@ -131,8 +135,7 @@ impl<S: Sink> Keeper<S> {
             is_unwatched: false,
             due: Due::default(),
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
-            failure: None,
-            told: BTreeSet::new(),
+            told: Told::default(),
             interests: Default::default(),
             is_curious: true,
             round: None,
@@ -143,30 +146,6 @@ impl<S: Sink> Keeper<S> {
     /// One that writes nothing but by way of its sink.
     pub fn rehearse(config: &Config, sink: S, began: Instant) -> Self {
         Self { is_rehearsal: true, ..Self::with(config, sink, None, began) }
-    }
-
-    /// Takes in what was known before the start.
-    pub fn restore(&mut self, now: Now) {
-        match self.state.read(now) {
-            Ok(Some(remembered)) => {
-                info!(guests = remembered.guests.len(), "what was known last is taken up");
-                self.is_ready = !remembered.guests.is_empty();
-                for (listed, config, sightings, lists, since) in remembered.guests {
-                    self.rounds.restore(listed, config, sightings, lists, since);
-                }
-                self.seen.restore(remembered.heard, remembered.leases);
-                self.change(now.moment);
-            }
-            Ok(None) => {}
-            Err(failure) if self.is_rehearsal => warn!("{failure}"),
-            Err(failure) => {
-                warn!("{failure}");
-                match self.state.put_aside() {
-                    Ok(aside) => warn!("it is {} now", aside.display()),
-                    Err(failure) => warn!("{failure}"),
-                }
-            }
-        }
     }
 
     /// What the cluster is to be asked now.
@@ -185,7 +164,12 @@ impl<S: Sink> Keeper<S> {
         let outcome = self.rounds.answered(done.answer, now);
         self.is_news |= is_failure || outcome.is_changed || troubles != self.rounds.troubles().count();
         for note in outcome.notes {
-            warn!("{note}");
+            match note {
+                Note::Fault(text) => error!("{text}"),
+                // As loud as its beginning was.
+                Note::Over(text) => error!("it is over: {text}"),
+                Note::Odd(text) => warn!("{text}"),
+            }
         }
         for vmid in outcome.gone {
             info!(vmid, "the guest is gone");
@@ -220,12 +204,19 @@ impl<S: Sink> Keeper<S> {
             Ok(()) => self.reloads.forget(),
             Err(failure) => warn!("{failure}"),
         }
+        self.faults(About::Reload, []);
+        self.faults(About::Watch, []);
         self.is_unwatched = false;
     }
 
     /// dnsmasq was there already, and may not have read what was written while nobody could tell it.
     pub fn dnsmasq_found(&mut self) {
         self.reloads.want();
+    }
+
+    /// dnsmasq says which version it is.
+    pub fn dnsmasq_is(&mut self, version: Version) {
+        self.sink.is_version(version);
     }
 
     /// Whether dnsmasq watches a folder that is no longer there, and has to begin anew.
@@ -241,10 +232,11 @@ impl<S: Sink> Keeper<S> {
     }
 
     /// What is known and published now, for people.
-    pub fn show(&mut self, dnsmasq: Dnsmasq, mut troubles: Vec<String>, now: Moment) {
+    pub fn show(&mut self, dnsmasq: Dnsmasq, troubles: Vec<String>, now: Moment) {
         self.is_news = false;
-        troubles.extend(self.failure.clone());
-        let parts = Parts { records: &self.records, policy: &self.policy, rounds: &self.rounds, dnsmasq, troubles };
+        let (records, policy, rounds) = (&self.records, &self.policy, &self.rounds);
+        let faults = self.told.all().map(str::to_owned).collect();
+        let parts = Parts { records, policy, rounds, dnsmasq, faults, troubles };
         self.metrics.snapshot(Snapshot::new(parts, Some(&self.metrics.shown()), now));
     }
 
@@ -263,9 +255,9 @@ impl<S: Sink> Keeper<S> {
         self.has_published
     }
 
-    /// What keeps names from being written now.
+    /// What keeps names from being right now, here; the one thing of all that matters most.
     pub fn failure(&self) -> Option<&str> {
-        self.failure.as_deref()
+        self.told.all().next()
     }
 
     /// What goes wrong with the cluster now, one thing of all.
@@ -338,26 +330,12 @@ impl<S: Sink> Keeper<S> {
         }
         self.due.compare = now.moment;
         if !self.publish(now) {
-            return Err(Error::new(self.failure.clone().unwrap_or_default()));
+            return Err(Error::new(self.failure().unwrap_or_default().to_owned()));
         }
         if self.reloads.due().is_some() && !self.is_rehearsal {
             self.reload(now.moment);
         }
         Ok(())
-    }
-
-    /// Writes down what is known.
-    pub fn remember(&mut self, now: Now) {
-        self.due.state = None;
-        if self.is_rehearsal {
-            return;
-        }
-        if let Err(failure) = self.state.write(self.rounds.guests(), &self.seen, now) {
-            self.due.state = Some(now.moment + STATE);
-            self.tell(format!(
-                "{failure}; after a start of this program names may be missing until all guests were read"
-            ));
-        }
     }
 
     fn change(&mut self, now: Moment) {
@@ -374,7 +352,8 @@ impl<S: Sink> Keeper<S> {
 
     fn look_at_leases(&mut self, now: Now) {
         let Some(file) = &mut self.leases else { return };
-        match file.look() {
+        let look = file.look();
+        match look {
             Ok(Look::Same) if now.moment < self.due.leases_end => {}
             Ok(Look::Same | Look::New) => {
                 self.due.leases_end = now.moment + LEASES_END;
@@ -389,16 +368,13 @@ impl<S: Sink> Keeper<S> {
                     self.change(now.moment);
                 }
             }
-            Ok(Look::BeingWritten) => {}
-            Err(failure) => self.tell(failure.to_string()),
+            Ok(Look::BeingWritten) | Err(_) => {}
         }
+        self.faults(About::Leases, look.err().map(|failure| failure.to_string()));
     }
 
-    /// Says something that people should know, once.
-    fn tell(&mut self, text: String) {
-        if !self.told.contains(&text) {
-            warn!("{text}");
-            self.told.insert(text);
-        }
+    /// These keep names from being right now; none: that is over.
+    fn faults(&mut self, about: About, now: impl IntoIterator<Item = String>) {
+        self.is_news |= self.told.faults(about, now);
     }
 }

@@ -3,6 +3,7 @@
 
 use super::super::state::Now;
 use super::Keeper;
+use super::told::About;
 use crate::daemon::schedule::Moment;
 use crate::sink::dnsmasq_dir::Sink;
 use crate::source::leases::{Lease, LeaseFile};
@@ -79,8 +80,6 @@ impl<S: Sink> Keeper<S> {
             release.tries += 1;
         }
         self.releases.retain(|_, release| release.tries <= TRIES);
-        for failure in failures {
-            self.tell(failure);
-        }
+        self.told.oddities(About::Leases, failures);
     }
 }

@@ -412,6 +412,65 @@ fn what_cannot_be_written_is_written_when_it_can() {
     assert_eq!((world.keeper.failure(), world.sink.reloads()), (None, 0));
 }
 
+/// Names go on, for they matter more than what the next start knows.
+#[test]
+fn a_state_file_that_cannot_be_written_stops_nothing_and_is_a_fault_until_it_can() {
+    let mut world = World::new();
+    world.guest(100, Configured::Static([192, 0, 2, 10].into()));
+    world.pass(POLL);
+    let file = world.folder.path().join("state.json");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir_all(file.join("in the way")).unwrap();
+    world.guest(100, Configured::Static([192, 0, 2, 11].into()));
+    world.pass(70 * SECOND);
+    world.has(&["192.0.2.11 guest-100.lab"]);
+    let failure = world.keeper.failure().unwrap();
+    assert!(failure.contains("state.json") && failure.contains("names go on"), "{failure}");
+    world.keeper.show(Dnsmasq::Answers, Vec::new(), world.now.moment);
+    assert!(world.keeper.metrics.shown().faults[0].contains("state.json"));
+    std::fs::remove_dir_all(&file).unwrap();
+    world.pass(STATE + SECOND);
+    assert!(world.keeper.failure().is_none() && file.is_file());
+}
+
+#[test]
+fn the_registry_follows_whatever_is_said_of_an_instance() {
+    let mut world = World::new();
+    let paths = Paths::new(Some(world.folder.path().join("registry").into()), None).unwrap();
+    world.keeper = Keeper::with(
+        &config(world.folder.path()),
+        world.sink.clone(),
+        Some(Bridge::new(paths.clone())),
+        Instant::now(),
+    );
+    world.guest(100, Configured::Static([192, 0, 2, 10].into()));
+    world.pass(POLL);
+    let registry = || std::fs::read_to_string(paths.registry()).unwrap();
+    assert!(registry().contains(&mac(100).to_string()), "{}", registry());
+    // Another interface with the same address, and one more in no network.
+    let nic = |index, mac, bridge: &str, v4| Nic {
+        index,
+        mac,
+        bridge: Some(bridge.to_owned()),
+        tag: None,
+        is_link_down: false,
+        v4,
+        v6: Configured::Unsaid,
+    };
+    let (first, second) = (Mac([2, 1, 1, 1, 1, 1]), Mac([2, 1, 1, 1, 1, 2]));
+    let nics = vec![
+        nic(0, first, "vmbr0", Configured::Static([192, 0, 2, 10].into())),
+        nic(1, second, "vmbr9", Configured::Unsaid),
+    ];
+    let listed = world.keeper.rounds().guest(100).unwrap().listed.clone();
+    world.cluster.put(listed, proxmox::Config { agent_enabled: true, nics, ..proxmox::Config::default() });
+    world.pass(70 * SECOND);
+    world.has(&["192.0.2.10 guest-100.lab"]);
+    let said = registry();
+    assert!(said.contains(&first.to_string()) && said.contains(&second.to_string()), "{said}");
+    assert!(!said.contains(&mac(100).to_string()), "{said}");
+}
+
 #[test]
 fn a_dnsmasq_that_begins_need_not_be_told() {
     let mut world = World::new();

@@ -1,9 +1,10 @@
 //! What an answer changes.
 
-use super::super::{Config, Failure, Kind, Listed, Place, Read, Resources, Told, lists, sightings};
+use super::super::{Config, Failure, Kind, Listed, Place, Read, Refused, Resources, Told, lists, sightings};
 use super::known::{Known, seed};
 use super::lane::{Lane, What};
-use super::{CONFIGS, IPAM, IPAM_IDLE, LOST, REFUSED_WAIT, RESTLESS, Rounds, Stale, Subject};
+use super::troubles::{NOBODY, Note, Subject};
+use super::{CONFIGS, IPAM, IPAM_IDLE, LOST, REFUSED_WAIT, RESTLESS, Rounds};
 use crate::daemon::schedule::Moment;
 use crate::net::Mac;
 use crate::plan::guest::{self, By, Sighting, State};
@@ -55,7 +56,7 @@ pub struct Outcome {
     /// MAC addresses that were guests' and are nobody's now.
     pub freed: Vec<Freed>,
     /// What people should know; each trouble once until it has ended.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 impl Rounds {
@@ -90,8 +91,11 @@ impl Rounds {
     /// The list came.
     fn listed(&mut self, read: Read<Resources>, now: Moment, outcome: &mut Outcome) {
         let Read { value: Resources { guests, nodes }, refused } = read;
+        // Whose row makes no sense is listed all the same.
+        let listed: BTreeSet<u32> =
+            guests.iter().map(|guest| guest.vmid).chain(refused.iter().filter_map(|refused| refused.vmid)).collect();
         let known = self.guests.len();
-        if guests.is_empty() && known > 0 {
+        if listed.is_empty() && known > 0 {
             let text = format!(
                 "the cluster lists no guests where there were {known}: the token, or its user, has lost the privilege VM.Audit on \
                  /vms; what is known stays, until the list has guests or the state file is removed"
@@ -105,12 +109,16 @@ impl Rounds {
         self.listing.read = Some(now);
         self.listing.failing_since = None;
         self.end(&Subject::Resources, outcome);
-        outcome.notes.extend(refused.iter().map(|refused| format!("list of guests: {refused}")));
+        if listed.is_empty() {
+            self.trouble(Subject::Nobody, Failure::new(Kind::Forbidden, NOBODY), outcome);
+        } else {
+            self.end(&Subject::Nobody, outcome);
+        }
         self.see_nodes(nodes.into_iter().map(|node| (node.name, node.is_online)).collect(), &guests);
-        let listed: BTreeSet<u32> = guests.iter().map(|guest| guest.vmid).collect();
         for guest in guests {
             outcome.is_changed |= self.see(guest, now);
         }
+        self.refuse(refused, now, outcome);
         self.freed(now, now + CONFIGS, outcome);
         self.miss(&listed, now, outcome);
         self.plan(now, is_extra);
@@ -174,6 +182,24 @@ impl Rounds {
         }
         known.listed = row;
         is_changed && known.config.is_some()
+    }
+
+    /// Rows of the list that make no sense: their guests stay as they are known. Each is said once until it makes sense.
+    fn refuse(&mut self, refused: Vec<Refused>, now: Moment, outcome: &mut Outcome) {
+        let before = std::mem::take(&mut self.listing.refused);
+        for row in refused.iter().filter(|row| !before.contains(row)) {
+            outcome.notes.push(Note::Odd(format!("list of guests: {row}")));
+        }
+        for row in &refused {
+            if let Some(known) = row.vmid.and_then(|vmid| self.guests.get_mut(&vmid)) {
+                known.missing = None;
+                known.grow_stale(
+                    now,
+                    &format!("its row in the list of guests makes no sense: {}: {}", row.field, row.why),
+                );
+            }
+        }
+        self.listing.refused = refused;
     }
 
     /// Those that the list lacks are gone if it lacked them in the round before, too.
@@ -245,9 +271,13 @@ impl Rounds {
             return;
         };
         known.config_pace.succeed();
-        known.stale = None;
+        // While its row makes no sense, nobody knows where it is and whether it runs.
+        if !self.listing.refused.iter().any(|row| row.vmid == Some(place.vmid)) {
+            known.stale = None;
+        }
         if known.refused != refused {
-            outcome.notes.extend(refused.iter().filter(|new| !known.refused.contains(new)).map(ToString::to_string));
+            let new = refused.iter().filter(|new| !known.refused.contains(new));
+            outcome.notes.extend(new.map(|refused| Note::Odd(refused.to_string())));
             known.refused = refused;
         }
         let asked = known.config_pace.begun.unwrap_or(now);
@@ -361,33 +391,6 @@ impl Rounds {
             Err(failure) if failure.kind == Kind::NotFound => {}
             Err(failure) => self.trouble(Subject::Ipam, failure, outcome),
         }
-    }
-
-    /// Something goes wrong: people are told when it begins, or becomes another.
-    fn trouble(&mut self, subject: Subject, failure: Failure, outcome: &mut Outcome) {
-        let before = self.troubles.insert(subject, failure.clone());
-        if before.is_none_or(|before| before.kind != failure.kind) {
-            outcome.notes.push(failure.text);
-        }
-    }
-
-    fn end(&mut self, subject: &Subject, outcome: &mut Outcome) {
-        if self.troubles.remove(subject).is_none() {
-            return;
-        }
-        match subject {
-            Subject::Resources => outcome.notes.push("the list of guests comes again".to_owned()),
-            Subject::Node(name) => outcome.notes.push(format!("the node {name} answers again")),
-            Subject::Ipam | Subject::Config(_) | Subject::Addresses(_) => {}
-        }
-    }
-
-    /// Since when what is known of a guest could not be looked at, and why.
-    pub fn stale(&self, vmid: u32) -> Option<Stale> {
-        let own = self.guests.get(&vmid)?.stale.clone();
-        let failing = self.troubles.get(&Subject::Resources);
-        let list = self.listing.failing_since.zip(failing);
-        own.or_else(|| list.map(|(since, failure)| Stale { since, why: failure.text.clone() }))
     }
 }
 

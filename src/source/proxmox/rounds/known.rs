@@ -86,11 +86,6 @@ impl Known {
         guest.map(|guest| Guest { lists: self.lists.clone(), ..guest })
     }
 
-    /// When its configuration was asked for last.
-    pub fn asked_at(&self) -> Option<Moment> {
-        self.config_pace.begun
-    }
-
     pub(super) fn place(&self) -> Place {
         Place { vmid: self.listed.vmid, kind: self.listed.kind, node: self.listed.node.clone() }
     }

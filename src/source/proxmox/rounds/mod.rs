@@ -14,11 +14,13 @@ mod known;
 mod lane;
 #[cfg(test)]
 mod tests;
+mod troubles;
 
 pub use answers::{Answer, Freed, Outcome};
 pub use known::{Known, Stale};
+pub use troubles::Note;
 
-use super::{Config, Failure, Listed, Place};
+use super::{Config, Failure, Listed, Place, Refused};
 use crate::daemon::schedule::Moment;
 use crate::net::Mac;
 use crate::plan::guest::{Kind, Lists, Sighting};
@@ -26,6 +28,7 @@ use crate::source::backoff::Backoff;
 use lane::{Lane, What};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use troubles::Subject;
 
 /// Every configuration is read again within this time, if rounds are not longer.
 const CONFIGS: Duration = Duration::from_secs(60);
@@ -72,16 +75,6 @@ impl Call {
     }
 }
 
-/// What a failure is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Subject {
-    Resources,
-    Ipam,
-    Node(String),
-    Config(u32),
-    Addresses(u32),
-}
-
 /// What is known of a cluster, and what is to be asked next.
 #[derive(Debug)]
 pub struct Rounds {
@@ -113,6 +106,8 @@ struct Listing {
     /// When it came last, and since when it has not.
     read: Option<Moment>,
     failing_since: Option<Moment>,
+    /// Rows that make no sense.
+    refused: Vec<Refused>,
 }
 
 #[derive(Debug, Default)]
@@ -142,6 +137,7 @@ impl Rounds {
                 backoff: Backoff::new(interval, LONGEST_WAIT.max(interval)),
                 read: None,
                 failing_since: None,
+                refused: Vec::new(),
             },
             ipam: Ipam::default(),
             later: BTreeMap::new(),
