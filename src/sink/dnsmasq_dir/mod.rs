@@ -25,6 +25,7 @@ use crate::sink::lease_release;
 use crate::source::leases::Lease;
 use chunks::Files;
 use rustix::io::Errno;
+use rustix::process::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fs;
@@ -117,6 +118,8 @@ pub struct DnsmasqDir {
     is_anothers: bool,
     /// Whether it did not watch the folder when it was looked at last: it may just have begun.
     is_doubtful: bool,
+    /// Which one was seen to watch what was there then.
+    seen: Option<Pid>,
     /// Which version it says it is.
     version: Option<Version>,
 }
@@ -134,7 +137,7 @@ impl DnsmasqDir {
                 .remedy("name a file for dhcp-hostsfile")
         })?;
         let unread = places.dhcp_hostsfile.with_file_name(format!(".{}.unread", name.to_string_lossy()));
-        Ok(Self { places, folder, watched, unread, is_anothers: false, is_doubtful: false, version: None })
+        Ok(Self { places, folder, watched, unread, is_anothers: false, is_doubtful: false, seen: None, version: None })
     }
 
     /// dnsmasq is started by somebody else: whether it watches the folder, it is asked itself, for nobody says when it begins.
@@ -237,18 +240,32 @@ impl DnsmasqDir {
 
     /// Whether dnsmasq is known to watch another folder, and whether that has to be looked at again.
     fn is_unwatched(&mut self) -> (bool, bool) {
-        let asked = if self.is_anothers { self.running() } else { None };
-        let Some(watches) = asked.and_then(|dnsmasq| dnsmasq.watches(self.folder.identity())) else {
-            self.is_doubtful = false;
-            let is_unwatched = self.folder.identity() != self.watched;
-            return (is_unwatched, is_unwatched);
-        };
-        if watches {
-            self.watched = self.folder.identity();
+        if self.is_anothers {
+            let running = self.running();
+            let watches = running.as_ref().and_then(|dnsmasq| dnsmasq.watches(self.folder.identity()));
+            return self.judge(running.map(|dnsmasq| dnsmasq.pid()), watches);
         }
-        // Whoever has just begun does not watch anything yet.
-        let was_doubtful = std::mem::replace(&mut self.is_doubtful, !watches);
-        (!watches && was_doubtful, !watches)
+        let is_unwatched = self.folder.identity() != self.watched;
+        (is_unwatched, is_unwatched)
+    }
+
+    /// The same of another's that has this number, and as far as we may see watches the folder or not.
+    fn judge(&mut self, running: Option<Pid>, watches: Option<bool>) -> (bool, bool) {
+        let identity = self.folder.identity();
+        // Who has begun since it was looked at last has found what is there now.
+        let has_begun = running.is_some() && running != self.seen;
+        if watches == Some(true) || identity == self.watched || has_begun {
+            self.seen = running;
+        }
+        if watches == Some(true) || (watches.is_none() && has_begun) {
+            self.watched = identity;
+        }
+        if watches == Some(false) {
+            // Whoever has just begun does not watch anything yet.
+            return (std::mem::replace(&mut self.is_doubtful, true), true);
+        }
+        self.is_doubtful = false;
+        (identity != self.watched, identity != self.watched)
     }
 
     fn notices(&self, foreign: &[String], is_unwatched: bool) -> BTreeSet<String> {

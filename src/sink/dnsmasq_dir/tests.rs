@@ -175,6 +175,32 @@ fn another_folder_at_the_path_is_taken_and_said() {
 }
 
 #[test]
+fn anothers_is_asked_what_it_watches_and_if_it_may_not_be_seen_counts_from_its_start() {
+    let lab = Lab::new();
+    let mut dir = lab.open().of_another();
+    let pid = |number| Pid::from_raw(number);
+    let replace = |dir: &mut DnsmasqDir, name: &str| {
+        fs::rename(lab.path("hosts"), lab.path(name)).unwrap();
+        fs::create_dir(lab.path("hosts")).unwrap();
+        dir.follow().unwrap();
+    };
+    // What it says itself is believed the second time.
+    assert_eq!(dir.judge(pid(7), Some(false)), (false, true));
+    assert_eq!(dir.judge(pid(7), Some(false)), (true, true));
+    assert_eq!(dir.judge(pid(7), Some(true)), (false, false));
+    assert_eq!(dir.judge(pid(7), Some(false)), (false, true));
+    // It cannot be seen.
+    assert_eq!(dir.judge(pid(7), None), (false, false));
+    replace(&mut dir, "first");
+    assert_eq!(dir.judge(pid(7), None), (true, true));
+    assert_eq!(dir.judge(None, None), (true, true));
+    assert_eq!(dir.judge(pid(8), None), (false, false));
+    assert_eq!(dir.judge(pid(8), None), (false, false));
+    replace(&mut dir, "second");
+    assert_eq!(dir.judge(pid(8), None), (true, true));
+}
+
+#[test]
 fn the_one_in_memory_does_the_same() {
     let mut memory = Memory::default();
     let guests = [guest(100, "web", Some("192.0.2.10")), guest(102, "dhcp", None)];
