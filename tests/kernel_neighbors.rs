@@ -168,8 +168,7 @@ fn a_guests_new_addresses_are_told_at_once() {
         forwards("veth1");
         let link_local: Ipv6Addr = "fe80::ff:fe00:1".parse().unwrap();
         let first = told(&mut neighbors, 1, link_local).await;
-        assert_eq!((first.how, first.tag), (How::Tentative, None));
-        assert_eq!(first.interface.unwrap().as_str(), "veth1");
+        assert_eq!(first.how, How::Tentative);
         for address in [v4(11), v4(12)] {
             guest.run("ip", &["addr", "replace", &format!("{address}/24"), "dev", "eth0"]);
             guest.run("ping", &["-c", "1", "-W", "20", "-I", &address.to_string(), "192.0.2.1"]);
@@ -263,7 +262,7 @@ fn whom_the_kernel_knows_already_is_asked() {
 }
 
 #[test]
-fn frames_carry_their_tag() {
+fn frames_with_one_tag_are_heard_and_those_with_two_are_not() {
     in_lan(|| async {
         let wire = plug(1, "br0");
         let mut neighbors = listen(all_bridges(), no_sweep());
@@ -281,9 +280,8 @@ fn frames_carry_their_tag() {
         let header = Ethernet::new(multicast_mac(solicited_node(target)), mac(1)).tagged(Tag::vlan(20));
         wire.send(&header.frame(ether_type::IPV6, &packet));
         let all = until_told(&mut neighbors, |sighted| sighted.address == IpAddr::from(target)).await;
-        let all: Vec<_> = all.iter().map(|told| (told.address, told.tag)).collect();
-        let expected = [(v4(1).into(), Some(4094)), (v4(2).into(), None), (v4(3).into(), Some(20))];
-        assert_eq!(all, [&expected[..], &[(target.into(), Some(20))]].concat());
+        let all: Vec<_> = all.iter().map(|told| told.address).collect();
+        assert_eq!(all, [v4(1).into(), v4(2).into(), v4(3).into(), IpAddr::from(target)]);
     });
 }
 
@@ -364,7 +362,7 @@ fn without_cap_net_raw_the_kernels_table_still_tells() {
         assert_eq!(neighbors.lacking(), [Lack::NotPermitted]);
         assert!(neighbors.lacking()[0].to_string().starts_with("without CAP_NET_RAW guests' ARP"));
         let first = told(&mut neighbors, 1, v4(7)).await;
-        assert_eq!((first.how, first.interface.unwrap().as_str()), (How::Reachable, "br0"));
+        assert_eq!(first.how, How::Reachable);
         neigh("192.0.2.8", 2, "stale");
         assert_eq!(told(&mut neighbors, 2, v4(8)).await.how, How::Remembered);
         neigh("2001:db8::7", 3, "reachable");

@@ -6,6 +6,7 @@
 use clap::Parser as _;
 use instances::cli::proxmox::{Arguments, Config, Dnsmasq, Hearing, Mode, Request};
 use instances::daemon::proxmox::child::Settings;
+use instances::daemon::proxmox::folders;
 use instances::daemon::proxmox::tending::Pace;
 use instances::plan::dns_records::{Dotted, Duplicates, Extra, LinkDown, Network, Policy, Unnamed, Vlan};
 use instances::plan::dnsmasq_conf::{Conf, Domain};
@@ -334,7 +335,9 @@ fn a_file_can_say_everything() {
     let request = Lab::secret().toml(MUCH).a(&[]).unwrap();
     let too_large = "172.16.0.0/12 is too large to be swept: silent guests with addresses of their own are not found there; name \
                      smaller prefixes, each a /16 or longer";
-    assert_eq!(request.notices, [too_large]);
+    let often =
+        "@a:2: the cluster is asked every 7.5 s, but what it lists is up to 10 s old itself; 10 s is soon enough";
+    assert_eq!(request.notices, [often, too_large]);
     let config = request.config;
     assert_eq!(config.poll_interval, Duration::from_millis(7500));
     assert_eq!(config.access.trust.server_name.as_deref(), Some("pve.lab"));
@@ -660,11 +663,11 @@ fn the_check_says_what_is_meant_and_what_only_shows_in_use() {
 fn folders_are_made_that_are_missing() {
     let lab = Lab::compose().with(&[("STATE_DIRECTORY", "@a/state"), ("RUNTIME_DIRECTORY", "@a/run")]);
     let config = lab.lower(&[]).unwrap().config;
-    config.make_folders().unwrap();
-    config.make_folders().unwrap();
+    folders::make(&config).unwrap();
+    folders::make(&config).unwrap();
     assert!(config.places.hostsdir.is_dir() && lab.folder.path().join("a/run").is_dir());
     let file = Lab::compose().file("a", "", 0o600).with(&[("STATE_DIRECTORY", "@a/state")]);
-    let why = file.lower(&[]).unwrap().config.make_folders().unwrap_err().to_string();
+    let why = folders::make(&file.lower(&[]).unwrap().config).unwrap_err().to_string();
     assert!(why.starts_with("cannot make the folder ") && why.contains("name another place"), "{why}");
 }
 
@@ -744,5 +747,14 @@ fn what_the_documentation_shows_is_right() {
         let lab = if example.contains("prefixes = ") { lab } else { lab.with(&[("NETWORK_CIDR", "10.0.0.0/23")]) };
         let request = lab.toml(example).a(&[]).unwrap_or_else(|why| panic!("{why}\n{example}"));
         assert_eq!(request.notices, Vec::<String>::new(), "{example}");
+    }
+}
+
+#[test]
+fn who_asks_more_often_than_proxmox_itself_knows_is_told() {
+    for variable in ["INSTANCES_PROXMOX_POLL_INTERVAL", "SYNC_INTERVAL"] {
+        let notices = Lab::compose().with(&[(variable, "5")]).lower(&[]).unwrap().notices;
+        let told = "the cluster is asked every 5 s, but what it lists is up to 10 s old itself; 10 s is soon enough";
+        assert_eq!(notices, [format!("variable {variable}: {told}")]);
     }
 }

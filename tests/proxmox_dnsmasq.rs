@@ -8,6 +8,7 @@ mod dns;
 mod netns;
 
 use dns::Dns;
+use instances::daemon::proxmox::beside::{Beside, Said};
 use instances::daemon::proxmox::child::{Event, Managed, Settings};
 use instances::daemon::proxmox::tending::Pace;
 use instances::net::Mac;
@@ -21,7 +22,7 @@ use netns::{in_new_netns, needs, run, wait};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt as _;
@@ -95,6 +96,11 @@ impl Lab {
         self.log().matches(&format!("read {}", self.path("reservations").display())).count()
     }
 
+    /// How often dnsmasq has begun.
+    fn starts(&self) -> usize {
+        self.log().matches(": started, version").count()
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_raw(fs::read_to_string(self.path("pid")).unwrap().trim().parse().unwrap())
     }
@@ -157,6 +163,7 @@ fn guest(vmid: u32, name: &str, v4: Option<&str>, v6: Option<&str>) -> Guest {
         agent_enabled: true,
         has_custom_cloud_init: false,
         nics: vec![nic],
+        lists: BTreeMap::new(),
     }
 }
 
@@ -185,7 +192,7 @@ fn names_resolve_right_after_a_change_without_any_signal() {
         // Each takes the other's address, each keeps its reverse lookup.
         let swapped = [guest(100, "web", Some("192.0.2.11"), Some("2001:db8:0:1::10")), db("192.0.2.10")];
         let put = dir.put(&records(&swapped)).unwrap();
-        assert_eq!((put.reservations, put.needs_reload), (false, false));
+        assert!(!put.needs_reload);
         dns.becomes("web.lab.example", &["192.0.2.11", "2001:db8:0:1::10"]);
         dns.becomes("db.lab.example", &["192.0.2.10"]);
         dns.is_called("192.0.2.11", &["web.lab.example"]);
@@ -194,7 +201,7 @@ fn names_resolve_right_after_a_change_without_any_signal() {
         dns.becomes("web.lab.example", &[]);
         dns.is_called("2001:db8:0:1::10", &[]);
         dns.is_called("192.0.2.11", &["db.lab.example"]);
-        assert_eq!((lab.readings(), managed.starts()), (1, 1), "{}", lab.log());
+        assert_eq!((lab.readings(), lab.starts()), (1, 1), "{}", lab.log());
         assert!(tokio::time::timeout(Duration::from_millis(500), managed.tend()).await.is_err());
         managed.stop().await.unwrap();
     });
@@ -210,13 +217,13 @@ fn nothing_is_read_again_when_nothing_changed() {
         let managed = answering(&lab).await;
         for _ in 0..20 {
             let put = dir.put(&records(&guests)).unwrap();
-            assert_eq!((put.files, put.reservations, put.needs_reload), (0, false, false));
+            assert_eq!((put.files, put.needs_reload), (0, false));
         }
         drop(dir);
         // A new one of us changes nothing either.
         assert!(!lab.open().put(&records(&guests)).unwrap().needs_reload);
         dns().becomes("web.lab.example", &["192.0.2.10"]);
-        assert_eq!((lab.readings(), managed.starts()), (1, 1), "{}", lab.log());
+        assert_eq!((lab.readings(), lab.starts()), (1, 1), "{}", lab.log());
         assert!(!lab.log().contains("inotify:"), "{}", lab.log());
         managed.stop().await.unwrap();
     });
@@ -253,14 +260,14 @@ fn a_reservation_and_one_reload_rename_a_live_lease() {
         dns.is_called(&address, &[]);
         for (readings, name) in [(2, "db"), (3, "web")] {
             let put = dir.put(&records(&[guest(102, name, None, None)])).unwrap();
-            assert_eq!((put.files, put.reservations, put.needs_reload), (0, true, true));
+            assert_eq!((put.files, put.needs_reload), (0, true));
             dir.reload().unwrap();
             dns.becomes(&format!("{name}.lab.example"), &[&address]);
             dns.is_called(&address, &[&format!("{name}.lab.example")]);
             assert_eq!(lab.readings(), readings);
         }
         dns.becomes("db.lab.example", &[]);
-        assert_eq!(managed.starts(), 1);
+        assert_eq!(lab.starts(), 1);
         managed.stop().await.unwrap();
     });
 }
@@ -277,7 +284,7 @@ fn dnsmasq_that_dies_is_started_again_and_nothing_is_missing() {
             let ended = until_event(&mut managed, |event| matches!(event, Event::Ended(_))).await;
             assert_eq!(ended.to_string(), "dnsmasq has ended: signal: 9 (SIGKILL); it is started again");
             until_event(&mut managed, |event| matches!(event, Event::Answers)).await;
-            assert_eq!(managed.starts(), starts);
+            assert_eq!(lab.starts(), starts);
             dns().becomes("web.lab.example", &["192.0.2.10"]);
         }
         managed.stop().await.unwrap();
@@ -317,7 +324,7 @@ fn an_orphan_is_taken_over_or_replaced_and_others_are_left_alone() {
         let found = managed.tend().await;
         assert_eq!(found.to_string(), format!("dnsmasq runs already, as process {orphan}, and is taken over"));
         until_event(&mut managed, |event| matches!(event, Event::Answers)).await;
-        assert_eq!(managed.starts(), 0);
+        assert_eq!(lab.starts(), 1);
         drop(managed);
         // With another configuration it does not stay.
         let mut settings = lab.settings();
@@ -325,7 +332,7 @@ fn an_orphan_is_taken_over_or_replaced_and_others_are_left_alone() {
         let mut managed = Managed::prepare(settings.clone()).await.unwrap();
         until_event(&mut managed, |event| matches!(event, Event::Answers)).await;
         let second = lab.pid();
-        assert!(second != orphan && managed.starts() == 1);
+        assert!(second != orphan && lab.starts() == 2);
         dns().becomes("web.lab.example", &["192.0.2.10"]);
         drop(managed);
         // One that was started with another file is not ours.
@@ -338,6 +345,134 @@ fn an_orphan_is_taken_over_or_replaced_and_others_are_left_alone() {
         assert!(lab.pid() != second && kill(second, None).is_ok());
         managed.stop().await.unwrap();
         kill(second, Signal::SIGKILL).unwrap();
+    });
+}
+
+#[test]
+fn an_orphan_that_nobody_knows_by_its_number_is_replaced() {
+    with_lab(|lab| async move {
+        lab.open().put(&records(&[guest(100, "web", Some("192.0.2.10"), None)])).unwrap();
+        drop(answering(&lab).await);
+        let orphan = lab.pid();
+        // We were killed before it had written it; or somebody has cleared /run.
+        fs::remove_file(lab.path("pid")).unwrap();
+        let managed = answering(&lab).await;
+        assert!(lab.pid() != orphan && lab.starts() == 2, "{}", lab.log());
+        assert!(!lab.log().contains("failed to create listening socket"), "{}", lab.log());
+        dns().becomes("web.lab.example", &["192.0.2.10"]);
+        managed.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn an_orphan_that_watches_a_folder_that_is_gone_is_replaced() {
+    with_lab(|lab| async move {
+        lab.open().put(&records(&[guest(100, "web", Some("192.0.2.10"), None)])).unwrap();
+        drop(answering(&lab).await);
+        let orphan = lab.pid();
+        fs::rename(lab.path("hosts"), lab.path("aside")).unwrap();
+        fs::create_dir(lab.path("hosts")).unwrap();
+        fs::set_permissions(lab.path("hosts"), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut dir = lab.open();
+        let managed = answering(&lab).await;
+        assert!(lab.pid() != orphan && lab.starts() == 2, "{}", lab.log());
+        dir.put(&records(&[guest(100, "other", Some("192.0.2.10"), None)])).unwrap();
+        dns().becomes("other.lab.example", &["192.0.2.10"]);
+        managed.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn another_resolvers_answer_is_not_taken_for_dnsmasqs() {
+    with_lab(|lab| async move {
+        let mut settings = lab.settings();
+        settings.conf.interfaces = vec!["lo".parse().unwrap()];
+        settings.pace.ask = Duration::from_millis(5);
+        // It takes its time to begin, and to see that the port is taken.
+        let script = "#!/bin/sh\ncase $1 in --test) ;; *) sleep 1 ;; esac\nexec /usr/sbin/dnsmasq \"$@\" 2>/dev/null\n";
+        fs::write(lab.path("program"), script).unwrap();
+        lab.open().put(&records(&[])).unwrap();
+        let other = std::net::UdpSocket::bind(("127.0.0.1", PORT)).unwrap();
+        other.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let is_over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let ends = std::sync::Arc::clone(&is_over);
+        let answering = std::thread::spawn(move || {
+            let mut answered = 0;
+            while !ends.load(std::sync::atomic::Ordering::Relaxed) {
+                let mut question = [0; 512];
+                let Ok((length, from)) = other.recv_from(&mut question) else { continue };
+                question[2] |= 0x80;
+                other.send_to(&question[..length], from).unwrap();
+                answered += 1;
+            }
+            answered
+        });
+        let mut managed = Managed::prepare(settings).await.unwrap();
+        let first = until_event(&mut managed, |event| !matches!(event, Event::Began(_))).await;
+        assert!(matches!(first, Event::Ended(_)), "{first}");
+        let second = until_event(&mut managed, |event| !matches!(event, Event::Began(_))).await;
+        assert!(matches!(second, Event::Ended(_)), "{second}");
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(answering.join().unwrap() > 0, "it was asked");
+        until_event(&mut managed, |event| matches!(event, Event::Answers)).await;
+        managed.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn another_dnsmasq_is_asked_where_it_serves_and_missed_when_it_does_no_longer() {
+    with_lab(|lab| async move {
+        let start = |port: &str| {
+            let _ = fs::remove_file(lab.path("pid"));
+            let child = std::process::Command::new("/usr/sbin/dnsmasq")
+                .args(["--keep-in-foreground", "--conf-file=/dev/null", "--log-facility=/dev/null", "--user=root"])
+                .args(["--no-resolv", "--no-hosts", port])
+                .arg(format!("--pid-file={}", lab.path("pid").display()))
+                .spawn()
+                .unwrap();
+            until("it runs", || fs::read_to_string(lab.path("pid")).is_ok_and(|pid| !pid.is_empty()));
+            child
+        };
+        let mut beside = Beside::with(lab.path("pid"), Duration::from_millis(100), Duration::from_secs(2));
+        // Nobody runs, so nobody is missed.
+        assert!(tokio::time::timeout(Duration::from_millis(500), beside.tend()).await.is_err());
+        for port in ["--port=5353", "-p5354"] {
+            let mut child = start(port);
+            let version = Dnsmasq::find(&lab.path("pid")).unwrap().version().unwrap();
+            let said = tokio::time::timeout(PATIENCE, beside.tend()).await.unwrap();
+            assert_eq!(said, Said::Answers(version));
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let said = tokio::time::timeout(PATIENCE, beside.tend()).await.unwrap();
+            assert_eq!(said, Said::Silent(Duration::from_secs(2)));
+        }
+    });
+}
+
+#[test]
+fn a_program_that_anybody_can_have_put_there_is_not_run_for_its_version() {
+    with_lab(|lab| async move {
+        let run = |owner: Option<u32>, mode: u32| {
+            let program = lab.path("dnsmasq");
+            let _ = fs::remove_file(&program);
+            fs::copy("/usr/sbin/dnsmasq", &program).unwrap();
+            std::os::unix::fs::chown(&program, owner, owner).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
+            let places = ["--port=0", "--pid-file=", "--no-resolv", "--user=root"].map(str::to_owned);
+            let mut child = std::process::Command::new(&program)
+                .args(["--keep-in-foreground", "--conf-file=/dev/null", "--log-facility=/dev/null"])
+                .args(places)
+                .spawn()
+                .unwrap();
+            fs::write(lab.path("number"), child.id().to_string()).unwrap();
+            let version = Dnsmasq::find(&lab.path("number")).unwrap().version();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            version
+        };
+        assert!(run(Some(0), 0o755).is_some());
+        assert_eq!(run(Some(65534), 0o755), None);
+        assert_eq!(run(Some(0), 0o777), None);
     });
 }
 
@@ -506,5 +641,22 @@ fn a_dnsmasq_that_does_not_read_our_files_is_told_from_one_that_does() {
         let anew = found(&places("hosts", "reservations"));
         assert!(anew.len() == 1 && anew[0].ends_with("restart dnsmasq"), "{anew:?}");
         managed.stop().await.unwrap();
+        // As an administrator may start it: all of it on the command line.
+        let mut by_hand = std::process::Command::new("/usr/sbin/dnsmasq")
+            .args(["--keep-in-foreground", "--conf-file=/dev/null", "--log-facility=/dev/null", "--user=root"])
+            .args(["--port=5399", "--dhcp-range=192.0.2.100,192.0.2.150,1h"])
+            .arg(format!("--pid-file={}", lab.path("by-hand").display()))
+            .arg(format!("--dhcp-leasefile={}", lab.path("other-leases").display()))
+            .arg(format!("--hostsdir={}", lab.path("hosts").display()))
+            .args(["--dhcp-hostsfile".to_owned(), lab.path("reservations").display().to_string()])
+            .arg("--no-ping")
+            .spawn()
+            .unwrap();
+        until("it runs", || fs::read_to_string(lab.path("by-hand")).is_ok_and(|pid| !pid.is_empty()));
+        let by_hand_found =
+            || findings(&Dnsmasq::find(&lab.path("by-hand")).unwrap(), &places("hosts", "reservations"));
+        until("it watches", || by_hand_found().is_empty());
+        by_hand.kill().unwrap();
+        by_hand.wait().unwrap();
     });
 }

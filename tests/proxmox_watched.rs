@@ -43,14 +43,13 @@ impl Watched {
             "poll_interval = 1\nlisten = '{address}'\nstate_file = '{}'\nlog_level = 'DEBUG'\n\
              [proxmox]\nhosts = ['{}']\ntoken_id = '{TOKEN}'\ntoken_file = '{}'\nca_file = '{}'\nconnect_timeout = 3\ntimeout = 3\n\
              [names]\ndomain = 'lan'\nprefixes = ['10.0.0.0/8']\n[neighbors]\nenabled = false\n\
-             [dnsmasq]\nmode = 'companion'\nhostsdir = '{}'\ndhcp_hostsfile = '{}'\npid_file = '{}'\nleases = '{}'\n",
+             [dnsmasq]\nmode = 'companion'\nhostsdir = '{}'\ndhcp_hostsfile = '{}'\npid_file = 'none'\nleases = '{}'\n",
             at("state"),
             simulator.url(),
             at("token"),
             simulator.ca_file().display(),
             at("hosts"),
             at("reservations"),
-            at("pid"),
             at("leases"),
         );
         fs::write(at("toml"), text).unwrap();

@@ -3,7 +3,7 @@
 
 use crate::daemon::schedule::Moment;
 use crate::net::Mac;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -31,7 +31,13 @@ pub struct Guest {
     pub has_custom_cloud_init: bool,
     /// Its network interfaces, by index.
     pub nics: Vec<Nic>,
+    /// The lists of addresses that its agent or its node gave.
+    pub lists: Lists,
 }
+
+/// When all addresses of an interface were listed last, by its MAC address. There may have been none, and so no [`Sighting`] either:
+/// what such a list lacks is not there.
+pub type Lists = BTreeMap<Mac, Moment>;
 
 /// What a guest is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,6 +9,8 @@ pub mod dnsmasq;
 pub mod dnsmasq_dir;
 #[cfg(any(feature = "proxmox", feature = "pxe-filter"))]
 pub mod folder;
+#[cfg(feature = "proxmox")]
+pub mod lease_release;
 pub mod nft_netlink;
 pub mod nft_text;
 #[cfg(any(feature = "nfdhcpd", feature = "proxmox"))]

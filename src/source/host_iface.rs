@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::net::{IfName, Mac, V6Class};
 use crate::netlink::{Attributes, Connection, DumpError};
 use crate::registry::HostInterface;
+use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The host's interfaces.
@@ -36,13 +37,43 @@ impl Interfaces for KernelInterfaces {
 
 /// An address of an interface; the flags (IFA_F_*) say whether it is secondary (IPv4), temporary or deprecated (IPv6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct InterfaceAddress {
-    pub(super) address: IpAddr,
-    pub(super) flags: u32,
+struct InterfaceAddress {
+    address: IpAddr,
+    flags: u32,
 }
 
 const IFA_F_SECONDARY_OR_TEMPORARY: u32 = 0x01;
 const IFA_F_DEPRECATED: u32 = 0x20;
+
+/// IFA_F_DADFAILED, IFA_F_TENTATIVE: the address is not, or not yet, the host's.
+const NOT_OWN: u32 = 0x08 | 0x40;
+
+/// The host's addresses with their prefixes, each with the index of the interface that has it; in the kernel's order.
+///
+/// # Errors
+/// The kernel cannot be asked.
+pub fn own_addresses() -> Result<Vec<(u32, IpNet)>> {
+    let failed = |error| Error::new(format!("cannot read the host's addresses: {}", in_words(error)));
+    let mut connection = Connection::open(mnl::Bus::Route).map_err(|error| failed(error.into()))?;
+    let dump = || {
+        let mut all = Vec::new();
+        connection.dump(
+            RTM_GETADDR,
+            &[0; IFADDRMSG],
+            |_| {},
+            |message| {
+                let own = || {
+                    let interface = host_number(message.body, 4)?;
+                    let found = address(&message.attributes(IFADDRMSG)).filter(|found| found.flags & NOT_OWN == 0)?;
+                    Some((interface, IpNet::new(found.address, *message.body.get(1)?).ok()?))
+                };
+                all.extend(own());
+            },
+        )?;
+        Ok(all)
+    };
+    again(dump).map_err(failed)
+}
 
 /// What is recorded: the first IPv4 address that is not secondary, and the IPv6 addresses that are neither temporary
 /// nor deprecated.
@@ -56,13 +87,13 @@ fn recorded(addresses: &[InterfaceAddress]) -> Vec<IpAddr> {
     ipv4.into_iter().chain(ipv6).map(|address| address.address).collect()
 }
 
-pub(super) const RTM_GETADDR: u16 = 22;
+const RTM_GETADDR: u16 = 22;
 const IFLA_ADDRESS: u16 = 1;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_FLAGS: u16 = 8;
 /// struct ifaddrmsg.
-pub(super) const IFADDRMSG: usize = 8;
+const IFADDRMSG: usize = 8;
 
 /// Index and MAC of the interface with this name.
 fn link(connection: &mut Connection, name: IfName) -> Result<Option<(u32, Option<Mac>)>, DumpError> {
@@ -100,7 +131,7 @@ fn addresses(connection: &mut Connection, index: u32) -> Result<Vec<InterfaceAdd
     Ok(found)
 }
 
-pub(super) fn address(attributes: &Attributes) -> Option<InterfaceAddress> {
+fn address(attributes: &Attributes) -> Option<InterfaceAddress> {
     // On point-to-point links IFA_ADDRESS is the other end's.
     let octets = attributes.get(IFA_LOCAL).or_else(|| attributes.get(IFA_ADDRESS))?;
     let v4 = octets.try_into().map(|octets: [u8; 4]| IpAddr::V4(Ipv4Addr::from(octets)));

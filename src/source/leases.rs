@@ -7,6 +7,7 @@
 
 use crate::error::{Error, Result};
 use crate::net::{DomainName, Mac};
+use crate::packet::dhcp6::Duid;
 use crate::sink::atomic_file::open_existing;
 use std::fs::Metadata;
 use std::io::Read as _;
@@ -36,6 +37,17 @@ pub struct Lease {
     pub expires: Option<u64>,
     /// What it is called, by itself or by a reservation.
     pub name: Option<DomainName>,
+    /// By what dnsmasq knows the client.
+    pub client: Client,
+}
+
+/// By what dnsmasq knows a client, beside its MAC address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Client {
+    /// The identifier that it sent (RFC 2132, section 9.14), if it sent one.
+    V4(Option<Box<[u8]>>),
+    /// Its DUID and the number of its association (RFC 8415, sections 11 and 12); and whether the address is one for a while.
+    V6(Duid, u32, bool),
 }
 
 impl Lease {
@@ -52,6 +64,8 @@ pub struct Leases {
     pub leases: Vec<Lease>,
     /// How many lines were something else.
     pub illegible: usize,
+    /// dnsmasq's own DUID, if it serves IPv6.
+    pub server: Option<Duid>,
 }
 
 impl Leases {
@@ -64,8 +78,9 @@ impl Leases {
                 all.illegible += 1;
                 continue;
             };
-            if line.starts_with("duid ") {
+            if let Some(duid) = line.strip_prefix("duid ") {
                 is_v6 = true;
+                all.server = octets(duid).and_then(|octets| Duid::parse(&octets).ok());
                 continue;
             }
             match lease(line, is_v6) {
@@ -86,15 +101,18 @@ fn lease(line: &str, is_v6: bool) -> Option<Lease> {
         return None;
     }
     let expires = Some(number::<u64>(expires)?).filter(|expires| *expires != 0);
-    let mac = if is_v6 {
+    let (mac, client) = if is_v6 {
         // `T`: a temporary address.
-        let iaid = number::<u32>(who.strip_prefix('T').unwrap_or(who))?;
-        mac_in_duid(client).filter(|Mac([_, _, iaid_of @ ..])| *iaid_of == iaid.to_be_bytes())
+        let (number_of, is_temporary) = who.strip_prefix('T').map_or((who, false), |number_of| (number_of, true));
+        let iaid = number::<u32>(number_of)?;
+        let duid = Duid::parse(&octets(client)?).ok()?;
+        let mac = mac_in_duid(duid.octets()).filter(|Mac([_, _, iaid_of @ ..])| *iaid_of == iaid.to_be_bytes());
+        (mac, Client::V6(duid, iaid, is_temporary))
     } else {
         // Of other links it is `HH-` before it, and none of ours.
-        Some(who.parse().ok()?)
+        (Some(who.parse().ok()?), Client::V4(octets(client).map(Into::into)))
     };
-    Some(Lease { mac, address, expires, name: name.parse().ok() })
+    Some(Lease { mac, address, expires, name: name.parse().ok(), client })
 }
 
 /// Digits only.
@@ -102,12 +120,16 @@ fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
-/// The MAC address that a DUID is made of: DUID-LLT and DUID-LL (RFC 8415, sections 11.2 and 11.4).
-fn mac_in_duid(duid: &str) -> Option<Mac> {
+/// What dnsmasq writes as `01:bc:24`; no client's identifier has more than 255 octets.
+fn octets(text: &str) -> Option<Vec<u8>> {
     let octet = |text: &str| (text.len() == 2).then(|| u8::from_str_radix(text, 16).ok()).flatten();
-    // The longest has 130 octets, those with a MAC address 14 at most.
-    let octets: Vec<u8> = duid.split(':').take(15).map(octet).collect::<Option<_>>()?;
-    let (hardware, mac) = match octets[..] {
+    let octets: Vec<u8> = text.split(':').take(256).map(octet).collect::<Option<_>>()?;
+    (octets.len() < 256).then_some(octets)
+}
+
+/// The MAC address that a DUID is made of: DUID-LLT and DUID-LL (RFC 8415, sections 11.2 and 11.4).
+fn mac_in_duid(duid: &[u8]) -> Option<Mac> {
+    let (hardware, mac) = match *duid {
         [0, 1, a, b, _, _, _, _, c, d, e, f, g, h] | [0, 3, a, b, c, d, e, f, g, h] => {
             (u16::from_be_bytes([a, b]), Mac([c, d, e, f, g, h]))
         }

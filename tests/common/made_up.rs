@@ -70,6 +70,7 @@ pub fn snapshot() -> Snapshot {
         }],
         warnings: vec!["guest 101: \"we b\" is no name for DNS; it is called web".to_owned()],
         troubles: Vec::new(),
+        faults: Vec::new(),
         dnsmasq: Dnsmasq::Answers,
         failing_since: None,
     }

@@ -53,7 +53,7 @@ fn the_token_is_nowhere() {
         {
             seen.push((path.clone(), fs::read(&path).unwrap()));
         }
-        for name in ["log", "state.json", "dnsmasq.conf", "reservations"] {
+        for name in ["log", "state/state.json", "dnsmasq.conf", "reservations"] {
             seen.push((name.to_owned(), fs::read(lab.path(name)).unwrap()));
         }
         for (what, content) in &seen {
@@ -74,8 +74,106 @@ fn a_wrong_token_says_what_is_missing_and_names_stay() {
         lab.start();
         lab.says("VM.Audit");
         lab.dns().becomes("guest-1.lab", &["10.0.0.101"]);
-        let once = lab.command(&["--dry-run"]).output().unwrap();
-        assert_eq!(once.status.code(), Some(0), "{}", String::from_utf8_lossy(&once.stderr));
+        until("all is not well", || lab.answers("/healthz").starts_with("HTTP/1.1 503"));
+        assert_eq!(lab.terminate(), Some(0));
+        let before = lab.names();
+        for flag in ["--once", "--dry-run"] {
+            let once = lab.command(&[flag]).output().unwrap();
+            let said = String::from_utf8_lossy(&once.stderr).into_owned();
+            assert!(!once.status.success() && said.contains("lost the privilege VM.Audit"), "{flag}: {said}");
+        }
+        assert_eq!(lab.names(), before);
+    });
+}
+
+/// At the level that the seed has, too.
+#[test]
+fn what_keeps_names_from_being_right_is_said_at_the_default_level_and_so_is_its_end() {
+    in_lab(|| {
+        let mut lab = Lab::new(Cluster::populated(3, 1));
+        lab.without = vec!["LOG_LEVEL"];
+        lab.simulator.fault("/cluster/resources", Fault::No(401, "Authentication failed!"));
+        lab.start();
+        lab.says("401 Authentication failed!");
+        lab.simulator.heal();
+        kill(Pid::from_raw(lab.pid().cast_signed()), Signal::SIGHUP).unwrap();
+        lab.is_healthy();
+        lab.says("it is over: the list of guests comes again");
+        kill(Pid::from_raw(lab.dnsmasq()), Signal::SIGKILL).unwrap();
+        lab.says("dnsmasq has ended: signal: 9");
+        lab.says("it is over: dnsmasq answers");
+        assert_eq!((lab.said(" WARN "), lab.said(" INFO ")), (0, 0), "{}", lab.log());
+    });
+}
+
+#[test]
+fn a_token_that_may_see_no_guest_is_said_on_the_first_start() {
+    in_lab(|| {
+        let mut cluster = Cluster::populated(3, 1);
+        cluster.sees_guests = false;
+        let mut lab = Lab::new(cluster);
+        lab.without = vec!["LOG_LEVEL"];
+        // There may be no guest, who knows.
+        let once = lab.command(&["--once"]).output().unwrap();
+        let said = String::from_utf8_lossy(&once.stderr).into_owned();
+        assert!(once.status.success() && said.contains("VM.Audit on /vms"), "{said}");
+        lab.start();
+        lab.says("either no guest exists, or the token, or its user, lacks the privilege VM.Audit on /vms");
+        until("all is not well", || {
+            let said = lab.answers("/healthz");
+            said.starts_with("HTTP/1.1 503") && said.contains("VM.Audit")
+        });
+        assert_eq!(lab.metric("instances_proxmox_healthy"), Some(0.0));
+        lab.simulator.cluster().sees_guests = true;
+        lab.is_healthy();
+        lab.dns().becomes("guest-1.lab", &["10.0.0.101"]);
+        lab.says("it is over: there are guests in the list");
+    });
+}
+
+#[test]
+fn a_state_file_that_cannot_be_written_is_said_and_names_go_on() {
+    in_lab(|| {
+        let mut lab = Lab::new(Cluster::populated(3, 1));
+        lab.without = vec!["LOG_LEVEL"];
+        fs::create_dir(lab.path("state")).unwrap();
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+        crate::netns::run("mount", &["--make-rprivate", "/"]);
+        let state = lab.path("state").display().to_string();
+        crate::netns::run("mount", &["-t", "tmpfs", "-o", "size=64k", "tmpfs", &state]);
+        lab.start();
+        lab.is_healthy();
+        lab.dns().becomes("guest-1.lab", &["10.0.0.101"]);
+        let _ = fs::write(lab.path("state/filler"), vec![0; 128 << 10]);
+        lab.simulator.cluster().rename(101, "other");
+        lab.dns().becomes("other.lab", &["10.0.0.101"]);
+        lab.says("state/state.json");
+        lab.says("names go on");
+        until("all is not well", || {
+            let said = lab.answers("/healthz");
+            said.starts_with("HTTP/1.1 503") && said.contains("names go on")
+        });
+        assert!(lab.metric("instances_proxmox_write_failures_total").unwrap() > 0.0);
+        fs::remove_file(lab.path("state/filler")).unwrap();
+        lab.simulator.cluster().rename(101, "third");
+        lab.dns().becomes("third.lab", &["10.0.0.101"]);
+        lab.is_healthy();
+        lab.says("it is over: the state file can be written again");
+    });
+}
+
+#[test]
+fn a_folder_of_names_that_was_replaced_while_the_program_was_away_is_followed() {
+    in_lab(|| {
+        let mut lab = Lab::started(Cluster::populated(3, 1));
+        lab.dns().becomes("guest-1.lab", &["10.0.0.101"]);
+        lab.kill();
+        fs::rename(lab.path("hosts"), lab.path("aside")).unwrap();
+        lab.start();
+        lab.says("is replaced");
+        lab.simulator.cluster().rename(101, "other");
+        lab.dns().becomes("other.lab", &["10.0.0.101"]);
+        lab.dns().becomes("guest-1.lab", &[]);
     });
 }
 

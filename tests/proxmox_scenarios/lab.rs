@@ -77,7 +77,7 @@ impl Lab {
         let ca = self.simulator.ca_file();
         for (flag, path) in [
             ("--ca-file", ca),
-            ("--state-file", self.path("state.json")),
+            ("--state-file", self.path("state/state.json")),
             ("--hostsdir", self.path("hosts")),
             ("--dhcp-hostsfile", self.path("reservations")),
             ("--pid-file", self.path("pid")),

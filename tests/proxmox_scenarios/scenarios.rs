@@ -1,9 +1,11 @@
 //! What happens to guests, and what their names do.
 
 use crate::lab::{HOST, Lab, in_lab};
-use crate::netns::run;
+use crate::netns::{needs, run};
 use crate::proxmox::{Cluster, Reply};
 use crate::wait::until;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::json;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -218,6 +220,92 @@ fn guest_removed_goes_after_two_confirmations() {
     });
 }
 
+/// A guest with a lease is removed from the cluster, and one of its name takes its place.
+fn the_lease_goes_with_its_guest(lab: &Lab) {
+    let guest = lab.plug(102);
+    let lease = guest.lease();
+    lab.dns().becomes("client.lab", &[&lease]);
+    lab.dns().is_called(&lease, &["client.lab"]);
+    let stays = lab.plug(103).lease();
+    lab.dns().becomes("other.lab", &[&stays]);
+    lab.simulator.cluster().guest(103).row["status"] = "stopped".into();
+    drop(guest);
+    lab.simulator.cluster().remove(102);
+    lab.dns().becomes("client.lab", &[]);
+    lab.dns().is_called(&lease, &[]);
+    until("the lease is out of the file", || !fs::read_to_string(lab.path("leases")).unwrap().contains(&lease));
+    // One that is stopped keeps its lease, as dnsmasq has it.
+    assert!(fs::read_to_string(lab.path("leases")).unwrap().contains(&stays));
+    lab.dns().becomes("other.lab", &[&stays]);
+    // Another of the same name.
+    silent(&mut lab.simulator.cluster(), 104, "client");
+    let reserved = || fs::read_to_string(lab.path("reservations")).unwrap();
+    until("its name is reserved", || reserved().contains(&Cluster::mac(104)));
+    let new = lab.plug(104).lease();
+    lab.dns().becomes("client.lab", &[&new]);
+    lab.dns().is_called(&new, &["client.lab"]);
+}
+
+#[test]
+fn a_lease_ends_with_its_guest_and_its_name_is_free() {
+    in_lab(|| {
+        let mut cluster = Cluster::default();
+        silent(&mut cluster, 102, "client");
+        silent(&mut cluster, 103, "other");
+        let mut lab = Lab::new(cluster);
+        lab.flags = ["--reload-interval", "1"].map(str::to_owned).to_vec();
+        lab.start();
+        lab.is_healthy();
+        let dnsmasq = lab.dnsmasq();
+        the_lease_goes_with_its_guest(&lab);
+        assert_eq!(lab.dnsmasq(), dnsmasq);
+        assert_eq!(lab.metric("instances_proxmox_dnsmasq_starts_total"), Some(1.0));
+    });
+}
+
+/// Has dhclient get an address by DHCPv6, and end without giving it back.
+fn dhclient6(lab: &Lab, guest: &crate::guest::Guest) {
+    guest.has("address", "tentative", false);
+    guest.has("address", "fe80::", true);
+    // By its own path AppArmor would refuse it our files.
+    let program = lab.path("dhclient").display().to_string();
+    run("sh", &["-c", "cp \"$(command -v dhclient)\" \"$1\"", "sh", &program]);
+    let [leases, pid] = ["dhclient.leases", "dhclient.pid"].map(|name| lab.path(name).display().to_string());
+    guest.run(&program, &["-6", "-1", "-sf", "/bin/true", "-lf", &leases, "-pf", &pid, "eth0"]);
+    // It goes on in the background, and says only there who it is.
+    let pid = || fs::read_to_string(&pid).ok()?.strip_suffix('\n')?.parse().ok();
+    until("dhclient's number", || pid().is_some());
+    kill(Pid::from_raw(pid().unwrap()), Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn a_lease_of_dhcpv6_ends_with_its_guest_too() {
+    in_lab(|| {
+        if !needs::can("dhclient", "dhclient --version") {
+            return;
+        }
+        let mut cluster = Cluster::default();
+        for (vmid, name) in [(102, "client"), (103, "other")] {
+            silent(&mut cluster, vmid, name).config["ipconfig0"] = "ip=dhcp,ip6=dhcp".into();
+        }
+        let mut lab = Lab::new(cluster);
+        run("ip", &["addr", "add", "fd00::2/64", "dev", "vmbr0", "nodad"]);
+        let ranges = "10.0.1.1,10.0.1.254,255.255.254.0,12h;fd00::1000,fd00::1fff,64,12h";
+        lab.flags = ["--prefixes", "10.0.0.0/23,fd00::/64", "--dhcp-ranges", ranges].map(str::to_owned).to_vec();
+        lab.start();
+        lab.is_healthy();
+        let guest = lab.plug(102);
+        dhclient6(&lab, &guest);
+        until("the name has an address", || !lab.dns().addresses("client.lab").is_empty());
+        let leases = || fs::read_to_string(lab.path("leases")).unwrap();
+        assert_eq!(leases().matches("fd00::1").count(), 1, "{}", leases());
+        drop(guest);
+        lab.simulator.cluster().remove(102);
+        lab.dns().becomes("client.lab", &[]);
+        until("the lease is out of the file", || !leases().contains("fd00::1"));
+    });
+}
+
 #[test]
 fn name_collision_is_stable() {
     in_lab(|| {
@@ -268,6 +356,8 @@ fn guests_are_in_the_registry_for_the_guard() {
             let text = fs::read_to_string(&registry).unwrap_or_default();
             text.contains(&Cluster::mac(100)) && text.contains("\"10.0.0.10\"") && text.contains("\"web\"")
         });
+        // What shows in the list has it read at once.
+        let stir = |lock: &str| lab.simulator.cluster().guest(100).row["lock"] = lock.into();
         lab.simulator.cluster().configure(
             100,
             "net0",
@@ -277,6 +367,18 @@ fn guests_are_in_the_registry_for_the_guard() {
             let text = fs::read_to_string(&registry).unwrap();
             text.contains("\"10.0.0.11\"") && !text.contains("\"10.0.0.10\"")
         });
+        // Neither name nor address is another, but who has them.
+        let net = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:0F:0F,ip=10.0.0.11/23,type=veth";
+        lab.simulator.cluster().configure(100, "net0", net);
+        stir("backup");
+        until("another interface has them", || {
+            let text = fs::read_to_string(&registry).unwrap();
+            text.contains("bc:24:11:00:0f:0f") && !text.contains(&Cluster::mac(100))
+        });
+        // Nor does one that has no name of its own change any.
+        lab.simulator.cluster().configure(100, "net1", "name=eth1,bridge=vmbr9,hwaddr=BC:24:11:00:0E:0E,type=veth");
+        stir("snapshot");
+        until("another interface is known", || fs::read_to_string(&registry).unwrap().contains("bc:24:11:00:0e:0e"));
     });
 }
 
@@ -290,31 +392,50 @@ fn beside_a_dnsmasq_that_is_there_already() {
         fs::create_dir(lab.path("hosts")).unwrap();
         fs::write(lab.path("reservations"), "").unwrap();
         let path = |name: &str| lab.path(name).display().to_string();
-        let mut dnsmasq = std::process::Command::new("/usr/sbin/dnsmasq");
-        dnsmasq.args(["--keep-in-foreground", "--no-hosts", "--no-resolv", "--user=root", "--conf-file=/dev/null"]);
-        dnsmasq.args(["--domain=lab", "--local=/lab/", "--dhcp-ignore-names", "--log-facility=/dev/null"]);
-        dnsmasq.arg("--dhcp-range=10.0.1.1,10.0.1.254,255.255.254.0,12h");
+        let mut command = std::process::Command::new("/usr/sbin/dnsmasq");
+        command.args(["--keep-in-foreground", "--no-hosts", "--no-resolv", "--user=root", "--conf-file=/dev/null"]);
+        command.args(["--domain=lab", "--local=/lab/", "--dhcp-ignore-names", "--log-facility=/dev/null"]);
+        command.arg("--dhcp-range=10.0.1.1,10.0.1.254,255.255.254.0,12h");
         for (option, file) in [
             ("hostsdir", "hosts"),
             ("dhcp-hostsfile", "reservations"),
             ("pid-file", "pid"),
             ("dhcp-leasefile", "leases"),
         ] {
-            dnsmasq.arg(format!("--{option}={}", path(file)));
+            command.arg(format!("--{option}={}", path(file)));
         }
-        let mut dnsmasq = dnsmasq.spawn().unwrap();
+        let mut dnsmasq = command.spawn().unwrap();
         until("dnsmasq runs", || fs::read_to_string(lab.path("pid")).is_ok_and(|pid| !pid.is_empty()));
         lab.flags = ["--dnsmasq", "companion"].map(str::to_owned).to_vec();
+        // Giving a lease back takes none of these.
+        lab.without = vec!["CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE"];
         lab.start();
         lab.dns().becomes("web.lab", &["10.0.0.10"]);
         until("dnsmasq was told of the reservation", || {
             lab.metric("instances_proxmox_dnsmasq_reloads_total") == Some(1.0)
         });
+        until("it was asked, too", || lab.metric("instances_proxmox_dnsmasq_up") == Some(1.0));
         let lease = lab.plug(101).lease();
         lab.dns().becomes("client.lab", &[&lease]);
+        // Its lease ends with its guest.
+        lab.simulator.cluster().remove(101);
+        lab.dns().becomes("client.lab", &[]);
+        until("the lease is out of the file", || fs::read_to_string(lab.path("leases")).unwrap().is_empty());
         // It is not ours to be ended.
         assert_eq!(lab.terminate(), Some(0));
         lab.dns().becomes("web.lab", &["10.0.0.10"]);
+        // Somebody moves the folder that it watches while nobody looks.
+        fs::rename(lab.path("hosts"), lab.path("aside")).unwrap();
+        lab.start();
+        lab.says("so names stand still: restart dnsmasq");
+        until("all is not well", || lab.answers("/healthz").contains("names stand still"));
+        dnsmasq.kill().unwrap();
+        dnsmasq.wait().unwrap();
+        let mut dnsmasq = command.spawn().unwrap();
+        lab.dns().becomes("web.lab", &["10.0.0.10"]);
+        // SIGHUP has it look at once.
+        kill(Pid::from_raw(lab.pid().cast_signed()), Signal::SIGHUP).unwrap();
+        lab.is_healthy();
         dnsmasq.kill().unwrap();
         dnsmasq.wait().unwrap();
         fs::remove_file(lab.path("pid")).unwrap();

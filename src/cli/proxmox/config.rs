@@ -1,16 +1,12 @@
 //! What everything that can be said comes down to.
 
 use crate::daemon::proxmox::child;
-use crate::error::{Error, Result, in_words};
 use crate::plan::dns_records::Policy;
 use crate::sink::dnsmasq_dir;
 use crate::source::neighbors::{Places, Sweeping};
 use crate::source::proxmox::Access;
-use std::fs::{self, File, Permissions};
-use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
@@ -92,40 +88,4 @@ pub enum Dnsmasq {
     Managed(Box<child::Settings>),
     /// Somebody else's: it reads our files, and is told when to read them anew.
     Companion,
-}
-
-impl Config {
-    /// Makes the folders that are missing for what we write, and for what a dnsmasq of ours writes; and the file of reservations, for
-    /// dnsmasq complains if there is none.
-    ///
-    /// # Errors
-    /// One cannot be made.
-    pub fn make_folders(&self) -> Result<()> {
-        let mut files = vec![&self.state_file, &self.places.dhcp_hostsfile];
-        if let Dnsmasq::Managed(settings) = &self.dnsmasq {
-            files.extend([&settings.conf_file, &settings.conf.pid_file, &settings.conf.leases]);
-        }
-        let parents = files.into_iter().filter_map(|file| file.parent());
-        for folder in parents.chain([self.places.hostsdir.as_path()]) {
-            make(folder).map_err(|error| {
-                let why = in_words(&error);
-                Error::new(format!("cannot make the folder {}: {why}", folder.display()))
-                    .remedy("run as root, make it yourself, or name another place")
-            })?;
-        }
-        let reservations = &self.places.dhcp_hostsfile;
-        match File::create_new(reservations) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Error::io("make", reservations, &error)),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Whatever the umask says: dnsmasq reads what is in there as somebody else.
-fn make(folder: &Path) -> io::Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(folder)?;
-    fs::set_permissions(folder, Permissions::from_mode(0o755))
 }

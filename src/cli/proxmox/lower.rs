@@ -23,6 +23,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// So old is what Proxmox itself knows of its guests' state (pvestatd).
+const FRESH: Duration = Duration::from_secs(10);
 /// Larger networks are not swept.
 const SHORTEST_SWEPT: u8 = 16;
 /// Where we keep what is to stay.
@@ -111,7 +113,16 @@ fn rounds(lookup: &mut Lookup) -> Option<(Duration, Duration)> {
         let seconds = sync.as_secs_f32();
         lookup.notices.push(format!("{source}: poll_interval is longer than sync_interval, so it is {seconds} s too"));
     }
-    Some((poll.min(sync), sync))
+    let decides = if poll <= sync { opt::POLL_INTERVAL.about() } else { opt::SYNC_INTERVAL.about() };
+    let poll = poll.min(sync);
+    let source = lookup.is_said(decides);
+    if let Some(source) = source.filter(|_| poll < FRESH) {
+        let (seconds, fresh) = (poll.as_secs_f32(), FRESH.as_secs());
+        lookup.notices.push(format!(
+            "{source}: the cluster is asked every {seconds} s, but what it lists is up to {fresh} s old itself; {fresh} s is soon enough"
+        ));
+    }
+    Some((poll, sync))
 }
 
 fn policy(lookup: &mut Lookup, networks: Vec<Network>) -> Option<Policy> {

@@ -3,39 +3,33 @@
 //! Should we be killed, it goes on: DNS and DHCP do not need us. The next of us takes it over if its configuration is still what it
 //! should be, else it is ended first. Ours is only one that was started with our own configuration file.
 
+use super::beside::connected;
+use super::process::Process;
 use super::tending::{Pace, Step, Tending};
 use crate::daemon::schedule::Moment;
 use crate::error::{Error, Result, in_words};
 use crate::net::Shown;
 use crate::plan::dnsmasq_conf::{Conf, path_value};
 use crate::sink::atomic_file;
-use crate::sink::dnsmasq::Dnsmasq;
+use crate::sink::dnsmasq::{Dnsmasq, asking};
+use crate::sink::folder::Folder;
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::process::{Pid, Signal, kill_process};
 use std::fmt;
 use std::fs;
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::process::{Child, Command};
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
+use tracing::warn;
 
 /// How long `dnsmasq --test` may take.
 const TEST: Duration = Duration::from_secs(10);
-/// How long dnsmasq has to end when we do.
-const STOP: Duration = Duration::from_secs(5);
-/// How long it takes to be killed.
-const KILLED: Duration = Duration::from_secs(2);
-/// How often it is looked whether one that is not our child has ended.
-const LOOK: Duration = Duration::from_millis(200);
 /// Longer than any configuration of ours, bytes.
 const LONGEST: u64 = 1 << 20;
-/// `version.bind`, TXT, CHAOS: dnsmasq answers by itself whatever it knows and whoever is upstream. Behind an ID.
-const QUESTION: &[u8] = b"\x01\0\0\x01\0\0\0\0\0\0\x07version\x04bind\0\0\x10\0\x03";
-
 /// A variable of ours that is none of dnsmasq's business: the API token's secret.
 const SECRET: &str = "API_TOKEN_SECRET";
 
@@ -86,76 +80,6 @@ impl fmt::Display for Event {
     }
 }
 
-/// A running one.
-#[derive(Debug)]
-enum Process {
-    Ours(Child),
-    Found(Dnsmasq),
-}
-
-impl Process {
-    fn pid(&self) -> u32 {
-        match self {
-            Self::Ours(child) => child.id().unwrap_or_default(),
-            Self::Found(dnsmasq) => dnsmasq.pid().as_raw_nonzero().get().unsigned_abs(),
-        }
-    }
-
-    /// Waits for its end; how it ended. Given up, nothing is lost.
-    async fn ended(&mut self) -> String {
-        match self {
-            Self::Ours(child) => match child.wait().await {
-                Ok(status) => describe(status),
-                Err(error) => in_words(&error),
-            },
-            Self::Found(dnsmasq) => {
-                while !dnsmasq.has_ended() {
-                    sleep(LOOK).await;
-                }
-                // That only its parent is told.
-                "nobody knows how".to_owned()
-            }
-        }
-    }
-
-    fn signal(&self, at_once: bool) -> Result<()> {
-        match self {
-            Self::Ours(child) => {
-                // Until it was waited for, its number is nobody else's.
-                let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-                let signal = if at_once { Signal::KILL } else { Signal::TERM };
-                pid.map_or(Ok(()), |pid| kill_process(pid, signal))
-                    .map_err(|error| Error::new(format!("cannot end dnsmasq: {}", in_words(&error.into()))))
-            }
-            Self::Found(dnsmasq) => dnsmasq.end(at_once),
-        }
-    }
-
-    /// Has it end, in a few seconds at most.
-    async fn stop(mut self) -> Result<()> {
-        self.signal(false)?;
-        if timeout(STOP, self.ended()).await.is_err() {
-            self.signal(true)?;
-            if timeout(KILLED, self.ended()).await.is_err() {
-                return Err(Error::new(format!("dnsmasq, process {}, does not end even when killed", self.pid())));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn describe(status: ExitStatus) -> String {
-    // dnsmasq(8), EXIT CODES.
-    let meaning = match status.code() {
-        Some(1) => " (its configuration)",
-        Some(2) => " (the network: is another server on its port?)",
-        Some(3) => " (a file or folder)",
-        Some(4) => " (memory)",
-        _ => "",
-    };
-    format!("{status}{meaning}")
-}
-
 /// A dnsmasq that is kept running.
 #[derive(Debug)]
 pub struct Managed {
@@ -167,12 +91,11 @@ pub struct Managed {
     socket: UdpSocket,
     asked: u16,
     has_answered: bool,
-    starts: u64,
 }
 
 impl Managed {
     /// Writes the configuration and has dnsmasq look at it. One that runs with ours already is taken over, or ended if it was
-    /// started with another. It is started by [`Self::tend`].
+    /// started with another, or does not watch what is the folder of names by now. It is started by [`Self::tend`].
     ///
     /// # Errors
     /// dnsmasq is not there or does not like the configuration; or a file cannot be written; or one that runs does not end.
@@ -180,31 +103,28 @@ impl Managed {
         let text = settings.conf.text().map_err(|error| Error::new(format!("cannot configure dnsmasq: {error}")))?;
         let argument = conf_argument(&settings.conf_file)?;
         let running = Dnsmasq::find(&settings.conf.pid_file).ok().filter(|dnsmasq| dnsmasq.has_argument(&argument));
+        let stays = running.as_ref().is_some_and(|dnsmasq| watches(dnsmasq, &settings.conf))
+            && holds(&settings.conf_file, &text);
         let unwatched = |error: io::Error| Error::new(format!("cannot watch dnsmasq: {}", in_words(&error)));
         let mut process = running.map(Process::Found);
-        if process.is_none() || !holds(&settings.conf_file, &text) {
+        if !stays {
             // First of all, so that one that runs does not end for one that cannot begin. What is at the file's own place is what
             // the running one was started with.
             test(&settings.program, &text).await?;
             if let Some(process) = process.take() {
                 process.stop().await?;
             }
+            // Those that nobody knows by their number: it was not written yet when we were killed, or somebody has deleted it.
+            for orphan in Dnsmasq::all_with(&argument, &settings.conf_file) {
+                Process::Found(orphan).stop().await?;
+            }
             atomic_file::replace(&settings.conf_file, |file| file.write_all(text.as_bytes()))?;
         }
-        let any: SocketAddr = match settings.asked_at {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        let socket = async {
-            let socket = UdpSocket::bind(any).await?;
-            socket.connect(settings.asked_at).await?;
-            Ok(socket)
-        };
-        let socket = socket.await.map_err(unwatched)?;
+        let socket = connected(settings.asked_at).await.map_err(unwatched)?;
         let tending = Tending::new(settings.pace);
         let found = process.is_some();
-        let (began, asked, has_answered, starts) = (Instant::now(), 0, false, 0);
-        Ok(Self { settings, process, found, tending, began, socket, asked, has_answered, starts })
+        let (began, asked, has_answered) = (Instant::now(), 0, false);
+        Ok(Self { settings, process, found, tending, began, socket, asked, has_answered })
     }
 
     /// Does what there is to do until something happens that is worth telling. Given up, nothing is lost: it is called again.
@@ -253,6 +173,7 @@ impl Managed {
             }
         };
         tokio::select! {
+            biased;
             how = ended => {
                 self.process = None;
                 self.tending.ended(self.began.elapsed());
@@ -260,8 +181,8 @@ impl Managed {
             }
             received = socket.recv(&mut answer) => {
                 // An error is what the system heard about an earlier question: nobody listens.
-                let is_answer = received.is_ok_and(|length| length >= 12) && answer.get(2).is_some_and(|flags| flags & 0x80 != 0);
-                if !is_answer {
+                let is_answer = received.ok().and_then(|length| asking::answer(answer.get(..length)?)).is_some();
+                if !is_answer || !self.is_its_own() {
                     return None;
                 }
                 self.tending.answered(self.began.elapsed());
@@ -271,11 +192,25 @@ impl Managed {
         }
     }
 
+    /// Whether an answer comes from it, and not from another resolver at the same address, beside which it cannot begin: it writes
+    /// its number only once it has its port.
+    fn is_its_own(&self) -> bool {
+        match &self.process {
+            Some(Process::Ours(_)) if self.has_answered => true,
+            Some(Process::Ours(child)) => {
+                let number = fs::read_to_string(&self.settings.conf.pid_file).ok();
+                let number = number.and_then(|text| text.trim().parse().ok());
+                number.is_some() && number == child.id()
+            }
+            Some(Process::Found(_)) => true,
+            None => false,
+        }
+    }
+
     fn start(&mut self, now: Moment) -> Event {
         self.has_answered = false;
         match self.spawn() {
             Ok(child) => {
-                self.starts += 1;
                 self.tending.runs(now);
                 let process = self.process.insert(Process::Ours(child));
                 Event::Began(process.pid())
@@ -305,10 +240,8 @@ impl Managed {
 
     async fn ask(&mut self) {
         self.asked = self.asked.wrapping_add(1);
-        let mut question = self.asked.to_be_bytes().to_vec();
-        question.extend(QUESTION);
         // Unsent, it is unanswered.
-        let _ = self.socket.send(&question).await;
+        let _ = self.socket.send(&asking::question(self.asked)).await;
     }
 
     fn signal(&self, at_once: bool) {
@@ -321,16 +254,6 @@ impl Managed {
     /// Has it begin anew: what it watches is gone.
     pub fn begin_anew(&mut self) {
         self.tending.replace(self.began.elapsed());
-    }
-
-    /// How often it was started.
-    pub fn starts(&self) -> u64 {
-        self.starts
-    }
-
-    /// Whether it runs.
-    pub fn is_running(&self) -> bool {
-        self.process.is_some()
     }
 
     /// Has it end, within seven seconds.
@@ -352,6 +275,17 @@ fn conf_argument(conf_file: &Path) -> Result<String> {
             .remedy("name an absolute path without quotes, backslashes and #")
     })?;
     Ok(format!("--conf-file={path}"))
+}
+
+/// Whether it watches what is the folder of names now: else it knows of no change, and has to begin anew. Who may not see that
+/// believes it.
+fn watches(dnsmasq: &Dnsmasq, conf: &Conf) -> bool {
+    let folder = Folder::look_at(&conf.hostsdir).ok();
+    let watches = folder.and_then(|folder| dnsmasq.watches(folder.identity())) != Some(false);
+    if !watches {
+        warn!("dnsmasq, process {}, does not watch {} and is replaced", dnsmasq.pid(), conf.hostsdir.display());
+    }
+    watches
 }
 
 /// Whether a file holds this.

@@ -165,7 +165,7 @@ impl Metrics {
         self.lock().heard = Some(counts);
     }
 
-    /// Whether a round succeeded lately and dnsmasq answers; else why not, for a person.
+    /// Whether a round succeeded lately, dnsmasq answers, and files can be written; else why not, for a person.
     ///
     /// # Errors
     /// All is not well.
@@ -240,8 +240,9 @@ fn health(now: &Now, at: Moment, patience: Duration) -> Result<(), String> {
         Some(_) => {}
     }
     match &now.snapshot.dnsmasq {
-        Dnsmasq::Answers | Dnsmasq::NotAsked => Ok(()),
-        Dnsmasq::Starting => Err("dnsmasq has not answered yet".to_owned()),
-        Dnsmasq::Down(why) => Err(format!("dnsmasq: {why}")),
+        Dnsmasq::Answers | Dnsmasq::NotAsked => {}
+        Dnsmasq::Starting => return Err("dnsmasq has not answered yet".to_owned()),
+        Dnsmasq::Down(why) => return Err(format!("dnsmasq: {why}")),
     }
+    now.snapshot.faults.first().map_or(Ok(()), |fault| Err(fault.clone()))
 }

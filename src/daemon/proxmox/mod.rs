@@ -1,12 +1,16 @@
 //! `instances-proxmox`: keeps dnsmasq in step with a Proxmox VE cluster. [`keeper`] is what it does, without knowing where the cluster,
 //! dnsmasq and the wire are; [`serve`] is the loop. [`seen`] is what is known beside the API, [`state`] what outlives a start,
 //! [`registry`] has the guard know the guests. [`snapshot`] is what is known and published, for [`metrics`] and the [`page`]. [`child`] is
-//! a dnsmasq of its own, and [`tending`] decides when it begins, is asked and has to go.
+//! a dnsmasq of its own, and [`tending`] decides when it begins, is asked and has to go. [`beside`] asks
+//! another's. [`folders`] are made before all that.
 
+pub mod beside;
 pub mod child;
+pub mod folders;
 pub mod keeper;
 pub mod metrics;
 pub mod page;
+mod process;
 mod published;
 pub mod registry;
 pub mod seen;
@@ -29,6 +33,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::sink::dnsmasq_dir::{DnsmasqDir, Memory, Sink};
 use crate::source::proxmox::{Answer, Client, Cluster as _, Reading};
+use beside::Beside;
 use child::Managed;
 use keeper::Keeper;
 use serde_json::Value;
@@ -68,9 +73,9 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
 }
 
 async fn once(config: &Config) -> Result<()> {
-    config.make_folders()?;
+    folders::make(config)?;
     let clock = Clock::start();
-    let mut keeper = Keeper::new(config, DnsmasqDir::open(config.places.clone())?, clock.began())?;
+    let mut keeper = Keeper::new(config, sink(config)?, clock.began())?;
     read_once(config, &mut keeper, clock).await
 }
 
@@ -89,10 +94,10 @@ async fn dry_run(config: &Config, json: bool, out: &mut dyn Write) -> Result<()>
 
 async fn serve(config: &Config) -> Result<()> {
     let signals = Signals::take()?;
-    config.make_folders()?;
+    folders::make(config)?;
     let clock = Clock::start();
     // First: while it is another's, dnsmasq is, too.
-    let sink = DnsmasqDir::open(config.places.clone())?;
+    let sink = sink(config)?;
     let client = Client::new(&config.access)?;
     let mut keeper = Keeper::new(config, sink, clock.began())?;
     if let Some(address) = config.listen {
@@ -110,9 +115,18 @@ async fn serve(config: &Config) -> Result<()> {
     for notice in client.notices() {
         warn!("{notice}");
     }
+    let beside = config.places.pid_file.clone().filter(|_| dnsmasq.is_none()).map(Beside::new);
     let health = if dnsmasq.is_some() { Health::Starting } else { Health::NotAsked };
-    let show = Moment::ZERO;
-    Server { keeper, reading, ears, dnsmasq, signals, supervisor, clock, health, show }.run().await
+    let (down, show) = (None, Moment::ZERO);
+    Server { keeper, reading, ears, dnsmasq, beside, signals, supervisor, clock, health, down, show }.run().await
+}
+
+fn sink(config: &Config) -> Result<DnsmasqDir> {
+    let sink = DnsmasqDir::open(config.places.clone())?;
+    Ok(match config.dnsmasq {
+        Dnsmasq::Managed(_) => sink,
+        Dnsmasq::Companion => sink.of_another(),
+    })
 }
 
 /// Asks until all is known that can be, and has the files say it.
@@ -138,6 +152,10 @@ async fn read_once<S: Sink>(config: &Config, keeper: &mut Keeper<S>, clock: Cloc
             return Err(Error::new(failure.text.clone()));
         }
         keeper.answered(done, clock.now().moment);
+        // An empty list, where there were guests.
+        if let Some(why) = keeper.trouble().filter(|_| keeper.rounds().failing_since().is_some()) {
+            return Err(Error::new(why));
+        }
     }
     keeper.finish(clock.now())
 }

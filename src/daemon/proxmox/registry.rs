@@ -11,20 +11,32 @@ use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 /// The registry that follows.
-pub struct Bridge(Paths);
+pub struct Bridge {
+    paths: Paths,
+    /// What it was given last; none: nothing yet, or it did not take it.
+    given: Option<Vec<Bound>>,
+}
 
 impl Bridge {
     /// This one.
     pub fn new(paths: Paths) -> Self {
-        Self(paths)
+        Self { paths, given: None }
     }
 
-    /// Has it say what is published, under the same lock and by the same rules as `instances-update`.
+    /// Has it say what is published, under the same lock and by the same rules as `instances-update`. Nothing: it was given the same
+    /// last, and is not to be `compared`, in case somebody else has written there meanwhile.
     ///
     /// # Errors
     /// It cannot be read or written; it is as it was.
-    pub fn follow(&self, guests: &[Guest], records: &Records) -> Result<Followed> {
-        bound::follow(&self.0, Origin::Guest, &instances(guests, records))
+    pub fn follow(&mut self, guests: &[Guest], records: &Records, compared: bool) -> Result<Option<Followed>> {
+        let wanted = instances(guests, records);
+        if !compared && self.given.as_ref() == Some(&wanted) {
+            return Ok(None);
+        }
+        self.given = None;
+        let followed = bound::follow(&self.paths, Origin::Guest, &wanted)?;
+        self.given = Some(wanted);
+        Ok(Some(followed))
     }
 }
 
@@ -69,6 +81,7 @@ mod tests {
     use super::*;
     use crate::plan::dns_records::{Network, Policy, Vlan};
     use crate::plan::guest::{Configured, Kind, Nic, State};
+    use std::collections::BTreeMap;
     use std::fs;
 
     fn guest(vmid: u32, name: &str, nics: &[(u8, u8)]) -> Guest {
@@ -92,6 +105,7 @@ mod tests {
             agent_enabled: false,
             has_custom_cloud_init: false,
             nics: nics.iter().map(nic).collect(),
+            lists: BTreeMap::new(),
         }
     }
 
@@ -109,9 +123,9 @@ mod tests {
             }],
             ..Policy::default()
         };
-        let bridge = Bridge::new(paths.clone());
-        let follow = |guests: &[Guest]| {
-            let followed = bridge.follow(guests, &Records::new(guests, &[], &policy)).unwrap();
+        let mut bridge = Bridge::new(paths.clone());
+        let mut follow = |guests: &[Guest]| {
+            let followed = bridge.follow(guests, &Records::new(guests, &[], &policy), true).unwrap().unwrap();
             assert_eq!(followed.conflicts, [""; 0]);
             followed.changed
         };

@@ -5,7 +5,7 @@ use crate::net::Mac;
 use crate::plan::guest::{By, Sighting};
 use crate::source::leases::Leases;
 use crate::source::neighbors::{How, MOST, Sighted};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,7 +16,15 @@ pub struct Seen {
     /// On the wire: of a MAC address, the addresses that it has had, [`MOST`] at most.
     heard: BTreeMap<Mac, Vec<Sighting>>,
     leases: BTreeMap<Mac, Vec<Leased>>,
+    /// Who is about to take an address and was not contradicted yet; since when.
+    tentative: VecDeque<(Mac, IpAddr, Moment)>,
 }
+
+/// For so long others may object to a guest that is about to take an address: a second (RFC 4862, section 5.1, RetransTimer), and as
+/// much for whoever is busy.
+const OBJECTION: Duration = Duration::from_secs(2);
+/// So many are remembered that are about to take an address.
+const TENTATIVE: usize = 256;
 
 /// A lease, and when it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +65,39 @@ impl Seen {
     /// Somebody was heard. Whether that may change what follows: a proof that all is as before does not.
     pub fn hear(&mut self, sighted: &Sighted) -> bool {
         let Sighted { mac, address, how, at, .. } = *sighted;
+        self.tentative.retain(|(who, what, since)| (*who, *what) != (mac, address) && at < *since + OBJECTION);
+        let says = matches!(how, How::Said | How::Tentative);
+        let rivals = self.tentative.iter().filter(|(_, what, _)| says && *what == address);
+        let rivals: Vec<Mac> = rivals.map(|(who, ..)| *who).collect();
+        // Somebody else has, or wants to have, what they are about to take: then they do not get it (RFC 4862, section 5.4). Who
+        // objects is known only if it is a guest.
+        let mut is_news = false;
+        for rival in &rivals {
+            is_news |= self.forget(*rival, address);
+        }
+        if how == How::Tentative {
+            self.tentative.truncate(TENTATIVE - 1);
+            self.tentative.push_front((mac, address, at));
+            // Who has it may have been quicker.
+            let objects = |other: &Sighting| other.mac != mac && other.address == address && other.at >= at;
+            if !rivals.is_empty() || self.heard().any(objects) {
+                return self.forget(mac, address) || is_news;
+            }
+        }
+        self.take(sighted) || is_news
+    }
+
+    /// It does not have the address. Whether that is news.
+    fn forget(&mut self, mac: Mac, address: IpAddr) -> bool {
+        let Some(of_mac) = self.heard.get_mut(&mac) else { return false };
+        let before = of_mac.len();
+        of_mac.retain(|known| known.address != address);
+        of_mac.len() < before
+    }
+
+    /// Notes who was heard. Whether that may change what follows.
+    fn take(&mut self, sighted: &Sighted) -> bool {
+        let Sighted { mac, address, how, at, .. } = *sighted;
         let newest = self.newest_but(mac, address);
         let of_mac = self.heard.entry(mac).or_default();
         if how == How::Remembered && of_mac.iter().any(|other| other.address.is_ipv4() == address.is_ipv4()) {
@@ -80,17 +121,29 @@ impl Seen {
         true
     }
 
+    /// Whether something was heard of a MAC address after this moment.
+    pub fn was_heard_after(&self, mac: Mac, moment: Moment) -> bool {
+        self.heard.get(&mac).is_some_and(|of_mac| of_mac.iter().any(|sighting| sighting.at > moment))
+    }
+
     /// Nobody else is of interest any more.
     pub fn retain<S: BuildHasher>(&mut self, known: &HashSet<Mac, S>) {
         self.heard.retain(|mac, _| known.contains(mac));
     }
 
     /// What dnsmasq's leases are now. `time` is now since 1970, `written` when the file was written. Whose are
-    /// others than before: new, ended, or back after another address.
+    /// others than before: new, ended, or back: after another address, or renewed and not published.
     ///
     /// When a lease was granted the file does not say. It is written when one is granted, so the last one to end has just been; the
     /// others were, if all are for as long, as much earlier as they end earlier.
-    pub fn lease(&mut self, leases: &Leases, time: Duration, written: Duration, now: Moment) -> Vec<Mac> {
+    pub fn lease(
+        &mut self,
+        leases: &Leases,
+        time: Duration,
+        written: Duration,
+        now: Moment,
+        is_published: impl Fn(IpAddr) -> bool,
+    ) -> Vec<Mac> {
         let last_end = leases.leases.iter().filter_map(|lease| lease.expires).max().unwrap_or_default();
         let mut now_leased: BTreeMap<Mac, Vec<Leased>> = BTreeMap::new();
         for lease in leases.leases.iter().filter(|lease| lease.is_in_force(time.as_secs())) {
@@ -109,7 +162,11 @@ impl Seen {
             now_leased.entry(mac).or_default().push(leased);
         }
         let what = |of_mac: Option<&Vec<Leased>>| -> Vec<_> {
-            of_mac.into_iter().flatten().map(|leased| (leased.sighting.address, leased.sighting.since)).collect()
+            let what = |leased: &Leased| {
+                let Sighting { address, since, at, .. } = leased.sighting;
+                (address, since, Some(at).filter(|_| !is_published(address)))
+            };
+            of_mac.into_iter().flatten().map(what).collect()
         };
         let macs: BTreeSet<Mac> = now_leased.keys().chain(self.leases.keys()).copied().collect();
         let is_other = |mac: &Mac| what(now_leased.get(mac)) != what(self.leases.get(mac));
@@ -131,7 +188,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::leases::Lease;
+    use crate::source::leases::{Client, Lease};
 
     const fn s(seconds: u64) -> Moment {
         Moment::from_secs(seconds)
@@ -142,7 +199,7 @@ mod tests {
     }
 
     fn heard(number: u8, address: &str, at: u64, how: How) -> Sighted {
-        Sighted { mac: mac(number), address: address.parse().unwrap(), interface: None, tag: None, how, at: s(at) }
+        Sighted { mac: mac(number), address: address.parse().unwrap(), how, at: s(at) }
     }
 
     #[test]
@@ -158,6 +215,34 @@ mod tests {
         let all: Vec<_> = seen.all().map(|s| (s.address.to_string(), s.since.as_secs(), s.at.as_secs())).collect();
         let expected = [("10.0.0.5", 4, 5), ("10.0.0.6", 3, 3), ("2001:db8::5", 6, 6)];
         assert_eq!(all, expected.map(|(address, since, at)| (address.to_owned(), since, at)));
+    }
+
+    #[test]
+    fn who_is_about_to_take_what_another_guest_has_does_not_get_it() {
+        let v6 = "2001:db8::5";
+        let who = |seen: &Seen| seen.all().map(|sighting| sighting.mac.0[5]).collect::<Vec<_>>();
+        // The one that has it objects, and may have its turn first.
+        for order in [[0, 1], [1, 0]] {
+            let mut seen = Seen::default();
+            assert!(seen.hear(&heard(2, v6, 1, How::Said)));
+            let both = [heard(1, v6, 9, How::Tentative), heard(2, v6, 9, How::Said)];
+            let news = order.map(|index: usize| seen.hear(&both[index]));
+            assert_eq!((who(&seen), news), (vec![2], [order[0] == 0; 2]), "{order:?}");
+        }
+        // Nobody objects in time: it has it, and who comes later is another matter.
+        let mut seen = Seen::default();
+        assert!(seen.hear(&heard(1, v6, 1, How::Tentative)));
+        assert!(!seen.hear(&heard(1, v6, 2, How::Said)));
+        assert!(seen.hear(&heard(2, v6, 3, How::Said)));
+        assert_eq!(who(&seen), [1, 2]);
+        // Of two that want it at the same time, none has it until one says so; what the kernel remembers is no objection.
+        let mut seen = Seen::default();
+        assert!(seen.hear(&heard(1, v6, 1, How::Tentative)));
+        assert!(seen.hear(&heard(2, v6, 1, How::Remembered)));
+        assert!(seen.hear(&heard(3, v6, 1, How::Tentative)));
+        assert_eq!(who(&seen), [2]);
+        assert!(seen.hear(&heard(1, v6, 2, How::Said)));
+        assert_eq!(who(&seen), [1, 2]);
     }
 
     #[test]
@@ -189,6 +274,7 @@ mod tests {
             address: address.parse().unwrap(),
             expires,
             name: None,
+            client: Client::V4(None),
         };
         let leases = vec![
             lease(1, "10.0.1.1", Some(2000)),
@@ -196,27 +282,33 @@ mod tests {
             lease(3, "10.0.1.3", Some(900)),
             lease(4, "10.0.1.4", None),
         ];
-        let leases = Leases { leases, illegible: 0 };
+        let leases = Leases { leases, ..Leases::default() };
         let mut seen = Seen::default();
-        assert_eq!(seen.lease(&leases, s(1000), s(990), s(500)), [mac(1), mac(2), mac(4)]);
+        assert_eq!(seen.lease(&leases, s(1000), s(990), s(500), |_| true), [mac(1), mac(2), mac(4)]);
         let all: Vec<_> = seen.all().map(|s| (s.mac.0[5], s.at.as_secs())).collect();
         assert_eq!(all, [(1, 490), (2, 440), (4, 490)], "the one that has ended is none");
-        assert_eq!(seen.lease(&leases, s(1010), s(990), s(510)), []);
-        assert_eq!(seen.lease(&leases, s(1960), s(990), s(1460)), [mac(2)], "it has ended");
+        assert_eq!(seen.lease(&leases, s(1010), s(990), s(510), |_| true), []);
+        assert_eq!(seen.lease(&leases, s(1960), s(990), s(1460), |_| true), [mac(2)], "it has ended");
     }
 
     #[test]
     fn a_start_makes_no_lease_older_or_newer() {
-        let lease = Lease { mac: Some(mac(1)), address: "10.0.1.1".parse().unwrap(), expires: Some(2000), name: None };
-        let leases = Leases { leases: vec![lease], illegible: 0 };
+        let lease = Lease {
+            mac: Some(mac(1)),
+            address: "10.0.1.1".parse().unwrap(),
+            expires: Some(2000),
+            name: None,
+            client: Client::V4(None),
+        };
+        let leases = Leases { leases: vec![lease], ..Leases::default() };
         let mut before = Seen::default();
-        before.lease(&leases, s(1000), s(1000), s(100));
+        before.lease(&leases, s(1000), s(1000), s(100), |_| true);
         assert!(before.hear(&heard(1, "10.0.0.5", 200, How::Said)));
         let mut seen = Seen::default();
         let leased = before.leased().map(|(sighting, expires)| (*sighting, expires)).collect();
         seen.restore(before.heard().copied().collect(), leased);
         // Somebody else's lease was renewed in the meantime.
-        assert_eq!(seen.lease(&leases, s(1500), s(1490), s(600)), []);
+        assert_eq!(seen.lease(&leases, s(1500), s(1490), s(600), |_| true), []);
         assert!(seen.all().eq(before.all()));
     }
 
@@ -228,16 +320,17 @@ mod tests {
                 address: "10.0.1.1".parse().unwrap(),
                 expires: Some(expires),
                 name: None,
+                client: Client::V4(None),
             }],
-            illegible: 0,
+            ..Leases::default()
         };
         let since = |seen: &Seen| seen.leases[&mac(1)][0].sighting.since.as_secs();
         let mut seen = Seen::default();
-        assert_eq!(seen.lease(&leased(2000), s(1000), s(1000), s(100)), [mac(1)]);
-        assert_eq!(seen.lease(&leased(2500), s(1500), s(1500), s(600)), []);
+        assert_eq!(seen.lease(&leased(2000), s(1000), s(1000), s(100), |_| true), [mac(1)]);
+        assert_eq!(seen.lease(&leased(2500), s(1500), s(1500), s(600), |_| true), []);
         assert_eq!(since(&seen), 100);
         assert!(seen.hear(&heard(1, "10.0.0.5", 700, How::Said)));
-        assert_eq!(seen.lease(&leased(2800), s(1800), s(1800), s(900)), [mac(1)]);
+        assert_eq!(seen.lease(&leased(2800), s(1800), s(1800), s(900), |_| true), [mac(1)]);
         assert_eq!(since(&seen), 900);
         assert!(seen.hear(&heard(1, "10.0.0.5", 1000, How::Said)), "it is back, too");
     }

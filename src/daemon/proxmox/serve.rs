@@ -1,5 +1,6 @@
 //! The loop: whoever tells something is heard, and what is due is done. Nothing in it waits for one of them alone.
 
+use super::beside::{Beside, Said};
 use super::child::{Event, Managed};
 use super::keeper::{Interests, Keeper};
 use super::snapshot::Dnsmasq as Health;
@@ -16,7 +17,7 @@ use std::collections::BTreeSet;
 use std::future::pending;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// The beginning of time is so long before the start, so that what was known before has its order.
 const BEFORE: Duration = Duration::from_secs(30 * 86_400);
@@ -135,6 +136,7 @@ enum Happened {
     Answered(Done),
     Heard(Sighted),
     Dnsmasq(Event),
+    Beside(Said),
     Due,
 }
 
@@ -148,6 +150,8 @@ pub struct Server<'a, C, S> {
     pub ears: Ears,
     /// Its dnsmasq, if that is its own.
     pub dnsmasq: Option<Managed>,
+    /// Another's dnsmasq, if we know which.
+    pub beside: Option<Beside>,
     /// When it is to leave.
     pub signals: Signals,
     /// Whom it tells how it is.
@@ -156,6 +160,8 @@ pub struct Server<'a, C, S> {
     pub clock: Clock,
     /// How its dnsmasq is.
     pub health: Health,
+    /// Since it answered last: what was said of that it does not.
+    pub down: Option<String>,
     /// When people are shown how it is.
     pub show: Moment,
 }
@@ -211,13 +217,14 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
             }
             Happened::Heard(sighted) => self.keeper.heard(&sighted, self.clock.now().moment),
             Happened::Dnsmasq(event) => self.dnsmasq_says(&event),
+            Happened::Beside(said) => self.another_says(said),
             Happened::Due => {}
         }
         true
     }
 
     async fn next(&mut self, now: Moment) -> Happened {
-        let Self { keeper, reading, ears, dnsmasq, signals, supervisor, clock, show, .. } = self;
+        let Self { keeper, reading, ears, dnsmasq, beside, signals, supervisor, clock, show, .. } = self;
         let beat = supervisor.next(now);
         let again = (ears.hearing.is_some() && ears.kernel.is_none()).then_some(ears.again);
         let due = keeper.wake().into_iter().chain(beat).chain([*show]).min().map(|moment| clock.at(moment));
@@ -228,10 +235,17 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
                 None => pending().await,
             }
         };
+        let another = async {
+            match beside {
+                Some(beside) => beside.tend().await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             biased;
             asked = signals.next() => Happened::Asked(asked),
             event = event => Happened::Dnsmasq(event),
+            said = another => Happened::Beside(said),
             done = reading.done() => Happened::Answered(done),
             sighted = ears.next() => Happened::Heard(sighted),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Happened::Due,
@@ -250,17 +264,40 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
                 info!("{event}");
                 self.keeper.dnsmasq_found();
             }
-            Event::Answers => {
-                info!("{event}");
-                self.health = Health::Answers;
-            }
-            Event::Hangs(_) | Event::Ended(_) | Event::CannotBegin(_) => {
-                warn!("{event}");
-                self.health = Health::Down(event.to_string());
-            }
+            Event::Answers => self.answers(&event.to_string()),
+            Event::Hangs(_) | Event::Ended(_) | Event::CannotBegin(_) => self.is_down(event.to_string()),
         }
         // At once.
         (self.show, self.keeper.is_news) = (Moment::ZERO, true);
+    }
+
+    fn another_says(&mut self, said: Said) {
+        match said {
+            Said::Answers(version) => {
+                self.keeper.dnsmasq_is(version);
+                self.answers(&said.to_string());
+            }
+            Said::Silent(_) => self.is_down(said.to_string()),
+        }
+        (self.show, self.keeper.is_news) = (Moment::ZERO, true);
+    }
+
+    fn answers(&mut self, text: &str) {
+        self.health = Health::Answers;
+        if self.down.take().is_some() {
+            // As loud as its beginning was.
+            error!("it is over: {text}");
+        } else {
+            info!("{text}");
+        }
+    }
+
+    fn is_down(&mut self, text: String) {
+        if self.down.as_ref() != Some(&text) {
+            error!("{text}");
+        }
+        self.down = Some(text.clone());
+        self.health = Health::Down(text);
     }
 
     /// The service manager.

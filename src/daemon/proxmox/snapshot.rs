@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub warnings: Vec<String>,
     /// What goes wrong now: the API, files, what cannot be heard.
     pub troubles: Vec<String>,
+    /// Of these what keeps names from being right though rounds succeed: all is not well.
+    pub faults: Vec<String>,
     /// dnsmasq.
     pub dnsmasq: Dnsmasq,
     /// Since when the list of guests has not come.
@@ -132,7 +134,7 @@ pub enum Dnsmasq {
     Answers,
     /// It does not, or does not run, and why.
     Down(String),
-    /// Another's, which is not asked.
+    /// Another's, which has never answered: nobody knows where to ask it.
     NotAsked,
 }
 
@@ -147,14 +149,18 @@ pub struct Parts<'a> {
     pub rounds: &'a Rounds,
     /// dnsmasq.
     pub dnsmasq: Dnsmasq,
-    /// What goes wrong besides what `rounds` says: files, what cannot be heard. No secrets.
+    /// What keeps names from being right besides what `rounds` says: files.
+    pub faults: Vec<String>,
+    /// What else goes wrong: what cannot be heard. No secrets.
     pub troubles: Vec<String>,
 }
 
 impl Snapshot {
     /// What is known now. What was so before is so since then.
     pub fn new(parts: Parts, before: Option<&Self>, now: Moment) -> Self {
-        let Parts { records, policy, rounds, dnsmasq, mut troubles } = parts;
+        let Parts { records, policy, rounds, dnsmasq, mut faults, mut troubles } = parts;
+        faults.extend(rounds.nobody().map(ToString::to_string));
+        troubles.extend(faults.iter().cloned());
         troubles.extend(rounds.troubles().map(ToString::to_string));
         troubles.sort();
         troubles.dedup();
@@ -178,6 +184,7 @@ impl Snapshot {
             left_out: left_out(records),
             warnings: records.warnings.iter().map(ToString::to_string).collect(),
             troubles,
+            faults,
             dnsmasq,
             failing_since: rounds.failing_since(),
         }

@@ -4,7 +4,7 @@ use crate::net::Mac;
 use crate::plan::dns_records::{Extra, Network, Policy, Records, Vlan};
 use crate::plan::guest::{By, Configured, Guest, Kind, Nic, Sighting, State};
 use crate::source::proxmox::{Answer, Config, Failure, Kind as Failed, Known, Listed, Rounds};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ fn add(rounds: &mut Rounds, vmid: u32, name: &str, is_static: bool) {
         v6: Configured::Unsaid,
     };
     let config = Config { name: Some(name.to_owned()), nics: vec![nic], ..Config::default() };
-    rounds.restore(listed, Some(config), Vec::new(), Moment::ZERO);
+    rounds.restore(listed, Some(config), Vec::new(), BTreeMap::new(), Moment::ZERO);
 }
 
 fn seen(vmid: u32, last: u8, now: Moment) -> Sighting {
@@ -63,7 +63,8 @@ fn shot(rounds: &Rounds, sightings: &[Sighting], before: Option<&Snapshot>, now:
     let guests: Vec<Guest> = rounds.guests().filter_map(Known::guest).collect();
     let records = Records::new(&guests, sightings, &policy);
     let troubles = vec!["cannot write".to_owned()];
-    let parts = Parts { records: &records, policy: &policy, rounds, dnsmasq: Dnsmasq::Answers, troubles };
+    let parts =
+        Parts { records: &records, policy: &policy, rounds, dnsmasq: Dnsmasq::Answers, faults: Vec::new(), troubles };
     Snapshot::new(parts, before, now)
 }
 

@@ -6,11 +6,11 @@ use super::seen::Seen;
 use crate::daemon::schedule::Moment;
 use crate::error::{Error, Result, in_words};
 use crate::net::Mac;
-use crate::plan::guest::{By, Configured, Kind, Nic, Sighting, State};
+use crate::plan::guest::{By, Configured, Kind, Lists, Nic, Sighting, State};
 use crate::sink::atomic_file;
 use crate::source::proxmox::{Config, Known, Listed};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -43,11 +43,14 @@ impl Now {
     }
 }
 
+/// A guest, with what it said about its addresses, and since when that is old.
+pub type Last = (Listed, Option<Config>, Vec<Sighting>, Lists, Moment);
+
 /// What was known.
 #[derive(Debug, Default, PartialEq)]
 pub struct Remembered {
-    /// Guests, with what they said about their addresses, and since when that is old.
-    pub guests: Vec<(Listed, Option<Config>, Vec<Sighting>, Moment)>,
+    /// Guests.
+    pub guests: Vec<Last>,
     /// What was heard on the wire.
     pub heard: Vec<Sighting>,
     /// What was leased, and when that ends: how old a lease is, dnsmasq's own file does not say.
@@ -133,6 +136,8 @@ fn parse(text: &[u8], now: Now) -> Result<Remembered, String> {
         |all: Vec<WireSighting>| all.into_iter().map(|wire| wire.back(now)).collect::<Result<Vec<_>, String>>();
     let guest = |wire: WireGuest| {
         let (heard, stale) = (wire.sightings, now.moment(wire.known_at));
+        let list = |(of, at): (String, u64)| Ok::<_, String>((mac(&of)?, now.moment(at)));
+        let lists = wire.lists.into_iter().map(list).collect::<Result<_, _>>()?;
         let config = wire.config.map(WireConfig::back).transpose()?;
         let kind = match wire.kind.as_str() {
             "qemu" => Kind::Qemu,
@@ -154,7 +159,7 @@ fn parse(text: &[u8], now: Now) -> Result<Remembered, String> {
             uptime: None,
             lock: None,
         };
-        Ok((listed, config, sightings(heard)?, stale))
+        Ok((listed, config, sightings(heard)?, lists, stale))
     };
     let guests = wire.guests.into_iter().map(guest).collect::<Result<_, String>>()?;
     let lease = |lease: WireLease| Ok((lease.seen.back(now)?, lease.expires));
@@ -190,6 +195,9 @@ struct WireGuest {
     known_at: u64,
     config: Option<WireConfig>,
     sightings: Vec<WireSighting>,
+    /// By MAC address. Earlier versions wrote none.
+    #[serde(default)]
+    lists: BTreeMap<String, u64>,
 }
 
 impl WireGuest {
@@ -206,6 +214,7 @@ impl WireGuest {
             known_at: known.stale.as_ref().map_or(now.time.as_secs(), |stale| now.time(stale.since)),
             config: known.config.as_ref().map(WireConfig::of),
             sightings: known.sightings.iter().map(|sighting| WireSighting::of(sighting, now)).collect(),
+            lists: known.lists.iter().map(|(mac, at)| (mac.to_string(), now.time(*at))).collect(),
         }
     }
 }
@@ -386,7 +395,8 @@ mod tests {
         let heard = Sighting { vmid: None, ..sighting("10.0.0.9", By::Neighbor) };
         let bare =
             Listed { vmid: 104, kind: Kind::Lxc, name: None, tags: None, state: State::Unknown, ..listed.clone() };
-        let guests = vec![(bare, None, Vec::new(), at), (listed, Some(config), seen, at)];
+        let lists = BTreeMap::from([(mac, at)]);
+        let guests = vec![(bare, None, Vec::new(), BTreeMap::new(), at), (listed, Some(config), seen, lists, at)];
         let leased = Sighting { vmid: None, ..sighting("10.0.1.9", By::Lease) };
         Remembered { guests, heard: vec![heard], leases: vec![(leased, Some(1_800_043_200)), (leased, None)] }
     }
@@ -402,8 +412,8 @@ mod tests {
 
     fn rounds() -> Rounds {
         let mut rounds = Rounds::new(Moment::from_secs(10));
-        for (listed, config, sightings, since) in remembered().guests {
-            rounds.restore(listed, config, sightings, since);
+        for (listed, config, sightings, lists, since) in remembered().guests {
+            rounds.restore(listed, config, sightings, lists, since);
         }
         rounds
     }

@@ -1,7 +1,7 @@
 //! Which of the addresses that were seen on an interface it has now, and keeps.
 //!
-//! An agent or a node lists all addresses at once: what such a list does not have, is not there, unless it was heard for the
-//! first time after. On the wire addresses are heard one by one: an IPv4 address that was last heard before another one appeared is
+//! An agent or a node lists all addresses at once: what such a list does not have, is not there, unless it was leased, or heard for
+//! the first time, after. That holds for a list in which nothing is for DNS, too. On the wire addresses are heard one by one: an IPv4 address that was last heard before another one appeared is
 //! gone; both are there if both were heard since. What the SDN has given out counts only if nothing else is known.
 //!
 //! Of IPv6 addresses, those for a while (RFC 8981) are left out. Neither the agent nor the wire tells which these are. An interface
@@ -41,10 +41,11 @@ pub(super) enum Passing {
     Ambiguous,
 }
 
-/// The addresses of one family that an interface has now, of those that were seen on it in its network.
-pub(super) fn current(seen: &[&Sighting]) -> Vec<Current> {
+/// The addresses of one family that an interface has now, of those that were seen on it in its network; `listed`: when all that it
+/// has were listed last, wherever they are.
+pub(super) fn current(seen: &[&Sighting], listed: Option<Moment>) -> Vec<Current> {
     let is_list = |sighting: &&&Sighting| matches!(sighting.by, By::Agent | By::Interfaces);
-    let listed_at = seen.iter().filter(is_list).map(|sighting| sighting.at).max();
+    let listed_at = seen.iter().filter(is_list).map(|sighting| sighting.at).chain(listed).max();
     let is_listed = |address| {
         let lists = seen.iter().filter(is_list);
         lists.filter(|sighting| Some(sighting.at) == listed_at).any(|sighting| sighting.address == address)
@@ -54,7 +55,9 @@ pub(super) fn current(seen: &[&Sighting]) -> Vec<Current> {
         let Sighting { address, by, since, at, .. } = **sighting;
         let counts = match by {
             By::Agent | By::Interfaces => Some(at) == listed_at,
-            By::Lease | By::Neighbor => listed_at.is_none_or(|listed_at| since > listed_at) || is_listed(address),
+            // A lease says when it was granted or renewed; an address that a guest goes on to claim need not be its own (proxy ARP).
+            By::Lease => listed_at.is_none_or(|listed_at| at > listed_at) || is_listed(address),
+            By::Neighbor => listed_at.is_none_or(|listed_at| since > listed_at) || is_listed(address),
             By::Ipam => false,
         };
         if counts {
@@ -66,7 +69,7 @@ pub(super) fn current(seen: &[&Sighting]) -> Vec<Current> {
             merged.at = merged.at.max(at);
         }
     }
-    if all.is_empty() {
+    if all.is_empty() && listed_at.is_none() {
         let given = seen.iter().filter(|sighting| sighting.by == By::Ipam);
         all.extend(given.map(|sighting| {
             let Sighting { address, by, at, .. } = **sighting;

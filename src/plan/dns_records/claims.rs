@@ -22,8 +22,22 @@ pub(super) struct Claim {
     pub address: IpAddr,
     pub source: Source,
     is_given: bool,
+    /// Whether the guest runs: what its agent or its node said of it is so now.
+    is_running: bool,
     since: Moment,
     at: Moment,
+}
+
+impl Claim {
+    /// Whether more than the wire says so of a guest that runs.
+    fn is_vouched_for(&self) -> bool {
+        self.is_running && matches!(self.source, Source::Seen(By::Agent | By::Interfaces))
+    }
+
+    /// Whether only the wire says so.
+    fn is_only_heard(&self) -> bool {
+        self.source == Source::Seen(By::Neighbor)
+    }
 }
 
 /// Interfaces and sightings by MAC address.
@@ -110,13 +124,15 @@ impl OfNic<'_> {
         let of_mac = by_mac.seen.get(&nic.mac).map(Vec::as_slice).unwrap_or_default();
         let mut of_mac: Vec<_> = of_mac.iter().copied().filter(|sighting| self.is_believed(sighting)).collect();
         of_mac.sort_unstable();
+        let is_seen = self.guest.state != State::Stopped;
+        let listed = self.guest.lists.get(&nic.mac).copied().filter(|_| is_seen);
         for (is_v4, configured) in [(true, v4), (false, v6)] {
             if configured.is_some() {
                 continue;
             }
             let of_family = of_mac.iter().copied().filter(|sighting| sighting.address.is_ipv4() == is_v4);
             let here: Vec<_> = of_family.filter(|sighting| self.is_here(sighting, by_mac)).collect();
-            let (mut last, pass) = lasting(nic.mac, current(&here), &of_mac);
+            let (mut last, pass) = lasting(nic.mac, current(&here, listed), &of_mac);
             last.sort_by_key(|current| (!current.is_given, current.by, current.since, current.address));
             for current in last.split_off(last.len().min(MOST)) {
                 self.leave_out(current.address, Why::TooMany);
@@ -160,7 +176,8 @@ impl OfNic<'_> {
         let Current { address, by, is_given, since, at } = *current;
         let network = self.network(address).filter(|_| !self.policy.reserved_addresses.contains(&address))?;
         let (vmid, nic, source) = (self.guest.vmid, self.plugged.nic.index, Source::Seen(by));
-        Some(Claim { vmid, nic, network, address, source, is_given, since, at })
+        let is_running = self.guest.state == State::Running;
+        Some(Claim { vmid, nic, network, address, source, is_given, is_running, since, at })
     }
 
     /// The network that an address of the interface is in.
@@ -219,18 +236,24 @@ pub(super) fn settled(claims: Vec<Claim>, records: &mut Records) -> Vec<Claim> {
         // Who was seen last before somebody else came, has left: an address may be leased again.
         let newest = claims.iter().map(|claim| claim.since).max();
         let has_left = |claim: &Claim| claim.source != Source::Config && newest.is_some_and(|newest| newest > claim.at);
-        // Somebody may say that he has another's address. What was given out is not his to say.
+        // Somebody may say that he has another's address. What was given out is not his to say, nor by ARP alone what an agent or a node
+        // tells of a guest that runs.
+        let is_taken = claims.iter().any(Claim::is_vouched_for);
         let rank = |claim: &Claim| {
             let is_seen = claim.source != Source::Config;
-            (is_seen, !claim.is_given, has_left(claim), claim.vmid, claim.nic)
+            let is_arp_alone = is_taken && claim.is_only_heard();
+            (is_seen, !claim.is_given, is_arp_alone, has_left(claim), claim.vmid, claim.nic)
         };
         let Some(winner) = claims.iter().min_by_key(|claim| rank(claim)).copied() else { continue };
         owned.push(winner);
         for loser in claims.iter().filter(|claim| claim.vmid != winner.vmid) {
             let (vmid, nic) = (loser.vmid, Some(loser.nic));
             records.left_out.push(LeftOut { vmid, nic, address: Some(address), why: Why::Claimed(winner.vmid) });
+            let is_wires_word = [loser, &winner].into_iter().all(|claim| claim.is_running && claim.is_only_heard());
             if !has_left(loser) {
                 records.warnings.push(Warning::AddressTwice { address, winner: winner.vmid, loser: vmid });
+            } else if is_wires_word {
+                records.warnings.push(Warning::AddressMoved { address, from: vmid, to: winner.vmid });
             }
         }
     }

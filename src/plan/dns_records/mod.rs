@@ -51,7 +51,7 @@ pub struct Policy {
     pub dotted: Dotted,
     /// Interfaces whose cable is out.
     pub link_down: LinkDown,
-    /// Names that no guest can have: a label in any domain, or a whole name. `localhost` is always one.
+    /// Names that no guest can have: a label in any domain of [`Self::networks`], or a whole name. `localhost` is always one.
     pub reserved_names: BTreeSet<DomainName>,
     /// Addresses that no guest can have: the gateway's, the DNS server's.
     pub reserved_addresses: BTreeSet<IpAddr>,

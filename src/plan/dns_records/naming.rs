@@ -36,6 +36,8 @@ struct Register {
     taken: HashMap<DomainName, u32>,
     /// In lower case, as all names are that are given.
     reserved: HashSet<String>,
+    /// All of ours, in lower case: what is reserved in a network's domain, is so too for who brings that domain along.
+    domains: HashSet<String>,
     tries: usize,
 }
 
@@ -47,7 +49,8 @@ impl Register {
             Duplicates::Numbered => TRIES,
             Duplicates::LeftOut => 0,
         };
-        Self { taken: HashMap::new(), reserved: reserved.collect(), tries }
+        let domains = policy.networks.iter().map(|network| network.domain.as_str().to_ascii_lowercase());
+        Self { taken: HashMap::new(), reserved: reserved.collect(), domains: domains.collect(), tries }
     }
 
     fn give(&mut self, applicant: Applicant, warnings: &mut Vec<Warning>) -> Option<GuestName> {
@@ -75,8 +78,8 @@ impl Register {
 
     /// Who has one of these names, which are the candidate's in all its domains.
     fn holder(&self, candidate: &GuestName, whole: &[DomainName]) -> Option<Holder> {
-        let is_label = candidate.parent.is_none();
-        if is_label && (candidate.label == "localhost" || self.reserved.contains(&candidate.label)) {
+        let is_ours = candidate.parent.as_ref().is_none_or(|parent| self.domains.contains(parent));
+        if is_ours && (candidate.label == "localhost" || self.reserved.contains(&candidate.label)) {
             return Some(Holder::Reserved);
         }
         whole.iter().find_map(|whole| {

@@ -39,6 +39,7 @@ fn guest(vmid: u32, name: &str) -> Guest {
         agent_enabled: true,
         has_custom_cloud_init: false,
         nics: vec![nic(vmid)],
+        lists: BTreeMap::new(),
     }
 }
 
@@ -165,6 +166,28 @@ fn names_that_dns_or_somebody_else_has_are_nobodys() {
     let files = records.hosts_files();
     assert_eq!(files[&None], "192.0.2.9 printer.lab.example\n");
     assert_eq!(files[&Some(5)], "192.0.2.20 web.lab.example alias.lab.example\n");
+}
+
+#[test]
+fn what_is_reserved_in_a_domain_is_so_for_who_brings_the_domain_along() {
+    let mut policy =
+        Policy { reserved_names: ["GateWay", "www.corp"].map(|name| name.parse().unwrap()).into(), ..policy() };
+    policy.networks[1].domain = "DMZ.example".parse().unwrap();
+    for (vmid, name, expected) in [
+        (1, "gateway.lab.example", "gateway-1.lab.example"),
+        (2, "GATEWAY.Lab.Example.", "gateway-2.lab.example"),
+        (3, "gateway.dmz.example", "gateway-3.dmz.example"),
+        (4, "localhost.lab.example", "localhost-4.lab.example"),
+        (5, ".LocalHost..lab.example.", "localhost-5.lab.example"),
+        (6, "www.corp.", "www-6.corp"),
+        // Elsewhere it is no name of ours.
+        (7, "gateway.example.com", "gateway.example.com"),
+        (8, "gateway.x.lab.example", "gateway.x.lab.example"),
+    ] {
+        assert_eq!(names(&[guest(vmid, name)], &policy), [expected], "{name}");
+    }
+    let hyphens = Policy { dotted: Dotted::Hyphens, ..policy };
+    assert_eq!(names(&[guest(1, "gateway.lab.example")], &hyphens), ["gateway-lab-example.lab.example"]);
 }
 
 #[test]
@@ -374,6 +397,36 @@ fn an_address_that_comes_on_top_stays_beside_the_first() {
 }
 
 #[test]
+fn a_list_in_which_nothing_is_for_dns_says_everything_too() {
+    use By::{Agent, Ipam, Lease, Neighbor};
+    let lists = |at| Guest { lists: BTreeMap::from([(mac(100), seconds(at))]), ..guest(100, "a") };
+    let of = |at, sightings: &[Sighting]| plan(&[lists(at)], sightings);
+    let nothing = [seen(100, "fe80::1", Agent, 500, 500), seen(100, "172.17.0.1", Agent, 500, 500)];
+    let all = |more: &[Sighting]| of(500, &[&nothing[..], more].concat());
+    // What was heard or leased before is not there: both families, whatever the list has, or nothing at all.
+    let heard = |since, at| seen(100, "192.0.2.44", Neighbor, since, at);
+    let heard_v6 = seen(100, "2001:db8:0:1::44", Neighbor, 1, 499);
+    let leased = |since, at| seen(100, "192.0.2.44", Lease, since, at);
+    for before in [heard(1, 20), heard(1, 600), heard_v6, leased(1, 499), seen(100, "192.0.2.44", Ipam, 1, 600)] {
+        assert!(all(&[before]).is_empty() && of(500, &[before]).is_empty(), "{before:?}");
+        assert_eq!(plan(&[guest(100, "a")], &[before]).len(), 1);
+    }
+    // What came after counts: a lease that was renewed, too.
+    for after in [heard(501, 501), leased(501, 501), leased(1, 501)] {
+        assert_eq!(all(&[after]), ["a.lab.example 192.0.2.44"], "{after:?}");
+    }
+    // A list of the other family is one of this family, if it is of all.
+    let v4 = seen(100, "192.0.2.7", Agent, 500, 500);
+    assert_eq!(plan(&[guest(100, "a")], &[v4, heard_v6]).len(), 2);
+    assert_eq!(of(500, &[v4, heard_v6]), ["a.lab.example 192.0.2.7"]);
+    // Of another interface it says nothing, and nothing of a guest that was stopped since.
+    let other = Guest { lists: BTreeMap::from([(mac(101), seconds(500))]), ..guest(100, "a") };
+    assert_eq!(plan(&[other], &[heard(1, 20)]).len(), 1);
+    let stopped = Guest { state: State::Stopped, ..lists(500) };
+    assert_eq!(plan(&[stopped], &[seen(100, "192.0.2.44", Ipam, 1, 1)]).len(), 1);
+}
+
+#[test]
 fn what_the_sdn_gave_out_counts_if_nothing_else_is_known() {
     use By::{Ipam, Lease};
     let given = seen(100, "192.0.2.114", Ipam, 500, 500);
@@ -447,7 +500,43 @@ fn an_address_is_one_guests() {
     // The first was not seen since the second came: the address was leased again.
     let again = [seen(1, "192.0.2.9", By::Neighbor, 1, 30), both[1]];
     let records = Records::new(&guests, &again, &policy());
-    assert_eq!((brief(&records), records.warnings.len()), (vec!["b.lab.example 192.0.2.9".to_owned()], 0));
+    assert_eq!(brief(&records), ["b.lab.example 192.0.2.9"]);
+    let moved =
+        "192.0.2.9 was guest 1's, and guest 2 was heard with it last and has it in DNS; nobody but the wire says so";
+    assert_eq!(said(&records), [moved]);
+    // That is nothing to worry about if the first does not run, or if a DHCP server says so.
+    let gone = [Guest { state: State::Stopped, ..guests[0].clone() }, guests[1].clone()];
+    let released = [again[0], seen(2, "192.0.2.9", By::Lease, 40, 60)];
+    for (guests, sightings) in [(&gone, &again), (&guests, &released)] {
+        let records = Records::new(guests, sightings, &policy());
+        assert_eq!((brief(&records), said(&records)), (vec!["b.lab.example 192.0.2.9".to_owned()], vec![]));
+    }
+}
+
+#[test]
+fn arp_alone_takes_no_address_that_anybody_else_tells_of() {
+    let guests = [guest(1, "a"), guest(2, "b")];
+    let arp = seen(1, "192.0.2.9", By::Neighbor, 500, 500);
+    let has = |state, sightings: &[Sighting]| {
+        let guests = [guests[0].clone(), Guest { state, ..guests[1].clone() }];
+        let records = Records::new(&guests, sightings, &policy());
+        (records.records[0].reason.vmid(), records.warnings.len())
+    };
+    // Its owner was seen last long before.
+    for by in [By::Agent, By::Interfaces, By::Lease, By::Ipam] {
+        assert_eq!(has(State::Running, &[arp, seen(2, "192.0.2.9", by, 1, 50)]), (Some(2), 1), "{by}");
+    }
+    let configured = [guest(1, "a"), with_static(2, "b", "192.0.2.9")];
+    assert_eq!(plan(&configured, &[arp]), ["b.lab.example 192.0.2.9"]);
+    // What was last known of a guest that may not run is no such word; nor is it of one that does not.
+    let listed = seen(2, "192.0.2.9", By::Agent, 1, 50);
+    assert_eq!(has(State::Unknown, &[arp, listed]), (Some(1), 0));
+    assert_eq!(has(State::Stopped, &[arp, listed]), (Some(1), 0));
+    // An address that moves from agent to agent.
+    let moved = seen(1, "192.0.2.9", By::Agent, 500, 500);
+    assert_eq!(has(State::Running, &[arp, moved, listed]), (Some(1), 0));
+    // Who was only heard, too, gives way.
+    assert_eq!(has(State::Running, &[arp, seen(2, "192.0.2.9", By::Neighbor, 1, 50)]), (Some(1), 1));
 }
 
 #[test]
@@ -549,8 +638,14 @@ fn any_guest() -> impl Strategy<Value = Guest> {
     let nic = (0_u32..12, prop::sample::select(vec![None, Some(20), Some(30)]), any::<bool>(), v4, v6);
     let state = prop::sample::select(vec![State::Running, State::Running, State::Stopped, State::Unknown]);
     let nics = prop::collection::vec(nic, 0..3);
-    (1_u32..9, any::<bool>(), name, state, prop::bool::weighted(0.1), prop::bool::weighted(0.1), nics).prop_map(
-        |(vmid, is_container, name, state, is_template, has_custom_cloud_init, nics)| Guest {
+    let rest = (
+        prop::bool::weighted(0.1),
+        prop::bool::weighted(0.1),
+        nics,
+        prop::collection::btree_map(0_u32..12, 0_u64..20, 0..3),
+    );
+    (1_u32..9, any::<bool>(), name, state, rest).prop_map(
+        |(vmid, is_container, name, state, (is_template, has_custom_cloud_init, nics, lists))| Guest {
             vmid,
             kind: if is_container { Kind::Lxc } else { Kind::Qemu },
             name,
@@ -569,6 +664,7 @@ fn any_guest() -> impl Strategy<Value = Guest> {
                     ..nic_of()
                 })
                 .collect(),
+            lists: lists.into_iter().map(|(number, at)| (mac(number), seconds(at))).collect(),
             ..guest(vmid, "")
         },
     )

@@ -148,6 +148,15 @@ pub enum Warning {
         /// The other.
         loser: u32,
     },
+    /// An address that only the wire tells of has gone over to another guest, and both run.
+    AddressMoved {
+        /// The address.
+        address: IpAddr,
+        /// The guest that had it.
+        from: u32,
+        /// The guest that has its name.
+        to: u32,
+    },
     /// Guests in one network have one MAC address.
     MacTwice {
         /// The address.
@@ -193,6 +202,10 @@ impl fmt::Display for Warning {
             Self::AddressTwice { address, winner, loser } => {
                 write!(f, "{address} is guest {winner}'s and guest {loser}'s; guest {winner} has it in DNS")
             }
+            Self::AddressMoved { address, from, to } => write!(
+                f,
+                "{address} was guest {from}'s, and guest {to} was heard with it last and has it in DNS; nobody but the wire says so"
+            ),
             Self::MacTwice { mac, vmids } => {
                 let vmids: Vec<_> = vmids.iter().map(u32::to_string).collect();
                 write!(f, "guests {} have one MAC address in one network, {mac}", vmids.join(", "))

@@ -122,12 +122,16 @@ fn without_comment(line: &str) -> Option<&str> {
 
 /// The options among these that count here, with their long names: `--name=value`, `--name value`, `-C value`, `-Cvalue`.
 fn command_line(arguments: &[&str]) -> Vec<(String, String)> {
-    const NAMES: [(&str, &str); 5] = [
+    const NAMES: [(&str, &str); 9] = [
         ("-C", "conf-file"),
         ("-7", "conf-dir"),
         ("-F", "dhcp-range"),
         ("-J", "dhcp-ignore"),
+        ("-p", "port"),
+        ("-a", "listen-address"),
         ("--dhcp-hostsdir", "dhcp-hostsdir"),
+        ("--dhcp-hostsfile", "dhcp-hostsfile"),
+        ("--hostsdir", "hostsdir"),
     ];
     let mut settings = Vec::new();
     let mut arguments = arguments.iter().copied();
@@ -187,5 +191,10 @@ mod tests {
         let here = ["--dhcp-hostsdir", "/a", "-F", "10.0.0.1,10.0.0.9", "--conf-file="];
         assert_eq!(value(&here, "dhcp-hostsdir"), said("/a", "its command line"));
         assert_eq!(value(&here, "dhcp-range"), said("10.0.0.1,10.0.0.9", "its command line"));
+        let ours = ["--hostsdir=/h", "--dhcp-hostsfile", "/r", "-p5353", "--conf-file=/dev/null"];
+        for (name, path) in [("hostsdir", "/h"), ("dhcp-hostsfile", "/r"), ("port", "5353")] {
+            assert_eq!(value(&ours, name), said(path, "its command line"));
+        }
+        assert_eq!(value(&ours, "dhcp-hostsdir"), []);
     }
 }

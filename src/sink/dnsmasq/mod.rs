@@ -1,5 +1,6 @@
 //! A running dnsmasq: which process it is, what it was told at its start, and telling it to read everything anew.
 
+pub mod asking;
 mod configuration;
 
 pub use configuration::{Configuration, Setting};
@@ -7,18 +8,22 @@ pub use configuration::{Configuration, Setting};
 use crate::error::{Error, Result, in_words};
 use crate::sink::folder::Identity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsRawFd as _, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fmt;
 use std::fs;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long it may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Permission of group and others to write.
+const OTHERS_WRITE: u32 = 0o022;
 
 /// Those between these read many files in a time that grows with their square: 40,000 in 15 s of CPU.
 const SLOW: std::ops::Range<Version> = Version(2, 87)..Version(2, 93);
@@ -28,6 +33,15 @@ const FEW: usize = 10_000;
 /// A version of dnsmasq.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u32, pub u32);
+
+impl Version {
+    /// What a text begins with: `2.90`, `2.86-1.1`, `2.91rc2`.
+    fn read(text: &str) -> Option<Self> {
+        let (major, rest) = text.split_once('.')?;
+        let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+        Some(Self(major.parse().ok()?, minor.parse().ok()?))
+    }
+}
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,14 +71,37 @@ impl Dnsmasq {
         read.map_err(|error| failed(in_words(&error)))?;
         let number = text.trim().parse().ok().filter(|number: &i32| *number > 0).and_then(Pid::from_raw);
         let pid = number.ok_or_else(|| failed("it holds no process number".to_owned()))?;
-        let gone = |error: Errno| failed(format!("process {pid} {}", in_words(&error.into())));
+        Self::of(pid).map_err(failed)
+    }
+
+    /// A process, if it is one; else what is wrong with it.
+    fn of(pid: Pid) -> Result<Self, String> {
+        let gone = |error: Errno| format!("process {pid} {}", in_words(&error.into()));
         let fd = pidfd_open(pid, PidfdFlags::empty()).map_err(gone)?;
         let dnsmasq = Self { pid, fd };
         let name = fs::read_to_string(dnsmasq.proc("comm")).unwrap_or_default();
         let is_dnsmasq = name.starts_with("dnsmasq")
             || fs::read_link(dnsmasq.proc("exe"))
                 .is_ok_and(|exe| exe.file_name().is_some_and(|name| name.to_string_lossy().starts_with("dnsmasq")));
-        if is_dnsmasq { Ok(dnsmasq) } else { Err(failed(format!("process {pid} is {}", name.trim().escape_debug()))) }
+        if is_dnsmasq { Ok(dnsmasq) } else { Err(format!("process {pid} is {}", name.trim().escape_debug())) }
+    }
+
+    /// All to which this was said on their command line, and for which this file is the same as for us: those in containers are
+    /// others', whatever their files are called.
+    pub fn all_with(argument: &str, file: &Path) -> Vec<Self> {
+        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+        let pids = entries.filter_map(|entry| Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?));
+        let identity = |path: &Path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+        let below: PathBuf = file.components().filter(|part| !matches!(part, Component::RootDir)).collect();
+        let here = (identity(Path::new("/")), identity(file));
+        let is_here = |dnsmasq: &Self| {
+            let root = dnsmasq.proc("root");
+            // Not a link's own identity: the folder that it leads to.
+            let there = identity(&root.join("."));
+            there.is_some() && (there, identity(&root.join(&below))) == here
+        };
+        let all = pids.filter_map(|pid| Self::of(pid).ok());
+        all.filter(|dnsmasq| dnsmasq.has_argument(argument) && is_here(dnsmasq)).collect()
     }
 
     /// Whether it reads so many files anew without leaving everybody waiting.
@@ -124,10 +161,14 @@ impl Dnsmasq {
         Configuration::of(self.pid)
     }
 
-    /// Its version, as the program says that it runs.
+    /// Its version, as the program says that it runs. Nothing if we may not see that, or if it is not the administrator's own
+    /// program: anybody can call a process dnsmasq.
     pub fn version(&self) -> Option<Version> {
-        let mut child = Command::new(self.proc("exe"))
+        let program = trusted(&self.proc("exe"))?;
+        // By its descriptor, for the process may run another by now. It is nobody who needs to know our secrets.
+        let mut child = Command::new(by_descriptor(&program))
             .arg("--version")
+            .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -161,12 +202,25 @@ impl Dnsmasq {
     }
 }
 
+/// A program called dnsmasq that only root can have put there.
+fn trusted(program: &Path) -> Option<fs::File> {
+    let file = fs::File::open(program).ok()?;
+    let metadata = file.metadata().ok()?;
+    let path = fs::read_link(by_descriptor(&file)).ok()?;
+    // After an upgrade it is another file's name.
+    let name = path.file_name()?.to_str()?.trim_end_matches(" (deleted)");
+    let is_roots = metadata.is_file() && metadata.uid() == 0 && metadata.mode() & OTHERS_WRITE == 0;
+    (is_roots && name == "dnsmasq").then_some(file)
+}
+
+fn by_descriptor(file: &fs::File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
 /// The version in the first line of `dnsmasq --version`: `Dnsmasq version 2.90  Copyright (c) ...`, `2.86-1.1`, `2.91rc2`.
 fn version_in(said: &str) -> Option<Version> {
     let text = said.lines().next()?.strip_prefix("Dnsmasq version ")?;
-    let (major, rest) = text.split_once('.')?;
-    let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-    Some(Version(major.parse().ok()?, minor.parse().ok()?))
+    Version::read(text)
 }
 
 /// Has the dnsmasq of this file read everything anew.

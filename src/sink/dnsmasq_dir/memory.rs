@@ -2,8 +2,11 @@
 
 use super::{Put, Sink, chunks};
 use crate::error::{Error, Result};
+use crate::packet::dhcp6::Duid;
 use crate::plan::dns_records::Records;
+use crate::source::leases::Lease;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What it holds, and what happened to it.
@@ -17,6 +20,7 @@ struct State {
     is_unread: bool,
     reloads: usize,
     fails: bool,
+    released: Vec<IpAddr>,
 }
 
 impl Memory {
@@ -35,6 +39,11 @@ impl Memory {
     /// How often dnsmasq was told.
     pub fn reloads(&self) -> usize {
         self.state().reloads
+    }
+
+    /// Which leases were ended; each as often as that was tried.
+    pub fn released(&self) -> Vec<IpAddr> {
+        self.state().released.clone()
     }
 
     /// From now on nothing can be written, or everything again.
@@ -57,11 +66,10 @@ impl Sink for Memory {
         let steps = chunks::steps(&state.files, &wanted);
         state.files = wanted;
         let reservations = records.dhcp_hostsfile();
-        let is_new = state.reservations != reservations;
+        state.is_unread |= state.reservations != reservations;
         state.reservations = reservations;
-        state.is_unread |= is_new;
         let needs_reload = state.is_unread;
-        Ok(Put { files: steps.written(), reservations: is_new, needs_reload, ..Put::default() })
+        Ok(Put { files: steps.written(), needs_reload, ..Put::default() })
     }
 
     fn reload(&mut self) -> Result<()> {
@@ -71,6 +79,11 @@ impl Sink for Memory {
         }
         state.is_unread = false;
         state.reloads += 1;
+        Ok(())
+    }
+
+    fn release(&mut self, lease: &Lease, _: Option<&Duid>) -> Result<()> {
+        self.state().released.push(lease.address);
         Ok(())
     }
 

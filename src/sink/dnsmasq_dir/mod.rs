@@ -16,12 +16,16 @@ pub use memory::Memory;
 pub use reloads::Reloads;
 
 use crate::error::{Error, Result, in_words};
+use crate::packet::dhcp6::Duid;
 use crate::plan::dns_records::Records;
 use crate::sink::atomic_file;
 use crate::sink::dnsmasq::{Dnsmasq, Version};
 use crate::sink::folder::{Folder, Identity, unwritable};
+use crate::sink::lease_release;
+use crate::source::leases::Lease;
 use chunks::Files;
 use rustix::io::Errno;
+use rustix::process::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::fs;
@@ -49,11 +53,20 @@ pub trait Sink {
     /// There is none, or it is not ours to be told; or it has just begun and cannot be told yet.
     fn reload(&mut self) -> Result<()>;
 
+    /// Has dnsmasq end a lease whose client is gone; `server`: dnsmasq's DUID, of DHCPv6. Its leases file tells whether it has.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    fn release(&mut self, lease: &Lease, server: Option<&Duid>) -> Result<()>;
+
     /// dnsmasq will begin anew, after all that was put: it need not be told any more.
     ///
     /// # Errors
     /// That cannot be noted.
     fn begins_anew(&mut self) -> Result<()>;
+
+    /// dnsmasq has said which version it is.
+    fn is_version(&mut self, _: Version) {}
 }
 
 /// What came of it.
@@ -61,14 +74,25 @@ pub trait Sink {
 pub struct Put {
     /// How many files of names were written or deleted.
     pub files: usize,
-    /// Whether reservations changed.
-    pub reservations: bool,
     /// Whether dnsmasq has to be told: since this time, or since an earlier one of which that was not done.
     pub needs_reload: bool,
     /// Whether the folder is another than the one that dnsmasq watches: nothing is noticed until it begins anew.
     pub is_unwatched: bool,
-    /// What is wrong, for people.
+    /// The same, or that nobody can say it yet: it is to be put again soon.
+    pub is_doubtful: bool,
+    /// That dnsmasq does not watch the folder, and that its user may not be able to read it, for people.
+    pub faults: Faults,
+    /// What else people should know.
     pub notices: BTreeSet<String>,
+}
+
+/// What keeps what was put from having an effect.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// dnsmasq does not watch the folder, and somebody has to start it anew.
+    pub unwatched: Option<String>,
+    /// Its user may not be able to read it.
+    pub unreadable: Option<String>,
 }
 
 /// Where dnsmasq finds what it is to know.
@@ -90,6 +114,14 @@ pub struct DnsmasqDir {
     watched: Identity,
     /// A file that is there while dnsmasq has to be told, also when we are killed in between.
     unread: PathBuf,
+    /// Whether dnsmasq is started by somebody else, at any time.
+    is_anothers: bool,
+    /// Whether it did not watch the folder when it was looked at last: it may just have begun.
+    is_doubtful: bool,
+    /// Which one was seen to watch what was there then.
+    seen: Option<Pid>,
+    /// Which version it says it is.
+    version: Option<Version>,
 }
 
 impl DnsmasqDir {
@@ -105,13 +137,24 @@ impl DnsmasqDir {
                 .remedy("name a file for dhcp-hostsfile")
         })?;
         let unread = places.dhcp_hostsfile.with_file_name(format!(".{}.unread", name.to_string_lossy()));
-        Ok(Self { places, folder, watched, unread })
+        Ok(Self { places, folder, watched, unread, is_anothers: false, is_doubtful: false, seen: None, version: None })
+    }
+
+    /// dnsmasq is started by somebody else: whether it watches the folder, it is asked itself, for nobody says when it begins.
+    #[must_use]
+    pub fn of_another(self) -> Self {
+        Self { is_anothers: true, ..self }
+    }
+
+    /// The running one, if it can be found.
+    fn running(&self) -> Option<Dnsmasq> {
+        Dnsmasq::find(self.places.pid_file.as_deref()?).ok()
     }
 
     /// Whether dnsmasq is known to keep names that are gone.
     fn never_forgets(&self) -> bool {
-        let running = self.places.pid_file.as_deref().and_then(|path| Dnsmasq::find(path).ok());
-        running.and_then(|dnsmasq| dnsmasq.version()).is_some_and(|version| version < FORGETS)
+        let version = self.version.or_else(|| self.running()?.version());
+        version.is_some_and(|version| version < FORGETS)
     }
 
     /// Whether the path is another folder's by now; then that one is taken.
@@ -167,8 +210,7 @@ impl DnsmasqDir {
         Ok(())
     }
 
-    /// Whether it was another.
-    fn put_reservations(&self, wanted: &str) -> Result<bool> {
+    fn put_reservations(&self, wanted: &str) -> Result<()> {
         let path = &self.places.dhcp_hostsfile;
         let mut there = Vec::new();
         let is_there = match atomic_file::open_existing(path)? {
@@ -179,11 +221,10 @@ impl DnsmasqDir {
             None => false,
         };
         if is_there && there == wanted.as_bytes() {
-            return Ok(false);
+            return Ok(());
         }
         self.note_unread()?;
-        atomic_file::replace(path, |file| file.write_all(wanted.as_bytes()))?;
-        Ok(true)
+        atomic_file::replace(path, |file| file.write_all(wanted.as_bytes()))
     }
 
     fn note_unread(&self) -> Result<()> {
@@ -197,11 +238,37 @@ impl DnsmasqDir {
         }
     }
 
-    fn is_unwatched(&self) -> bool {
-        self.folder.identity() != self.watched
+    /// Whether dnsmasq is known to watch another folder, and whether that has to be looked at again.
+    fn is_unwatched(&mut self) -> (bool, bool) {
+        if self.is_anothers {
+            let running = self.running();
+            let watches = running.as_ref().and_then(|dnsmasq| dnsmasq.watches(self.folder.identity()));
+            return self.judge(running.map(|dnsmasq| dnsmasq.pid()), watches);
+        }
+        let is_unwatched = self.folder.identity() != self.watched;
+        (is_unwatched, is_unwatched)
     }
 
-    fn notices(&self, foreign: &[String]) -> BTreeSet<String> {
+    /// The same of another's that has this number, and as far as we may see watches the folder or not.
+    fn judge(&mut self, running: Option<Pid>, watches: Option<bool>) -> (bool, bool) {
+        let identity = self.folder.identity();
+        // Who has begun since it was looked at last has found what is there now.
+        let has_begun = running.is_some() && running != self.seen;
+        if watches == Some(true) || identity == self.watched || has_begun {
+            self.seen = running;
+        }
+        if watches == Some(true) || (watches.is_none() && has_begun) {
+            self.watched = identity;
+        }
+        if watches == Some(false) {
+            // Whoever has just begun does not watch anything yet.
+            return (std::mem::replace(&mut self.is_doubtful, true), true);
+        }
+        self.is_doubtful = false;
+        (identity != self.watched, identity != self.watched)
+    }
+
+    fn notices(&self, foreign: &[String], is_unwatched: bool) -> BTreeSet<String> {
         let path = self.places.hostsdir.display();
         let mut notices = BTreeSet::new();
         if !foreign.is_empty() {
@@ -210,13 +277,19 @@ impl DnsmasqDir {
             let (number, named) = (foreign.len(), named.join(", "));
             notices.insert(format!("{number} files in {path} are not ours, and dnsmasq reads them: {named}{more}"));
         }
-        if self.is_unwatched() {
-            notices.insert(format!(
-                "{path} is another folder than before, and dnsmasq does not notice that: restart dnsmasq"
-            ));
+        if is_unwatched && !self.is_anothers {
+            notices
+                .insert(format!("{path} is another folder than before, which dnsmasq does not notice: it begins anew"));
         }
-        notices.extend(self.folder.unreadable());
         notices
+    }
+
+    fn faults(&self, is_unwatched: bool) -> Faults {
+        let path = self.places.hostsdir.display();
+        let unwatched = (is_unwatched && self.is_anothers).then(|| {
+            format!("dnsmasq does not watch {path}, which was made anew since it began, so names stand still: restart dnsmasq")
+        });
+        Faults { unwatched, unreadable: self.folder.unreadable() }
     }
 }
 
@@ -225,7 +298,8 @@ impl Sink for DnsmasqDir {
         self.follow()?;
         let (there, foreign) = self.look()?;
         let steps = chunks::steps(&there, &chunks::files(records));
-        let mut notices = self.notices(&foreign);
+        let (is_unwatched, is_doubtful) = self.is_unwatched();
+        let mut notices = self.notices(&foreign, is_unwatched);
         if steps.takes_away && self.never_forgets() {
             self.note_unread()?;
             notices.insert(format!(
@@ -235,10 +309,10 @@ impl Sink for DnsmasqDir {
         }
         self.write(&steps.first)?;
         self.write(&steps.second)?;
-        let reservations = self.put_reservations(&records.dhcp_hostsfile())?;
+        self.put_reservations(&records.dhcp_hostsfile())?;
         let needs_reload = fs::symlink_metadata(&self.unread).is_ok();
-        let is_unwatched = self.is_unwatched();
-        Ok(Put { files: steps.written(), reservations, needs_reload, is_unwatched, notices })
+        let faults = self.faults(is_unwatched);
+        Ok(Put { files: steps.written(), needs_reload, is_unwatched, is_doubtful, faults, notices })
     }
 
     fn reload(&mut self) -> Result<()> {
@@ -248,9 +322,17 @@ impl Sink for DnsmasqDir {
         self.note_read()
     }
 
+    fn release(&mut self, lease: &Lease, server: Option<&Duid>) -> Result<()> {
+        lease_release::release(lease, server)
+    }
+
     fn begins_anew(&mut self) -> Result<()> {
         self.watched = self.folder.identity();
         self.note_read()
+    }
+
+    fn is_version(&mut self, version: Version) {
+        self.version = Some(version);
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::plan::dns_records::{Extra, Policy};
 use crate::plan::guest::{Configured, Guest, Kind, Nic, State};
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 
 fn guest(vmid: u32, name: &str, address: Option<&str>) -> Guest {
@@ -26,6 +27,7 @@ fn guest(vmid: u32, name: &str, address: Option<&str>) -> Guest {
         agent_enabled: true,
         has_custom_cloud_init: false,
         nics: vec![nic],
+        lists: BTreeMap::new(),
     }
 }
 
@@ -83,7 +85,7 @@ fn only_what_differs_is_written_and_nothing_when_nothing_changed() {
     let mut dir = lab.open();
     let mut guests = vec![guest(100, "web", Some("192.0.2.10")), guest(101, "db", Some("192.0.2.11"))];
     let put = dir.put(&records(&guests)).unwrap();
-    assert_eq!((put.files, put.reservations, put.needs_reload), (3, true, true));
+    assert_eq!((put.files, put.needs_reload), (3, true));
     assert_eq!(lab.read("hosts/instances-guests-004"), "192.0.2.10 web.lab.example\n");
     assert_eq!(lab.read("hosts/instances-extra"), "192.0.2.2 ns.lab.example\n");
     dir.reload().unwrap();
@@ -92,16 +94,16 @@ fn only_what_differs_is_written_and_nothing_when_nothing_changed() {
     drop(dir);
     let mut dir = lab.open();
     let put = dir.put(&records(&guests)).unwrap();
-    assert_eq!((put.files, put.reservations, put.needs_reload), (0, false, false));
+    assert_eq!((put.files, put.needs_reload), (0, false));
     assert_eq!(lab.stamps(), before);
     // 228 shares its file with 100; 102 is on DHCP.
     guests.extend([guest(228, "more", Some("192.0.2.12")), guest(102, "dhcp", None)]);
     let put = dir.put(&records(&guests)).unwrap();
-    assert_eq!((put.files, put.reservations, put.needs_reload), (1, true, true));
+    assert_eq!((put.files, put.needs_reload), (1, true));
     assert_eq!(lab.read("hosts/instances-guests-004"), "192.0.2.10 web.lab.example\n192.0.2.12 more.lab.example\n");
     assert_eq!(lab.read("reservations"), "bc:24:11:00:00:66,dhcp\n");
     let put = dir.put(&records(&guests[3..])).unwrap();
-    assert_eq!((put.files, put.reservations), (2, false));
+    assert_eq!((put.files, put.needs_reload), (2, true));
     let left = lab.stamps().into_iter().map(|(path, ..)| path).collect::<Vec<_>>();
     assert_eq!(left, [lab.path("hosts/instances-extra")]);
 }
@@ -113,7 +115,7 @@ fn that_dnsmasq_is_to_be_told_is_not_forgotten_by_a_kill() {
     assert!(lab.open().put(&records(&guests)).unwrap().needs_reload);
     let mut again = lab.open();
     let put = again.put(&records(&guests)).unwrap();
-    assert_eq!((put.reservations, put.needs_reload), (false, true));
+    assert!(put.needs_reload);
     again.begins_anew().unwrap();
     assert!(!again.put(&records(&guests)).unwrap().needs_reload);
 }
@@ -164,7 +166,7 @@ fn another_folder_at_the_path_is_taken_and_said() {
     assert!(dir.put(&records(&[])).unwrap_err().to_string().contains("install -d -m 755"));
     fs::create_dir(lab.path("hosts")).unwrap();
     let put = dir.put(&records(&[])).unwrap();
-    assert!(put.is_unwatched && put.notices.iter().any(|notice| notice.contains("restart dnsmasq")), "{put:?}");
+    assert!(put.is_unwatched && put.notices.iter().any(|notice| notice.contains("it begins anew")), "{put:?}");
     assert_eq!(lab.read("hosts/instances-extra"), "192.0.2.2 ns.lab.example\n");
     dir.reload().unwrap();
     assert!(dir.put(&records(&[])).unwrap().is_unwatched);
@@ -173,11 +175,37 @@ fn another_folder_at_the_path_is_taken_and_said() {
 }
 
 #[test]
+fn anothers_is_asked_what_it_watches_and_if_it_may_not_be_seen_counts_from_its_start() {
+    let lab = Lab::new();
+    let mut dir = lab.open().of_another();
+    let pid = |number| Pid::from_raw(number);
+    let replace = |dir: &mut DnsmasqDir, name: &str| {
+        fs::rename(lab.path("hosts"), lab.path(name)).unwrap();
+        fs::create_dir(lab.path("hosts")).unwrap();
+        dir.follow().unwrap();
+    };
+    // What it says itself is believed the second time.
+    assert_eq!(dir.judge(pid(7), Some(false)), (false, true));
+    assert_eq!(dir.judge(pid(7), Some(false)), (true, true));
+    assert_eq!(dir.judge(pid(7), Some(true)), (false, false));
+    assert_eq!(dir.judge(pid(7), Some(false)), (false, true));
+    // It cannot be seen.
+    assert_eq!(dir.judge(pid(7), None), (false, false));
+    replace(&mut dir, "first");
+    assert_eq!(dir.judge(pid(7), None), (true, true));
+    assert_eq!(dir.judge(None, None), (true, true));
+    assert_eq!(dir.judge(pid(8), None), (false, false));
+    assert_eq!(dir.judge(pid(8), None), (false, false));
+    replace(&mut dir, "second");
+    assert_eq!(dir.judge(pid(8), None), (true, true));
+}
+
+#[test]
 fn the_one_in_memory_does_the_same() {
     let mut memory = Memory::default();
     let guests = [guest(100, "web", Some("192.0.2.10")), guest(102, "dhcp", None)];
     let put = memory.put(&records(&guests)).unwrap();
-    assert_eq!((put.files, put.reservations, put.needs_reload), (2, true, true));
+    assert_eq!((put.files, put.needs_reload), (2, true));
     assert_eq!(memory.lines(), ["192.0.2.10 web.lab.example", "192.0.2.2 ns.lab.example"]);
     memory.reload().unwrap();
     assert_eq!(memory.put(&records(&guests)).unwrap(), Put::default());

@@ -2,13 +2,11 @@
 
 use super::Lack;
 use super::places::Links;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::net::Mac;
-use crate::netlink::Connection;
 use crate::packet::nd::{self, Nd, NdOption};
 use crate::packet::{Arp, Ethernet, Ipv6, ether_type};
-use crate::source::host_iface::{IFADDRMSG, RTM_GETADDR, address};
-use crate::source::rtnetlink::{again, host_number, in_words};
+use crate::source::host_iface::own_addresses;
 use ipnet::{IpNet, Ipv4Net};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
@@ -118,36 +116,16 @@ fn question(own: &Own, address: IpAddr) -> Option<Vec<u8>> {
     }
 }
 
-/// IFA_F_DADFAILED, IFA_F_TENTATIVE: the address is not, or not yet, the host's.
-const NOT_OWN: u32 = 0x08 | 0x40;
-
 /// The addresses of the host's Ethernet interfaces, in the kernel's order.
 ///
 /// # Errors
 /// The kernel cannot be asked.
 pub(super) fn read(links: &Links) -> Result<Vec<Own>> {
-    let failed = |error| Error::new(format!("cannot read the host's addresses: {}", in_words(error)));
-    let mut connection = Connection::open(mnl::Bus::Route).map_err(|error| failed(error.into()))?;
-    let dump = || {
-        let mut all = Vec::new();
-        connection.dump(
-            RTM_GETADDR,
-            &[0; IFADDRMSG],
-            |_| {},
-            |message| {
-                let own = || {
-                    let interface = host_number(message.body, 4)?;
-                    let link = links.get(&interface).filter(|link| link.is_ethernet)?;
-                    let found = address(&message.attributes(IFADDRMSG)).filter(|found| found.flags & NOT_OWN == 0)?;
-                    let net = IpNet::new(found.address, *message.body.get(1)?).ok()?;
-                    Some(Own { interface, mac: link.mac?, net })
-                };
-                all.extend(own());
-            },
-        )?;
-        Ok(all)
+    let own = |(interface, net)| {
+        let link = links.get(&interface).filter(|link| link.is_ethernet)?;
+        Some(Own { interface, mac: link.mac?, net })
     };
-    again(dump).map_err(failed)
+    Ok(own_addresses()?.into_iter().filter_map(own).collect())
 }
 
 #[cfg(test)]

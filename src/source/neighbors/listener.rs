@@ -2,7 +2,7 @@
 
 use super::ask::{self, Asker};
 use super::places::{self, Chosen, Links, Places};
-use super::socket::{Buffers, Ear};
+use super::socket::{Buffer, Ear};
 use super::table::{self, Entry, Table};
 use super::{Ignored, Lack, Sighted, Step, Sweep, Waiting, claim};
 use crate::daemon::schedule::Moment;
@@ -65,7 +65,7 @@ pub(super) struct Listener {
     /// Of whom the table was not asked yet.
     unread: FxHashSet<Mac>,
     waiting: Waiting,
-    buffers: Buffers,
+    buffer: Buffer,
     sweep: Sweep,
     asker: Asker,
     also: Vec<Ipv6Addr>,
@@ -95,7 +95,7 @@ impl Listener {
             known: FxHashSet::default(),
             unread: FxHashSet::default(),
             waiting: Waiting::default(),
-            buffers: Buffers::default(),
+            buffer: Buffer::default(),
             sweep,
             asker: Asker::new(networks),
             also: Vec::new(),
@@ -225,15 +225,13 @@ impl Listener {
 
     fn note(&mut self, entry: &Entry, now: Moment) {
         self.counts.table += 1;
-        let interface = self.links.get(&entry.interface).map(|link| link.name);
         let Entry { mac, address, how, .. } = *entry;
-        self.waiting.push(Sighted { mac, address, interface, tag: None, how, at: now });
+        self.waiting.push(Sighted { mac, address, how, at: now });
     }
 
     fn hear(&mut self, index: u32, now: Moment) {
         // It may have been closed since.
         let Some(ear) = self.ears.get(&index) else { return };
-        let interface = self.links.get(&index).map(|link| link.name);
         let (known, counts) = (&self.known, &mut self.counts);
         let mut judge = |frame: &[u8]| {
             let claimed = claim(frame, known);
@@ -245,11 +243,11 @@ impl Listener {
             claimed.ok()
         };
         for _ in 0..TURN {
-            match ear.hear(&mut self.buffers, &mut judge) {
+            match ear.hear(&mut self.buffer, &mut judge) {
                 Ok(None) | Err(Errno::INTR) => {}
-                Ok(Some((claim, tag))) => {
+                Ok(Some(claim)) => {
                     let super::Claim { mac, address, how } = claim;
-                    self.waiting.push(Sighted { mac, address, interface, tag, how, at: now });
+                    self.waiting.push(Sighted { mac, address, how, at: now });
                 }
                 // ENETDOWN is said once; whether the interface comes up again or goes, we are told.
                 Err(_) => return,

@@ -124,7 +124,7 @@ mod tests {
 
     fn seen(address: &str) -> Sighted {
         let address = address.parse().unwrap();
-        Sighted { mac: MAC, address, interface: None, tag: None, how: How::Said, at: Duration::ZERO }
+        Sighted { mac: MAC, address, how: How::Said, at: Duration::ZERO }
     }
 
     #[tokio::test]

@@ -54,10 +54,6 @@ pub struct Sighted {
     pub mac: Mac,
     /// With which address: one that a host can have, neither a group nor loopback.
     pub address: IpAddr,
-    /// Where: the port by which it came in; from the kernel's table, the interface that has the neighbour. None if that is gone.
-    pub interface: Option<IfName>,
-    /// The VLAN (1 to 4094) whose tag the frame had there; a port that takes untagged frames into a VLAN says none.
-    pub tag: Option<u16>,
     /// How sure that is.
     pub how: How,
     /// When. Of two with the same address the later one has it by now.

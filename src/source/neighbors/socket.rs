@@ -2,32 +2,26 @@
 
 use super::filter;
 use crate::sink::packet_socket::LinkLayer;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt};
+use nix::sys::socket::setsockopt;
 use nix::{setsockopt_impl, sockopt_impl};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use socket2::{Domain, SockFilter, Socket, Type};
-use std::io::{self, IoSliceMut};
+use std::io;
 
 /// The socket.
 pub(super) struct Ear(Socket);
 
 /// What sockets read into, one after the other.
-pub(super) struct Buffers {
-    frame: Vec<u8>,
-    control: Vec<u8>,
-}
+pub(super) struct Buffer(Vec<u8>);
 
-impl Default for Buffers {
+impl Default for Buffer {
     fn default() -> Self {
-        Self { frame: vec![0; filter::LONGEST.into()], control: vec![0; 128] }
+        Self(vec![0; filter::LONGEST.into()])
     }
 }
 
-sockopt_impl!(
-    /// Tells of the tag that was taken off.
-    AuxiliaryData, SetOnly, libc::SOL_PACKET, libc::PACKET_AUXDATA, bool
-);
 sockopt_impl!(
     /// Does not hear what goes out.
     IgnoreOutgoing, SetOnly, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, bool
@@ -47,7 +41,6 @@ impl Ear {
         let socket = Socket::new_raw(Domain::PACKET, Type::RAW.nonblocking(), None)?;
         socket.attach_filter(&filter::PROGRAM.map(|(what, so, not, with)| SockFilter::new(what, so, not, with)))?;
         setsockopt(&socket, IgnoreOutgoing, &true)?;
-        setsockopt(&socket, AuxiliaryData, &true)?;
         if !is_port {
             let membership = libc::packet_mreq {
                 mr_ifindex: interface.cast_signed(),
@@ -61,24 +54,13 @@ impl Ear {
         Ok(Self(socket))
     }
 
-    /// The next frame's content as `judge` sees it, and the VLAN of its outermost tag; none if it is nothing to `judge`.
+    /// The next frame's content as `judge` sees it, the kernel has taken its outermost tag off; none if it is nothing to `judge`.
     ///
     /// # Errors
     /// EAGAIN: there is no frame. ENETDOWN: the interface went down, or is gone.
-    pub fn hear<T>(
-        &self,
-        buffers: &mut Buffers,
-        judge: impl FnOnce(&[u8]) -> Option<T>,
-    ) -> Result<Option<(T, Option<u16>)>, Errno> {
-        let mut pieces = [IoSliceMut::new(&mut buffers.frame)];
-        let control = Some(buffers.control.as_mut_slice());
-        let heard = recvmsg::<()>(self.0.as_raw_fd(), &mut pieces, control, MsgFlags::MSG_DONTWAIT)
-            .map_err(|error| Errno::from_raw_os_error(error as i32))?;
-        let frame = heard.iovs().next().unwrap_or_default();
-        let Some(content) = judge(frame) else { return Ok(None) };
-        // Only now, for nix copies it.
-        let tag = heard.cmsgs().ok().and_then(|mut messages| messages.find_map(|message| tag(&message)));
-        Ok(Some((content, tag)))
+    pub fn hear<T>(&self, buffer: &mut Buffer, judge: impl FnOnce(&[u8]) -> Option<T>) -> Result<Option<T>, Errno> {
+        let (length, _) = rustix::net::recv(&self.0, buffer.0.as_mut_slice(), RecvFlags::DONTWAIT)?;
+        Ok(judge(buffer.0.get(..length).unwrap_or_default()))
     }
 }
 
@@ -86,20 +68,4 @@ impl AsFd for Ear {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-/// The VLAN in a struct tpacket_auxdata (linux/if_packet.h); 0 is none, but a priority.
-fn tag(message: &ControlMessageOwned) -> Option<u16> {
-    /// TP_STATUS_VLAN_VALID: there was a tag.
-    const HAD_TAG: u32 = 0x10;
-    let ControlMessageOwned::Unknown(message) = message else { return None };
-    let header = &message.cmsg_header;
-    if (header.cmsg_level, header.cmsg_type) != (libc::SOL_PACKET, libc::PACKET_AUXDATA) {
-        return None;
-    }
-    let data = &message.data_bytes;
-    let status = u32::from_ne_bytes(*data.first_chunk()?);
-    let control = u16::from_ne_bytes(*data.get(16..)?.first_chunk()?);
-    let vlan = control & 0xfff;
-    (status & HAD_TAG != 0 && vlan != 0).then_some(vlan)
 }

@@ -83,7 +83,7 @@ mod tests {
 
     fn seen(mac: u8, address: u32, at: u64) -> Sighted {
         let (mac, address) = (Mac([2, 0, 0, 0, 0, mac]), Ipv4Addr::from(address).into());
-        Sighted { mac, address, interface: None, tag: None, how: How::Said, at: Duration::from_secs(at) }
+        Sighted { mac, address, how: How::Said, at: Duration::from_secs(at) }
     }
 
     fn all(waiting: &mut Waiting) -> Vec<Sighted> {

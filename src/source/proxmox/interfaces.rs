@@ -5,7 +5,7 @@ use super::mac;
 use super::scalar::Scalar;
 use crate::daemon::schedule::Moment;
 use crate::net::{Mac, Shown};
-use crate::plan::guest::{By, Guest, Sighting};
+use crate::plan::guest::{By, Guest, Lists, Sighting};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
@@ -21,6 +21,8 @@ pub struct Interface {
     pub mac: Option<Mac>,
     /// Its addresses, without those that are no host's: loopback, multicast, unspecified.
     pub addresses: Vec<IpAddr>,
+    /// Whether it has no others: a container of Proxmox VE 8 tells one address of each family.
+    pub is_whole: bool,
 }
 
 /// An agent's answer.
@@ -111,6 +113,8 @@ fn interface(raw: &RawValue) -> Option<Interface> {
     let list =
         wire.addresses.and_then(|raw| serde_json::from_str::<Vec<&RawValue>>(raw.get()).ok()).unwrap_or_default();
     let listed = list.iter().filter_map(|raw| serde_json::from_str::<Address>(raw.get()).ok()?.address);
+    // Who has no address at all has no list either.
+    let is_whole = wire.addresses.is_some() || (wire.inet.is_none() && wire.inet6.is_none());
     let mut addresses: Vec<IpAddr> = Vec::new();
     for scalar in listed.chain(wire.inet).chain(wire.inet6) {
         let address = scalar.text().and_then(address);
@@ -119,7 +123,7 @@ fn interface(raw: &RawValue) -> Option<Interface> {
             break;
         }
     }
-    Some(Interface { mac: text.and_then(|text| mac(text).ok()), addresses })
+    Some(Interface { mac: text.and_then(|text| mac(text).ok()), addresses, is_whole })
 }
 
 /// An address that a host can have, without prefix length and without scope (`fe80::1%6`).
@@ -129,6 +133,13 @@ pub(super) fn address(text: &str) -> Option<IpAddr> {
     let is_hosts = !address.is_loopback() && !address.is_multicast() && !address.is_unspecified();
     let is_broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
     (is_hosts && !is_broadcast).then_some(address)
+}
+
+/// Of which of the guest's own interfaces all addresses are in there, and when that was so.
+pub fn lists(guest: &Guest, interfaces: &[Interface], at: Moment) -> Lists {
+    let own: BTreeSet<Mac> = guest.nics.iter().map(|nic| nic.mac).collect();
+    let whole = interfaces.iter().filter(|interface| interface.is_whole).filter_map(|interface| interface.mac);
+    whole.filter(|mac| own.contains(mac)).map(|mac| (mac, at)).collect()
 }
 
 /// What of that is to be believed: the addresses on the guest's own interfaces.

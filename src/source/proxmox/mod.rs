@@ -26,11 +26,11 @@ pub use access::{Access, Fingerprint, Token, Trust, host};
 pub use client::Client;
 pub use config::{Config, config};
 pub use failure::{Failure, Kind};
-pub use interfaces::{Interface, Told, agent_interfaces, container_interfaces, sightings};
+pub use interfaces::{Interface, Told, agent_interfaces, container_interfaces, lists, sightings};
 pub use ipam::ipam;
 pub use memory::Memory;
 pub use reading::{Done, Reading};
-pub use rounds::{Answer, Call, Known, Outcome, Rounds};
+pub use rounds::{Answer, Call, Freed, Known, Note, Outcome, Rounds};
 pub use wire::{Listed, Node, Resources, guest, resources};
 
 use crate::daemon::schedule::Moment;

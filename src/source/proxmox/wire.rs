@@ -4,7 +4,7 @@ use super::config::{Config, named, tags};
 use super::scalar::Scalar;
 use super::{Read, Refused};
 use crate::net::Shown;
-use crate::plan::guest::{Guest, Kind, State};
+use crate::plan::guest::{Guest, Kind, Lists, State};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
@@ -131,7 +131,7 @@ fn node(name: Option<&Scalar>, status: Option<&Scalar>) -> Option<Node> {
 }
 
 /// A guest, from its row and its configuration. What the row does not tell because the node is offline, the configuration does,
-/// as it was read when the node was there.
+/// as it was read when the node was there. Which lists of addresses came, neither tells.
 pub fn guest(listed: &Listed, config: &Config) -> Guest {
     let (name, tags) = match listed.state {
         State::Unknown => (listed.name.as_ref().or(config.name.as_ref()), listed.tags.as_ref().unwrap_or(&config.tags)),
@@ -149,5 +149,6 @@ pub fn guest(listed: &Listed, config: &Config) -> Guest {
         agent_enabled: config.agent_enabled,
         has_custom_cloud_init: config.has_custom_cloud_init,
         nics: config.nics.clone(),
+        lists: Lists::new(),
     }
 }

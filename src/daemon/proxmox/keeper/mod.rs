@@ -3,12 +3,16 @@
 //!
 //! - Names that are published stay until something better is known: what was known before the start counts from the start, and if
 //!   that is lost nothing is written before every configuration has been read once.
-//! - The state file is written before names are, so that a start never knows less than what is published.
+//! - The state file is written before names are, so that a start does not know less than what is published. While it cannot be
+//!   written, names go on nevertheless, and everybody is told: a start would have to read all guests first.
 //! - What comes in together is published together; nothing is written, and dnsmasq not told, when nothing has changed.
 
 mod publishing;
+mod releasing;
+mod remembering;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use super::metrics::Metrics;
 use super::registry::Bridge;
@@ -21,16 +25,19 @@ use crate::error::{Error, Result};
 use crate::net::Mac;
 use crate::plan::dns_records::{Policy, Records};
 use crate::registry::paths::Paths;
+use crate::sink::dnsmasq::Version;
 use crate::sink::dnsmasq_dir::{Reloads, Sink};
 use crate::source::backoff::Backoff;
 use crate::source::leases::{LeaseFile, Look};
 use crate::source::neighbors::Sighted;
-use crate::source::proxmox::{Answer, Call, Done, Rounds};
+use crate::source::proxmox::{Answer, Call, Done, Note, Rounds};
+use releasing::Release;
 use rustc_hash::FxHashSet;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use told::{About, Told};
+use tracing::{error, info, warn};
 
 /// What changes within this time is published together.
 const TOGETHER: Duration = Duration::from_millis(100);
@@ -62,6 +69,8 @@ pub struct Keeper<S> {
     /// Whether nothing may be written but by way of the sink.
     is_rehearsal: bool,
     leases: Option<LeaseFile>,
+    /// MAC addresses whose leases are to end.
+    releases: BTreeMap<Mac, Release>,
     registry: Option<Bridge>,
     records: Records,
     /// Whether enough is known to write anything.
@@ -70,8 +79,7 @@ pub struct Keeper<S> {
     is_unwatched: bool,
     due: Due,
     backoff: Backoff,
-    failure: Option<String>,
-    told: BTreeSet<String>,
+    told: Told,
     interests: Interests,
     /// Whether they may be others by now.
     is_curious: bool,
@@ -130,6 +138,7 @@ impl<S: Sink> Keeper<S> {
             state: StateFile::new(&config.state_file),
             is_rehearsal: false,
             leases: config.leases.as_ref().map(LeaseFile::new),
+            releases: BTreeMap::new(),
             registry,
             records: Records::default(),
             is_ready: false,
@@ -137,8 +146,7 @@ impl<S: Sink> Keeper<S> {
             is_unwatched: false,
             due: Due::default(),
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
-            failure: None,
-            told: BTreeSet::new(),
+            told: Told::default(),
             interests: Interests::default(),
             is_curious: true,
             round: None,
@@ -149,30 +157,6 @@ impl<S: Sink> Keeper<S> {
     /// One that writes nothing but by way of its sink.
     pub fn rehearse(config: &Config, sink: S, began: Instant) -> Self {
         Self { is_rehearsal: true, ..Self::with(config, sink, None, began) }
-    }
-
-    /// Takes in what was known before the start.
-    pub fn restore(&mut self, now: Now) {
-        match self.state.read(now) {
-            Ok(Some(remembered)) => {
-                info!(guests = remembered.guests.len(), "what was known last is taken up");
-                self.is_ready = !remembered.guests.is_empty();
-                for (listed, config, sightings, since) in remembered.guests {
-                    self.rounds.restore(listed, config, sightings, since);
-                }
-                self.seen.restore(remembered.heard, remembered.leases);
-                self.change(now.moment);
-            }
-            Ok(None) => {}
-            Err(failure) if self.is_rehearsal => warn!("{failure}"),
-            Err(failure) => {
-                warn!("{failure}");
-                match self.state.put_aside() {
-                    Ok(aside) => warn!("it is {} now", aside.display()),
-                    Err(failure) => warn!("{failure}"),
-                }
-            }
-        }
     }
 
     /// What the cluster is to be asked now.
@@ -191,11 +175,17 @@ impl<S: Sink> Keeper<S> {
         let outcome = self.rounds.answered(done.answer, now);
         self.is_news |= is_failure || outcome.is_changed || troubles != self.rounds.troubles().count();
         for note in outcome.notes {
-            warn!("{note}");
+            match note {
+                Note::Fault(text) => error!("{text}"),
+                // As loud as its beginning was.
+                Note::Over(text) => error!("it is over: {text}"),
+                Note::Odd(text) => warn!("{text}"),
+            }
         }
         for vmid in outcome.gone {
             info!(vmid, "the guest is gone");
         }
+        self.free(outcome.freed);
         if outcome.is_changed {
             self.change(now);
         }
@@ -225,12 +215,19 @@ impl<S: Sink> Keeper<S> {
             Ok(()) => self.reloads.forget(),
             Err(failure) => warn!("{failure}"),
         }
+        self.faults(About::Reload, []);
+        self.faults(About::Watch, []);
         self.is_unwatched = false;
     }
 
     /// dnsmasq was there already, and may not have read what was written while nobody could tell it.
     pub fn dnsmasq_found(&mut self) {
         self.reloads.want();
+    }
+
+    /// dnsmasq says which version it is.
+    pub fn dnsmasq_is(&mut self, version: Version) {
+        self.sink.is_version(version);
     }
 
     /// Whether dnsmasq watches a folder that is no longer there, and has to begin anew.
@@ -246,10 +243,11 @@ impl<S: Sink> Keeper<S> {
     }
 
     /// What is known and published now, for people.
-    pub fn show(&mut self, dnsmasq: Dnsmasq, mut troubles: Vec<String>, now: Moment) {
+    pub fn show(&mut self, dnsmasq: Dnsmasq, troubles: Vec<String>, now: Moment) {
         self.is_news = false;
-        troubles.extend(self.failure.clone());
-        let parts = Parts { records: &self.records, policy: &self.policy, rounds: &self.rounds, dnsmasq, troubles };
+        let (records, policy, rounds) = (&self.records, &self.policy, &self.rounds);
+        let faults = self.told.all().map(str::to_owned).collect();
+        let parts = Parts { records, policy, rounds, dnsmasq, faults, troubles };
         self.metrics.snapshot(Snapshot::new(parts, Some(&self.metrics.shown()), now));
     }
 
@@ -268,9 +266,9 @@ impl<S: Sink> Keeper<S> {
         self.has_published
     }
 
-    /// What keeps names from being written now.
+    /// What keeps names from being right now, here; the one thing of all that matters most.
     pub fn failure(&self) -> Option<&str> {
-        self.failure.as_deref()
+        self.told.all().next()
     }
 
     /// What goes wrong with the cluster now, one thing of all.
@@ -309,7 +307,8 @@ impl<S: Sink> Keeper<S> {
     /// When there is something to do next, unless something happens before.
     pub fn wake(&self) -> Option<Moment> {
         let leases = self.leases.as_ref().map(|_| self.due.leases);
-        let all = [self.rounds.wake(), self.reloads.due(), self.publish_due(), self.due.state, leases];
+        let all =
+            [self.rounds.wake(), self.reloads.due(), self.publish_due(), self.due.state, leases, self.release_due()];
         all.into_iter().flatten().min()
     }
 
@@ -321,6 +320,9 @@ impl<S: Sink> Keeper<S> {
         }
         if self.publish_due().is_some_and(|due| due <= now.moment) {
             self.publish(now);
+        }
+        if self.release_due().is_some_and(|due| due <= now.moment) {
+            self.release(now);
         }
         if self.reloads.is_due(now.moment) {
             self.reload(now.moment);
@@ -342,26 +344,12 @@ impl<S: Sink> Keeper<S> {
         }
         self.due.compare = now.moment;
         if !self.publish(now) {
-            return Err(Error::new(self.failure.clone().unwrap_or_default()));
+            return Err(Error::new(self.failure().unwrap_or_default().to_owned()));
         }
         if self.reloads.due().is_some() && !self.is_rehearsal {
             self.reload(now.moment);
         }
         Ok(())
-    }
-
-    /// Writes down what is known.
-    pub fn remember(&mut self, now: Now) {
-        self.due.state = None;
-        if self.is_rehearsal {
-            return;
-        }
-        if let Err(failure) = self.state.write(self.rounds.guests(), &self.seen, now) {
-            self.due.state = Some(now.moment + STATE);
-            self.tell(format!(
-                "{failure}; after a start of this program names may be missing until all guests were read"
-            ));
-        }
     }
 
     fn change(&mut self, now: Moment) {
@@ -378,11 +366,14 @@ impl<S: Sink> Keeper<S> {
 
     fn look_at_leases(&mut self, now: Now) {
         let Some(file) = &mut self.leases else { return };
-        match file.look() {
+        let look = file.look();
+        match look {
             Ok(Look::Same) if now.moment < self.due.leases_end => {}
             Ok(Look::Same | Look::New) => {
                 self.due.leases_end = now.moment + LEASES_END;
-                let changed = self.seen.lease(file.leases(), now.time, file.written(), now.moment);
+                let published: FxHashSet<IpAddr> = self.records.records.iter().map(|record| record.address).collect();
+                let is_published = |address| published.contains(&address);
+                let changed = self.seen.lease(file.leases(), now.time, file.written(), now.moment, is_published);
                 for mac in &changed {
                     // Who asks a DHCP server may have been told to.
                     self.rounds.heard(*mac, now.moment);
@@ -391,16 +382,13 @@ impl<S: Sink> Keeper<S> {
                     self.change(now.moment);
                 }
             }
-            Ok(Look::BeingWritten) => {}
-            Err(failure) => self.tell(failure.to_string()),
+            Ok(Look::BeingWritten) | Err(_) => {}
         }
+        self.faults(About::Leases, look.err().map(|failure| failure.to_string()));
     }
 
-    /// Says something that people should know, once.
-    fn tell(&mut self, text: String) {
-        if !self.told.contains(&text) {
-            warn!("{text}");
-            self.told.insert(text);
-        }
+    /// These keep names from being right now; none: that is over.
+    fn faults(&mut self, about: About, now: impl IntoIterator<Item = String>) {
+        self.is_news |= self.told.faults(about, now);
     }
 }

@@ -1,6 +1,7 @@
 //! Having files, dnsmasq and the registry say what follows from what is known.
 
 use super::super::state::Now;
+use super::told::About;
 use super::{Keeper, LONGEST_WAIT};
 use crate::daemon::schedule::Moment;
 use crate::net::DomainName;
@@ -10,11 +11,13 @@ use crate::sink::dnsmasq_dir::{Put, Sink};
 use crate::source::proxmox::Known;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Instant;
-use tracing::{error, info, warn};
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
 
 /// Publishing takes no more than one part in so many of all time.
 const REST: u32 = 10;
+/// Whether dnsmasq watches the folder is looked at again after this time, before it is said that it does not.
+const AGAIN: Duration = Duration::from_secs(5);
 /// So many changes are named one by one in the log.
 const NAMED: usize = 50;
 
@@ -34,6 +37,8 @@ impl<S: Sink> Keeper<S> {
         if is_same && !is_compared {
             self.records = records;
             self.due.changed = None;
+            // A MAC address stands in no file of names.
+            self.register(&guests, false, now.moment);
             self.due.publish = now.moment + begun.elapsed() * REST;
             return false;
         }
@@ -52,18 +57,16 @@ impl<S: Sink> Keeper<S> {
                 }
                 self.due.compare = now.moment + self.sync_interval;
                 self.due.publish = now.moment + begun.elapsed() * REST;
+                if put.is_doubtful {
+                    self.due.compare = now.moment + if put.is_unwatched { LONGEST_WAIT } else { AGAIN };
+                }
                 self.was_put(put);
-                self.register(&guests, now.moment);
+                self.register(&guests, is_compared, now.moment);
                 true
             }
             Err(failure) => {
                 self.metrics.not_written();
-                self.is_news = true;
-                let text = failure.to_string();
-                if self.failure.as_ref() != Some(&text) {
-                    error!("{text}");
-                    self.failure = Some(text);
-                }
+                self.faults(About::Names, [failure.to_string()]);
                 let wait = self.backoff.next(u64::from(now.moment.subsec_nanos()) << 32);
                 // Whatever will have changed by then.
                 (self.due.publish, self.due.compare) = (now.moment + wait, now.moment + wait);
@@ -74,12 +77,10 @@ impl<S: Sink> Keeper<S> {
 
     fn was_put(&mut self, put: Put) {
         self.backoff.reset();
-        if self.failure.take().is_some() {
-            info!("names can be written again");
-        }
-        for notice in put.notices {
-            self.tell(notice);
-        }
+        self.faults(About::Names, []);
+        self.faults(About::Watch, put.faults.unwatched);
+        self.faults(About::Rights, put.faults.unreadable);
+        self.told.oddities(About::Names, put.notices);
         if put.needs_reload {
             self.reloads.want();
         }
@@ -91,23 +92,29 @@ impl<S: Sink> Keeper<S> {
             Ok(()) => {
                 self.reloads.done(now);
                 self.metrics.reloaded();
+                self.faults(About::Reload, []);
                 info!("dnsmasq reads the reservations anew");
             }
             Err(failure) => {
                 self.reloads.failed(now);
-                self.tell(format!("dnsmasq cannot be told of new reservations: {failure}"));
+                self.faults(About::Reload, [format!("dnsmasq cannot be told of new reservations: {failure}")]);
             }
         }
     }
 
-    /// Has the registry follow.
-    fn register(&mut self, guests: &[Guest], now: Moment) {
-        let Some(registry) = &self.registry else { return };
-        match registry.follow(guests, &self.records) {
-            Ok(followed) => followed.conflicts.into_iter().for_each(|conflict| self.tell(conflict)),
+    /// Has the registry follow, if it would be given something else than the last time, or is to be compared.
+    fn register(&mut self, guests: &[Guest], is_compared: bool, now: Moment) {
+        let Some(registry) = &mut self.registry else { return };
+        let followed = registry.follow(guests, &self.records, is_compared);
+        match followed {
+            Ok(None) => {}
+            Ok(Some(followed)) => {
+                self.faults(About::Registry, []);
+                self.told.oddities(About::Registry, followed.conflicts);
+            }
             Err(failure) => {
                 self.due.compare = self.due.compare.min(now + LONGEST_WAIT);
-                self.tell(failure.to_string());
+                self.faults(About::Registry, [failure.to_string()]);
             }
         }
     }

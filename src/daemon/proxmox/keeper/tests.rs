@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::cli::proxmox::{self as cli, Config};
-use crate::net::IfName;
 use crate::plan::dns_records::{Network, Vlan};
 use crate::plan::guest::{Configured, Kind, Nic, State};
 use crate::sink::dnsmasq_dir::{Memory, Places};
@@ -139,16 +138,16 @@ impl World {
     }
 
     fn hear(&mut self, vmid: u32, address: &str) {
-        let interface: Option<IfName> = None;
-        let sighted = Sighted {
-            mac: mac(vmid),
-            address: address.parse().unwrap(),
-            interface,
-            tag: None,
-            how: How::Said,
-            at: self.now.moment,
-        };
+        let sighted =
+            Sighted { mac: mac(vmid), address: address.parse().unwrap(), how: How::Said, at: self.now.moment };
         self.keeper.heard(&sighted, self.now.moment);
+    }
+
+    /// What its agent says from now on.
+    fn lists(&self, vmid: u32, addresses: &[&str]) {
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let interface = Interface { mac: Some(mac(vmid)), addresses, is_whole: true };
+        self.cluster.tell(vmid, Told::Interfaces(vec![interface]));
     }
 
     #[track_caller]
@@ -168,14 +167,129 @@ fn names_follow_the_cluster_and_dnsmasq_is_told_only_of_reservations() {
     world.has(&["192.0.2.10 guest-100.lab"]);
     assert_eq!(world.sink.reservations(), "02:00:00:00:00:65,guest-101\n");
     assert_eq!(world.sink.reloads(), 1);
-    world.cluster.tell(
-        101,
-        Told::Interfaces(vec![Interface { mac: Some(mac(101)), addresses: vec!["192.0.2.11".parse().unwrap()] }]),
-    );
+    world.lists(101, &["192.0.2.11"]);
     world.guest(100, Configured::Static([192, 0, 2, 12].into()));
     world.pass(70 * SECOND);
     world.has(&["192.0.2.11 guest-101.lab", "192.0.2.12 guest-100.lab"]);
     assert_eq!(world.sink.reloads(), 1);
+}
+
+#[test]
+fn what_an_agent_does_not_list_is_not_there_also_if_it_lists_nothing_for_dns() {
+    let mut world = World::new();
+    world.guest(100, Configured::Dhcp);
+    world.pass(SECOND);
+    world.hear(100, "192.0.2.44");
+    world.pass(SECOND);
+    world.has(&["192.0.2.44 guest-100.lab"]);
+    world.lists(100, &["fe80::1", "172.17.0.1"]);
+    world.pass(160 * SECOND);
+    world.has(&[]);
+    // The same before and after: the list is newer than what was heard.
+    world.hear(100, "192.0.2.45");
+    world.pass(2 * SECOND);
+    world.has(&[]);
+    // A start knows no more, and no less.
+    world.keeper.remember(world.now);
+    world.restart();
+    world.keeper.work(world.now);
+    world.pass(Duration::from_millis(200));
+    world.has(&[]);
+}
+
+#[test]
+fn a_guest_that_is_starting_goes_on_to_have_what_it_had() {
+    let mut world = World::new();
+    world.guest(100, Configured::Dhcp);
+    world.lists(100, &["192.0.2.11"]);
+    world.pass(20 * SECOND);
+    world.lists(100, &["fe80::1"]);
+    world.cluster.change(100, |listed, _| listed.uptime = Some(5));
+    world.pass(30 * SECOND);
+    world.has(&["192.0.2.11 guest-100.lab"]);
+    world.cluster.change(100, |listed, _| listed.uptime = Some(65));
+    world.pass(160 * SECOND);
+    world.has(&[]);
+}
+
+/// dnsmasq's leases: these guests', each `192.0.2.VMID`.
+fn lease(world: &World, vmids: &[u32]) {
+    let line = |vmid: &u32| format!("1800043200 {0} 192.0.2.{vmid} guest-{vmid} 01:{0}\n", mac(*vmid));
+    let path = world.folder.path().join("leases");
+    std::fs::write(&path, vmids.iter().map(line).collect::<String>()).unwrap();
+    let written = std::time::SystemTime::now() - 10 * SECOND;
+    std::fs::File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
+}
+
+fn with_leases(vmids: &[u32]) -> World {
+    let mut world = World::new();
+    world.keeper.leases = Some(LeaseFile::new(world.folder.path().join("leases")));
+    for vmid in vmids {
+        world.guest(*vmid, Configured::Dhcp);
+    }
+    lease(&world, vmids);
+    world.pass(30 * SECOND);
+    world
+}
+
+fn released(world: &World, vmids: &[u8]) -> bool {
+    world.sink.released() == vmids.iter().map(|vmid| IpAddr::from([192, 0, 2, *vmid])).collect::<Vec<_>>()
+}
+
+#[test]
+fn a_lease_ends_with_its_guest_and_with_nothing_less() {
+    let mut world = with_leases(&[100, 101, 102]);
+    world.has(&["192.0.2.100 guest-100.lab", "192.0.2.101 guest-101.lab", "192.0.2.102 guest-102.lab"]);
+    world.cluster.change(101, |listed, _| listed.state = State::Stopped);
+    world.cluster.change(102, |listed, _| listed.is_template = true);
+    world.pass(150 * SECOND);
+    world.has(&["192.0.2.100 guest-100.lab"]);
+    assert!(released(&world, &[]));
+    world.cluster.remove(100);
+    world.pass(POLL);
+    assert!(released(&world, &[]), "one list is not enough");
+    world.pass(POLL + SECOND);
+    let once = world.sink.released();
+    // dnsmasq was just starting.
+    world.pass(30 * SECOND);
+    assert!(!once.is_empty() && once.len() < world.sink.released().len());
+    lease(&world, &[101, 102]);
+    world.pass(2 * SECOND);
+    let ended = world.sink.released();
+    world.pass(600 * SECOND);
+    assert!(released(&world, &[100].repeat(ended.len())));
+}
+
+#[test]
+fn a_lease_that_does_not_end_is_not_tried_for_ever() {
+    let mut world = with_leases(&[100, 101]);
+    world.cluster.remove(100);
+    world.pass(1000 * SECOND);
+    assert!(released(&world, &[100; 6]) && world.keeper.releases.is_empty());
+}
+
+#[test]
+fn whose_guest_is_hidden_and_who_is_heard_keeps_its_lease() {
+    let mut world = with_leases(&[100, 101]);
+    world.cluster.remove(100);
+    world.pass(POLL);
+    world.hear(100, "192.0.2.100");
+    world.pass(60 * SECOND);
+    assert!(released(&world, &[]));
+}
+
+#[test]
+fn an_interface_that_is_replaced_ends_its_lease_unless_it_is_anothers_now() {
+    let mut world = with_leases(&[100, 101, 102]);
+    world.cluster.change(100, |_, config| config.nics[0].mac = mac(200));
+    world.cluster.change(101, |_, config| config.nics[0].mac = mac(201));
+    world.cluster.change(102, |_, config| config.nics[0].mac = mac(101));
+    world.pass(200 * SECOND);
+    let mut addresses = world.sink.released();
+    addresses.dedup();
+    addresses.sort_unstable();
+    addresses.dedup();
+    assert_eq!(addresses, [100, 102].map(|last| IpAddr::from([192, 0, 2, last])));
 }
 
 #[test]
@@ -184,8 +298,7 @@ fn nothing_is_done_while_nothing_changes() {
     for vmid in 100..125 {
         let address = Ipv4Addr::new(192, 0, 2, u8::try_from(vmid).unwrap());
         world.guest(vmid, Configured::Static(address));
-        let addresses = vec![address.into()];
-        world.cluster.tell(vmid, Told::Interfaces(vec![Interface { mac: Some(mac(vmid)), addresses }]));
+        world.lists(vmid, &[&address.to_string()]);
     }
     // Guests that have just started are asked for their addresses in each round for a minute.
     world.pass(120 * SECOND);
@@ -298,6 +411,65 @@ fn what_cannot_be_written_is_written_when_it_can() {
     world.pass(LONGEST_WAIT);
     world.has(&["192.0.2.10 guest-100.lab"]);
     assert_eq!((world.keeper.failure(), world.sink.reloads()), (None, 0));
+}
+
+/// Names go on, for they matter more than what the next start knows.
+#[test]
+fn a_state_file_that_cannot_be_written_stops_nothing_and_is_a_fault_until_it_can() {
+    let mut world = World::new();
+    world.guest(100, Configured::Static([192, 0, 2, 10].into()));
+    world.pass(POLL);
+    let file = world.folder.path().join("state.json");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir_all(file.join("in the way")).unwrap();
+    world.guest(100, Configured::Static([192, 0, 2, 11].into()));
+    world.pass(70 * SECOND);
+    world.has(&["192.0.2.11 guest-100.lab"]);
+    let failure = world.keeper.failure().unwrap();
+    assert!(failure.contains("state.json") && failure.contains("names go on"), "{failure}");
+    world.keeper.show(Dnsmasq::Answers, Vec::new(), world.now.moment);
+    assert!(world.keeper.metrics.shown().faults[0].contains("state.json"));
+    std::fs::remove_dir_all(&file).unwrap();
+    world.pass(STATE + SECOND);
+    assert!(world.keeper.failure().is_none() && file.is_file());
+}
+
+#[test]
+fn the_registry_follows_whatever_is_said_of_an_instance() {
+    let mut world = World::new();
+    let paths = Paths::new(Some(world.folder.path().join("registry").into()), None).unwrap();
+    world.keeper = Keeper::with(
+        &config(world.folder.path()),
+        world.sink.clone(),
+        Some(Bridge::new(paths.clone())),
+        Instant::now(),
+    );
+    world.guest(100, Configured::Static([192, 0, 2, 10].into()));
+    world.pass(POLL);
+    let registry = || std::fs::read_to_string(paths.registry()).unwrap();
+    assert!(registry().contains(&mac(100).to_string()), "{}", registry());
+    // Another interface with the same address, and one more in no network.
+    let nic = |index, mac, bridge: &str, v4| Nic {
+        index,
+        mac,
+        bridge: Some(bridge.to_owned()),
+        tag: None,
+        is_link_down: false,
+        v4,
+        v6: Configured::Unsaid,
+    };
+    let (first, second) = (Mac([2, 1, 1, 1, 1, 1]), Mac([2, 1, 1, 1, 1, 2]));
+    let nics = vec![
+        nic(0, first, "vmbr0", Configured::Static([192, 0, 2, 10].into())),
+        nic(1, second, "vmbr9", Configured::Unsaid),
+    ];
+    let listed = world.keeper.rounds().guest(100).unwrap().listed.clone();
+    world.cluster.put(listed, proxmox::Config { agent_enabled: true, nics, ..proxmox::Config::default() });
+    world.pass(70 * SECOND);
+    world.has(&["192.0.2.10 guest-100.lab"]);
+    let said = registry();
+    assert!(said.contains(&first.to_string()) && said.contains(&second.to_string()), "{said}");
+    assert!(!said.contains(&mac(100).to_string()), "{said}");
 }
 
 #[test]

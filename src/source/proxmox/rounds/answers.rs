@@ -1,10 +1,12 @@
 //! What an answer changes.
 
-use super::super::{Config, Failure, Kind, Listed, Place, Read, Resources, Told, sightings};
+use super::super::{Config, Failure, Kind, Listed, Place, Read, Refused, Resources, Told, lists, sightings};
 use super::known::{Known, seed};
 use super::lane::{Lane, What};
-use super::{IPAM, IPAM_IDLE, LOST, REFUSED_WAIT, RESTLESS, Rounds, Stale, Subject};
+use super::troubles::{NOBODY, Note, Subject};
+use super::{CONFIGS, IPAM, IPAM_IDLE, LOST, REFUSED_WAIT, RESTLESS, Rounds};
 use crate::daemon::schedule::Moment;
+use crate::net::Mac;
 use crate::plan::guest::{self, By, Sighting, State};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +35,17 @@ impl Answer {
     }
 }
 
+/// A MAC address that is nobody's any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freed {
+    /// The address.
+    pub mac: Mac,
+    /// Since when: who is heard with it later is somebody all the same.
+    pub since: Moment,
+    /// From when on it is known that it has not become another guest's.
+    pub sure: Moment,
+}
+
 /// What came of an answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
@@ -40,8 +53,10 @@ pub struct Outcome {
     pub is_changed: bool,
     /// Guests that are gone for good.
     pub gone: Vec<u32>,
+    /// MAC addresses that were guests' and are nobody's now.
+    pub freed: Vec<Freed>,
     /// What people should know; each trouble once until it has ended.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
 }
 
 impl Rounds {
@@ -76,8 +91,11 @@ impl Rounds {
     /// The list came.
     fn listed(&mut self, read: Read<Resources>, now: Moment, outcome: &mut Outcome) {
         let Read { value: Resources { guests, nodes }, refused } = read;
+        // Whose row makes no sense is listed all the same.
+        let listed: BTreeSet<u32> =
+            guests.iter().map(|guest| guest.vmid).chain(refused.iter().filter_map(|refused| refused.vmid)).collect();
         let known = self.guests.len();
-        if guests.is_empty() && known > 0 {
+        if listed.is_empty() && known > 0 {
             let text = format!(
                 "the cluster lists no guests where there were {known}: the token, or its user, has lost the privilege VM.Audit on \
                  /vms; what is known stays, until the list has guests or the state file is removed"
@@ -91,12 +109,17 @@ impl Rounds {
         self.listing.read = Some(now);
         self.listing.failing_since = None;
         self.end(&Subject::Resources, outcome);
-        outcome.notes.extend(refused.iter().map(|refused| format!("list of guests: {refused}")));
+        if listed.is_empty() {
+            self.trouble(Subject::Nobody, Failure::new(Kind::Forbidden, NOBODY), outcome);
+        } else {
+            self.end(&Subject::Nobody, outcome);
+        }
         self.see_nodes(nodes.into_iter().map(|node| (node.name, node.is_online)).collect(), &guests);
-        let listed: BTreeSet<u32> = guests.iter().map(|guest| guest.vmid).collect();
         for guest in guests {
             outcome.is_changed |= self.see(guest, now);
         }
+        self.refuse(refused, now, outcome);
+        self.freed(now, now + CONFIGS, outcome);
         self.miss(&listed, now, outcome);
         self.plan(now, is_extra);
     }
@@ -128,11 +151,12 @@ impl Rounds {
     /// A guest's row. Whether it changes anything about the guest.
     fn see(&mut self, mut row: Listed, now: Moment) -> bool {
         let is_online = self.lanes.get(&row.node).is_some_and(|lane| lane.is_online);
-        let known = self.guests.entry(row.vmid).or_insert_with(|| Known::new(row.clone()));
-        if known.listed.kind != row.kind {
+        if self.guests.get(&row.vmid).is_some_and(|known| known.listed.kind != row.kind) {
             // The number was given to another.
-            *known = Known::new(row.clone());
+            self.learn(row.vmid, Config::default());
+            self.guests.remove(&row.vmid);
         }
+        let known = self.guests.entry(row.vmid).or_insert_with(|| Known::new(row.clone()));
         known.missing = None;
         if row.state == State::Unknown {
             // Its node is not there to tell.
@@ -160,6 +184,24 @@ impl Rounds {
         is_changed && known.config.is_some()
     }
 
+    /// Rows of the list that make no sense: their guests stay as they are known. Each is said once until it makes sense.
+    fn refuse(&mut self, refused: Vec<Refused>, now: Moment, outcome: &mut Outcome) {
+        let before = std::mem::take(&mut self.listing.refused);
+        for row in refused.iter().filter(|row| !before.contains(row)) {
+            outcome.notes.push(Note::Odd(format!("list of guests: {row}")));
+        }
+        for row in &refused {
+            if let Some(known) = row.vmid.and_then(|vmid| self.guests.get_mut(&vmid)) {
+                known.missing = None;
+                known.grow_stale(
+                    now,
+                    &format!("its row in the list of guests makes no sense: {}: {}", row.field, row.why),
+                );
+            }
+        }
+        self.listing.refused = refused;
+    }
+
     /// Those that the list lacks are gone if it lacked them in the round before, too.
     fn miss(&mut self, listed: &BTreeSet<u32>, now: Moment, outcome: &mut Outcome) {
         let apart = self.interval / 2;
@@ -170,14 +212,21 @@ impl Rounds {
                 outcome.gone.push(*vmid);
             }
         }
-        for vmid in &outcome.gone {
-            self.learn(*vmid, Config::default());
-            self.guests.remove(vmid);
-            self.later.remove(vmid);
-            self.troubles.remove(&Subject::Config(*vmid));
-            self.troubles.remove(&Subject::Addresses(*vmid));
+        for vmid in outcome.gone.clone() {
+            let since = self.guests.get(&vmid).and_then(|known| known.missing).unwrap_or(now);
+            self.learn(vmid, Config::default());
+            self.freed(since, now, outcome);
+            self.guests.remove(&vmid);
+            self.later.remove(&vmid);
+            self.troubles.remove(&Subject::Config(vmid));
+            self.troubles.remove(&Subject::Addresses(vmid));
         }
         outcome.is_changed |= !outcome.gone.is_empty();
+    }
+
+    /// Tells of MAC addresses that have become nobody's.
+    fn freed(&mut self, since: Moment, sure: Moment, outcome: &mut Outcome) {
+        outcome.freed.extend(self.freed.drain(..).map(|mac| Freed { mac, since, sure }));
     }
 
     /// What an answer says about the node.
@@ -222,12 +271,19 @@ impl Rounds {
             return;
         };
         known.config_pace.succeed();
-        known.stale = None;
+        // While its row makes no sense, nobody knows where it is and whether it runs.
+        if !self.listing.refused.iter().any(|row| row.vmid == Some(place.vmid)) {
+            known.stale = None;
+        }
         if known.refused != refused {
-            outcome.notes.extend(refused.iter().filter(|new| !known.refused.contains(new)).map(ToString::to_string));
+            let new = refused.iter().filter(|new| !known.refused.contains(new));
+            outcome.notes.extend(new.map(|refused| Note::Odd(refused.to_string())));
             known.refused = refused;
         }
+        let asked = known.config_pace.begun.unwrap_or(now);
         outcome.is_changed |= self.learn(place.vmid, config);
+        // It may have been given to another guest, which is read again within this time.
+        self.freed(asked, now + CONFIGS, outcome);
         let Some(known) = self.guests.get(&place.vmid) else { return };
         let place = known.place();
         if known.config_pace.is_wanted(now) {
@@ -285,17 +341,26 @@ impl Rounds {
             Ok(Told::Interfaces(interfaces)) => {
                 known.addresses_pace.succeed();
                 let Some(guest) = known.guest() else { return };
-                let before = std::mem::take(&mut known.sightings);
-                let all = Sighting::continued(sightings(&guest, &interfaces, by, now), &before);
-                let has_address = all.iter().any(|sighting| !is_link_local(sighting));
-                if has_address {
+                // Who was heard after it was asked may not have said so yet.
+                let at = known.addresses_pace.begun.unwrap_or(now);
+                let all = sightings(&guest, &interfaces, by, at);
+                self.end(&Subject::Addresses(place.vmid), outcome);
+                let Some(known) = self.guests.get_mut(&place.vmid) else { return };
+                if all.iter().any(|sighting| !is_link_local(sighting)) {
                     known.restless = 0;
+                } else if known.is_starting() {
+                    // It has none yet. It had some before, and is about to have them again.
+                    return;
                 }
+                let before = std::mem::take(&mut known.sightings);
+                let all = Sighting::continued(all, &before);
+                let lists = lists(&guest, &interfaces, at);
+                outcome.is_changed |= std::mem::take(&mut known.is_doubted) || !lists.keys().eq(known.lists.keys());
+                known.lists = lists;
                 let pairs =
                     |all: &[Sighting]| -> BTreeSet<_> { all.iter().map(|s| (s.mac, s.address, s.by)).collect() };
                 outcome.is_changed |= pairs(&all) != pairs(&before);
                 known.sightings = all;
-                self.end(&Subject::Addresses(place.vmid), outcome);
             }
             // What was said last stays: an agent that is silent does not make its guest another.
             Ok(Told::Not(_)) => known.addresses_pace.fail(now, place.vmid),
@@ -326,33 +391,6 @@ impl Rounds {
             Err(failure) if failure.kind == Kind::NotFound => {}
             Err(failure) => self.trouble(Subject::Ipam, failure, outcome),
         }
-    }
-
-    /// Something goes wrong: people are told when it begins, or becomes another.
-    fn trouble(&mut self, subject: Subject, failure: Failure, outcome: &mut Outcome) {
-        let before = self.troubles.insert(subject, failure.clone());
-        if before.is_none_or(|before| before.kind != failure.kind) {
-            outcome.notes.push(failure.text);
-        }
-    }
-
-    fn end(&mut self, subject: &Subject, outcome: &mut Outcome) {
-        if self.troubles.remove(subject).is_none() {
-            return;
-        }
-        match subject {
-            Subject::Resources => outcome.notes.push("the list of guests comes again".to_owned()),
-            Subject::Node(name) => outcome.notes.push(format!("the node {name} answers again")),
-            Subject::Ipam | Subject::Config(_) | Subject::Addresses(_) => {}
-        }
-    }
-
-    /// Since when what is known of a guest could not be looked at, and why.
-    pub fn stale(&self, vmid: u32) -> Option<Stale> {
-        let own = self.guests.get(&vmid)?.stale.clone();
-        let failing = self.troubles.get(&Subject::Resources);
-        let list = self.listing.failing_since.zip(failing);
-        own.or_else(|| list.map(|(since, failure)| Stale { since, why: failure.text.clone() }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::{Config, Listed, Place, Refused, guest};
 use crate::daemon::schedule::Moment;
-use crate::plan::guest::{Guest, Kind, Sighting, State};
+use crate::plan::guest::{Guest, Kind, Lists, Sighting, State};
 use crate::source::backoff::Backoff;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const FIRST_AGENT_WAIT: Duration = Duration::from_secs(30);
 /// ... and after this time at the latest.
 const LONGEST_AGENT_WAIT: Duration = Duration::from_secs(900);
+/// So long, in seconds, a guest may take from its start to its addresses.
+const STARTING: u64 = 60;
 
 /// A guest, as it was known last.
 #[derive(Debug, Clone)]
@@ -24,6 +26,10 @@ pub struct Known {
     pub config: Option<Config>,
     /// What its agent or its node said about its addresses.
     pub sightings: Vec<Sighting>,
+    /// Of which of its interfaces they said all, and when: [`Guest::lists`].
+    pub lists: Lists,
+    /// Whether something else was heard of it than it said last: the same again says more then.
+    pub(super) is_doubted: bool,
     /// What of its configuration makes no sense.
     pub refused: Vec<Refused>,
     /// Since when all that could not be looked at.
@@ -63,6 +69,8 @@ impl Known {
             listed,
             config: None,
             sightings: Vec::new(),
+            lists: Lists::new(),
+            is_doubted: false,
             refused: Vec::new(),
             stale: None,
             missing: None,
@@ -74,12 +82,8 @@ impl Known {
 
     /// The guest; none before its configuration was read once.
     pub fn guest(&self) -> Option<Guest> {
-        self.config.as_ref().map(|config| guest(&self.listed, config))
-    }
-
-    /// When its configuration was asked for last.
-    pub fn asked_at(&self) -> Option<Moment> {
-        self.config_pace.begun
+        let guest = self.config.as_ref().map(|config| guest(&self.listed, config));
+        guest.map(|guest| Guest { lists: self.lists.clone(), ..guest })
     }
 
     pub(super) fn place(&self) -> Place {
@@ -100,6 +104,11 @@ impl Known {
                 Kind::Qemu => config.agent_enabled,
                 Kind::Lxc => config.nics.iter().any(|nic| nic.v4.address().is_none() || nic.v6.address().is_none()),
             }
+    }
+
+    /// Whether it was started so lately that it may have no address yet.
+    pub(super) fn is_starting(&self) -> bool {
+        self.listed.uptime.is_some_and(|uptime| uptime < STARTING)
     }
 
     /// It may be another from now on: it was changed, moved or started.

@@ -16,19 +16,22 @@ mod lane;
 mod share;
 #[cfg(test)]
 mod tests;
+mod troubles;
 
-pub use answers::{Answer, Outcome};
+pub use answers::{Answer, Freed, Outcome};
 pub use known::{Known, Stale};
+pub use troubles::Note;
 
-use super::{Config, Failure, Listed, Place};
+use super::{Config, Failure, Listed, Place, Refused};
 use crate::daemon::schedule::Moment;
 use crate::net::Mac;
-use crate::plan::guest::{Kind, Sighting};
+use crate::plan::guest::{Kind, Lists, Sighting};
 use crate::source::backoff::Backoff;
 use lane::{Lane, What};
 use share::Share;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
+use troubles::Subject;
 
 /// Every configuration is read again within this time, if rounds are not longer.
 const CONFIGS: Duration = Duration::from_secs(60);
@@ -79,16 +82,6 @@ impl Call {
     }
 }
 
-/// What a failure is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Subject {
-    Resources,
-    Ipam,
-    Node(String),
-    Config(u32),
-    Addresses(u32),
-}
-
 /// What is known of a cluster, and what is to be asked next.
 #[derive(Debug)]
 pub struct Rounds {
@@ -96,6 +89,8 @@ pub struct Rounds {
     guests: BTreeMap<u32, Known>,
     lanes: BTreeMap<String, Lane>,
     macs: BTreeMap<Mac, BTreeSet<u32>>,
+    /// Those that have just become nobody's.
+    freed: Vec<Mac>,
     listing: Listing,
     ipam: Ipam,
     /// Who was heard just after it had been read, and when it is read again.
@@ -126,6 +121,8 @@ struct Listing {
     /// When it came last, and since when it has not.
     read: Option<Moment>,
     failing_since: Option<Moment>,
+    /// Rows that make no sense.
+    refused: Vec<Refused>,
 }
 
 #[derive(Debug, Default)]
@@ -145,6 +142,7 @@ impl Rounds {
             guests: BTreeMap::new(),
             lanes: BTreeMap::new(),
             macs: BTreeMap::new(),
+            freed: Vec::new(),
             listing: Listing {
                 due: Moment::ZERO,
                 begun: Moment::ZERO,
@@ -154,6 +152,7 @@ impl Rounds {
                 backoff: Backoff::new(interval, LONGEST_WAIT.max(interval)),
                 read: None,
                 failing_since: None,
+                refused: Vec::new(),
             },
             ipam: Ipam::default(),
             later: BTreeMap::new(),
@@ -169,11 +168,18 @@ impl Rounds {
     }
 
     /// Takes in what was known before the program's start, and since when that is old. It is stale until it is read again.
-    pub fn restore(&mut self, listed: Listed, config: Option<Config>, sightings: Vec<Sighting>, since: Moment) {
+    pub fn restore(
+        &mut self,
+        listed: Listed,
+        config: Option<Config>,
+        sightings: Vec<Sighting>,
+        lists: Lists,
+        since: Moment,
+    ) {
         let vmid = listed.vmid;
         let mut known = Known::new(listed);
         known.stale = Some(Stale { since, why: "not read since the start".to_owned() });
-        known.sightings = sightings;
+        (known.sightings, known.lists) = (sightings, lists);
         self.guests.insert(vmid, known);
         if let Some(config) = config {
             self.learn(vmid, config);
@@ -255,6 +261,11 @@ impl Rounds {
         true
     }
 
+    /// Whether a MAC address is a guest's.
+    pub fn has(&self, mac: Mac) -> bool {
+        self.macs.contains_key(&mac)
+    }
+
     /// A round begins at once: somebody asks for it.
     pub fn hurry(&mut self, now: Moment) {
         self.listing.due = self.listing.due.min(now);
@@ -324,6 +335,7 @@ impl Rounds {
         known.config_pace.wanted = true;
         known.config_pace.until = Moment::ZERO;
         known.addresses_pace.wanted = true;
+        known.is_doubted = true;
         if let Some(lane) = self.lanes.get_mut(&known.listed.node)
             && lane.is_ready(now)
         {
@@ -410,6 +422,7 @@ impl Rounds {
         if known.config.as_ref() == Some(&config) {
             return false;
         }
+        let before: Vec<Mac> = known.config.iter().flat_map(|config| &config.nics).map(|nic| nic.mac).collect();
         for nic in known.config.iter().flat_map(|config| &config.nics) {
             if let Some(vmids) = self.macs.get_mut(&nic.mac) {
                 vmids.remove(&vmid);
@@ -422,6 +435,7 @@ impl Rounds {
             self.macs.entry(nic.mac).or_default().insert(vmid);
         }
         known.config = Some(config);
+        self.freed.extend(before.into_iter().filter(|mac| !self.macs.contains_key(mac)));
         true
     }
 }

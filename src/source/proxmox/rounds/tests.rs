@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::plan::guest::{Configured, Nic, State};
-use crate::source::proxmox::{Cluster as _, Interface, Memory, Told};
+use crate::source::proxmox::{Cluster as _, Interface, Memory, Node, Read, Resources, Told};
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 type ErrorKind = crate::source::proxmox::Kind;
 
@@ -45,7 +45,7 @@ fn dhcp(vmid: u32) -> Config {
 
 fn has(vmid: u32, last: u8) -> Told {
     let addresses = vec![Ipv4Addr::new(192, 0, 2, last).into()];
-    Told::Interfaces(vec![Interface { mac: Some(mac(vmid)), addresses }])
+    Told::Interfaces(vec![Interface { mac: Some(mac(vmid)), addresses, is_whole: true }])
 }
 
 /// A cluster, what is known of it, and what time it is.
@@ -84,7 +84,7 @@ impl World {
             }
         };
         let outcome = self.rounds.answered(answer, self.now);
-        self.notes.extend(outcome.notes);
+        self.notes.extend(outcome.notes.into_iter().map(text));
         self.gone.extend(outcome.gone);
         self.changes += usize::from(outcome.is_changed);
     }
@@ -212,7 +212,7 @@ fn what_may_have_changed_is_read_in_the_same_round() {
     ];
     for (what, change) in changes {
         let mut world = many(60).calm();
-        let last = world.rounds.guests().max_by_key(|known| known.asked_at()).unwrap().listed.vmid;
+        let last = world.rounds.guests().max_by_key(|known| known.config_pace.begun).unwrap().listed.vmid;
         world.memory.change(last, |listed, _| change(listed));
         assert!(configs(&world.round()).contains(&last), "{what}");
     }
@@ -227,7 +227,7 @@ fn what_may_have_changed_is_read_in_the_same_round() {
 #[test]
 fn a_change_without_a_trace_is_found_within_a_minute() {
     let mut world = many(25).calm();
-    let vmid = world.rounds.guests().max_by_key(|known| known.asked_at()).unwrap().listed.vmid;
+    let vmid = world.rounds.guests().max_by_key(|known| known.config_pace.begun).unwrap().listed.vmid;
     world.memory.change(vmid, |_, config| config.nics[0].v4 = Configured::Static(Ipv4Addr::new(192, 0, 2, 77)));
     let rounds = (1..7).find(|_| {
         world.round();
@@ -293,12 +293,15 @@ fn an_agent_that_does_not_answer_is_asked_ever_more_rarely_until_its_guest_start
 #[test]
 fn a_guest_that_was_started_is_asked_in_each_round_until_it_has_an_address() {
     let mut world = World::new([(100, Kind::Lxc, "pve1")]).calm();
-    let none = Told::Interfaces(vec![Interface { mac: Some(mac(100)), addresses: vec!["fe80::1".parse().unwrap()] }]);
+    let addresses = vec!["fe80::1".parse().unwrap()];
+    let none = Told::Interfaces(vec![Interface { mac: Some(mac(100)), addresses, is_whole: true }]);
     world.memory.tell(100, none);
     world.memory.change(100, |listed, _| listed.uptime = Some(1));
     for _ in 0..3 {
         assert!(world.round().iter().any(|call| matches!(call, Call::Addresses(_))));
     }
+    // It goes on to have what it had before.
+    assert_eq!(world.rounds.sightings().next().unwrap().address, IpAddr::from([192, 0, 2, 100]));
     world.memory.tell(100, has(100, 5));
     world.round();
     assert_eq!(world.rounds.sightings().count(), 1);
@@ -317,13 +320,15 @@ fn a_node_that_is_offline_keeps_its_guests_as_they_were_and_is_not_asked() {
     let calls = world.round();
     assert!(calls.iter().all(|call| !matches!(call, Call::Config(p) | Call::Addresses(p) if p.node == node)));
     let now = world.known(102).guest().unwrap();
+    let now = crate::plan::guest::Guest { lists: before.lists.clone(), ..now };
     assert_eq!(now, crate::plan::guest::Guest { state: State::Unknown, ..before.clone() });
     let stale = world.rounds.stale(102).unwrap();
     assert_eq!((stale.since, stale.why), (since, format!("the node {node} is offline")));
     assert_eq!(world.rounds.guests().count(), 12);
     world.memory.node(&node, true);
     world.round();
-    assert_eq!((world.rounds.stale(102), world.known(102).guest().unwrap()), (None, before));
+    let now = crate::plan::guest::Guest { lists: before.lists.clone(), ..world.known(102).guest().unwrap() };
+    assert_eq!((world.rounds.stale(102), now), (None, before));
 }
 
 #[test]
@@ -457,7 +462,7 @@ fn an_agent_that_outlasts_everybodys_patience_is_no_reason_to_leave_its_node_alo
             }
         }
         assert!(asked > 0 && world.notes.is_empty(), "{asked} {:?}", world.notes);
-        assert!(world.rounds.guests().all(|known| known.asked_at() > Some(world.now.saturating_sub(CONFIGS))));
+        assert!(world.rounds.guests().all(|known| known.config_pace.begun > Some(world.now.saturating_sub(CONFIGS))));
     }
 }
 
@@ -519,7 +524,7 @@ fn answer_dead(world: &mut World, call: Call, dead: &mut usize) {
             *dead += 1;
             let failure = Failure::new(ErrorKind::NodeDown, "dead");
             let outcome = world.rounds.answered(Answer::Config(place, Err(failure)), world.now);
-            world.notes.extend(outcome.notes);
+            world.notes.extend(outcome.notes.into_iter().map(text));
         }
         call => world.answer(call),
     }
@@ -549,7 +554,8 @@ fn a_token_that_is_refused_in_the_middle_of_a_round_ends_it() {
 fn what_was_known_before_the_start_counts_and_is_stale_until_it_is_read() {
     let mut world = many(2);
     for vmid in [100, 101] {
-        world.rounds.restore(row(vmid, world_kind(vmid), "pve1"), Some(dhcp(vmid)), Vec::new(), Moment::ZERO);
+        let row = row(vmid, world_kind(vmid), "pve1");
+        world.rounds.restore(row, Some(dhcp(vmid)), Vec::new(), BTreeMap::new(), Moment::ZERO);
     }
     assert!(world.rounds.stale(100).is_some() && !world.rounds.is_complete());
     assert_eq!(world.rounds.guests().filter_map(Known::guest).count(), 2);
@@ -711,4 +717,79 @@ proptest! {
         prop_assert!(world.rounds.is_complete());
         prop_assert!(world.rounds.guests().all(|k| k.config.is_some() && world.rounds.stale(k.listed.vmid).is_none()));
     }
+}
+
+fn text(note: Note) -> String {
+    match note {
+        Note::Fault(text) | Note::Over(text) | Note::Odd(text) => text,
+    }
+}
+
+fn list(listed: Vec<Listed>, refused: &[Refused]) -> Answer {
+    let nodes = vec![Node { name: "pve1".to_owned(), is_online: true }];
+    Answer::Resources(Ok(Read { value: Resources { guests: listed, nodes }, refused: refused.to_vec() }))
+}
+
+#[test]
+fn a_guest_whose_row_makes_no_sense_is_still_listed() {
+    let mut world = World::new([(100, Kind::Lxc, "pve1"), (105, Kind::Lxc, "pve1")]).calm();
+    let refused = [Refused::new(105, "node", "it has none")];
+    for round in 0..4 {
+        world.now += INTERVAL;
+        assert!(world.rounds.next(world.now).contains(&Call::Resources));
+        let outcome = world.rounds.answered(list(vec![row(100, Kind::Lxc, "pve1")], &refused), world.now);
+        let said = outcome.notes;
+        assert!(outcome.gone.is_empty() && said.len() == usize::from(round == 0), "{round}: {said:?}");
+        assert!(said.iter().all(|note| *note == Note::Odd("list of guests: guest 105: node: it has none".to_owned())));
+        world.settle();
+        assert!(world.rounds.stale(105).unwrap().why.contains("makes no sense"), "{:?}", world.rounds.stale(105));
+        assert!(world.rounds.guest(105).unwrap().config.is_some() && world.rounds.stale(100).is_none());
+    }
+    // Nor is a list with such rows alone an empty one.
+    world.now += INTERVAL;
+    world.rounds.next(world.now);
+    let outcome = world.rounds.answered(list(Vec::new(), &refused), world.now);
+    assert!(outcome.gone.is_empty() && world.rounds.failing_since().is_none());
+    // It makes sense again; 100 lacks it for the first time now, and is back.
+    for _ in 0..8 {
+        world.round();
+    }
+    assert!(world.rounds.stale(105).is_none() && world.gone.is_empty());
+}
+
+#[test]
+fn an_empty_list_is_said_though_nobody_is_known_and_is_over_with_the_first_guest() {
+    let mut world = World::new([]);
+    world.round();
+    world.round();
+    assert!(
+        world.notes.len() == 1 && world.notes[0].contains("lacks the privilege VM.Audit on /vms"),
+        "{:?}",
+        world.notes
+    );
+    assert!(world.rounds.nobody().is_some() && world.rounds.is_complete());
+    world.memory.put(row(100, Kind::Lxc, "pve1"), dhcp(100));
+    world.round();
+    assert_eq!(world.notes.last().unwrap(), "there are guests in the list");
+    assert!(world.rounds.nobody().is_none());
+}
+
+#[test]
+fn a_privilege_that_is_missing_for_many_is_a_fault_once() {
+    let mut world = World::new((100..110).map(|vmid| (vmid, Kind::Lxc, "pve1")));
+    world.round();
+    let refuse = |world: &mut World, vmid| {
+        let place = Place { vmid, kind: Kind::Lxc, node: "pve1".to_owned() };
+        let failure = Failure::new(ErrorKind::Forbidden, format!("403 for {vmid}"));
+        world.rounds.answered(Answer::Addresses(place, Err(failure)), world.now).notes
+    };
+    assert_eq!(refuse(&mut world, 100), [Note::Fault("403 for 100".to_owned())]);
+    assert_eq!(refuse(&mut world, 101), [Note::Odd("403 for 101".to_owned())]);
+    assert_eq!(refuse(&mut world, 100), []);
+    let mut allow = |vmid| {
+        let place = Place { vmid, kind: Kind::Lxc, node: "pve1".to_owned() };
+        world.rounds.answered(Answer::Addresses(place, Ok(has(vmid, 1))), world.now).notes
+    };
+    assert_eq!(allow(100), []);
+    assert_eq!(allow(101), [Note::Over("all guests' addresses may be read".to_owned())]);
 }
