@@ -112,7 +112,9 @@ fn whichever_dnsmasq_is_there_has_names_and_reservations() {
             until("dnsmasq was told of the reservation", || reloads() == Some(f64::from(number + 1)));
             until("it was asked, too", || lab.metric("instances_proxmox_dnsmasq_up") == Some(1.0));
             let guest = lab.plug(100 + number);
-            leases.push(guest.lease());
+            let lease = guest.lease();
+            assert_eq!(lab.leased_to(&lease), Some(format!("client-{number}")), "it was reserved");
+            leases.push(lease);
             for (number, lease) in leases.iter().enumerate() {
                 dns.becomes(&format!("client-{number}.lab"), &[lease]);
                 dns.is_called(lease, &[&format!("client-{number}.lab")]);

@@ -218,6 +218,14 @@ impl Lab {
         until("further rounds", || calls() >= wanted);
     }
 
+    /// What dnsmasq calls who has this lease; `*`: nothing. When it has just given it, that is by a reservation, for what clients say is
+    /// ignored; as soon as we give it a name, it is that one, too.
+    pub fn leased_to(&self, address: &str) -> Option<String> {
+        let leases = fs::read_to_string(self.path("dnsmasq.leases")).unwrap_or_default();
+        let line = leases.lines().map(|line| line.split(' ').collect::<Vec<_>>()).find(|words| words[2] == address)?;
+        Some(line[3].to_owned())
+    }
+
     /// All lines of names, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut lines = Vec::new();

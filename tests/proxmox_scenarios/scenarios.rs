@@ -41,6 +41,7 @@ fn the_seeds_variables_alone_give_every_guest_its_name() {
         // Its name is waiting for it at the DHCP server.
         let lease = lab.plug(102).lease();
         assert!(lease.starts_with("10.0.1."), "{lease}");
+        assert_eq!(lab.leased_to(&lease).as_deref(), Some("client-7"), "it was reserved");
         dns.becomes("client-7.lab", &[&lease]);
         dns.is_called(&lease, &["client-7.lab"]);
     });
