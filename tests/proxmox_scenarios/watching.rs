@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub struct Watching {
     is_over: Arc<AtomicBool>,
@@ -40,6 +40,8 @@ impl Watching {
                     each.look(dns)?;
                 }
                 rounds += 1;
+                // Others run here, too.
+                std::thread::sleep(Duration::from_millis(1));
             }
             // The last time, all of them are there.
             match expected.iter().find(|each| each.had.is_none()) {
