@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test crate uses its part")]
 
 use crate::wait::until;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -10,27 +11,36 @@ const PTR: u16 = 12;
 const AAAA: u16 = 28;
 
 /// A server.
+#[derive(Clone, Copy)]
 pub struct Dns(pub SocketAddr);
 
 impl Dns {
-    /// The addresses of a name, of both families.
+    /// The addresses of a name, of both families; none if nobody answers.
     pub fn addresses(&self, name: &str) -> Vec<IpAddr> {
-        let all = [A, AAAA].into_iter().flat_map(|kind| self.ask(name, kind));
+        self.try_addresses(name).unwrap_or_default()
+    }
+
+    pub fn try_addresses(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let all = [self.ask(name, A)?, self.ask(name, AAAA)?].concat();
         let address = |(kind, data): (u16, Vec<u8>)| match kind {
             A => Some(IpAddr::from(<[u8; 4]>::try_from(data).unwrap())),
             AAAA => Some(IpAddr::from(<[u8; 16]>::try_from(data).unwrap())),
             _ => None,
         };
-        all.filter_map(address).collect()
+        Ok(all.into_iter().filter_map(address).collect())
     }
 
-    /// The names of an address.
+    /// The names of an address; none if nobody answers.
     pub fn names(&self, address: &str) -> Vec<String> {
+        self.try_names(address).unwrap_or_default()
+    }
+
+    pub fn try_names(&self, address: &str) -> io::Result<Vec<String>> {
         let name = match address.parse().unwrap() {
             IpAddr::V4(address) => reverse_v4(address),
             IpAddr::V6(address) => reverse_v6(address),
         };
-        self.ask(&name, PTR).into_iter().map(|(_, data)| labels(&data)).collect()
+        Ok(self.ask(&name, PTR)?.into_iter().map(|(_, data)| labels(&data)).collect())
     }
 
     /// Waits until a name has just these addresses.
@@ -51,8 +61,8 @@ impl Dns {
         until(&format!("{address} is {names:?}"), || self.names(address) == names);
     }
 
-    /// Kinds and data of the answers; none if nobody answers.
-    fn ask(&self, name: &str, kind: u16) -> Vec<(u16, Vec<u8>)> {
+    /// Kinds and data of the answers.
+    fn ask(&self, name: &str, kind: u16) -> io::Result<Vec<(u16, Vec<u8>)>> {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(self.0).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
@@ -65,7 +75,7 @@ impl Dns {
         question.extend(kind.to_be_bytes());
         question.extend([0, 1]);
         let mut answer = [0; 4096];
-        let Ok(length) = socket.send(&question).and_then(|_| socket.recv(&mut answer)) else { return Vec::new() };
+        let length = socket.send(&question).and_then(|_| socket.recv(&mut answer))?;
         let answer = &answer[..length];
         let count = u16::from_be_bytes([answer[6], answer[7]]);
         let mut at = question.len();
@@ -80,7 +90,7 @@ impl Dns {
             answers.push((kind, answer[at + 10..at + 10 + length].to_vec()));
             at += 10 + length;
         }
-        answers
+        Ok(answers)
     }
 }
 

@@ -89,7 +89,7 @@ fn a_certificate_for_another_name_is_refused_unless_that_is_the_name_meant() {
 #[test]
 fn a_pin_takes_the_very_certificate_and_no_other() {
     let simulator = certified(&["who.example.com"], 2001);
-    let right = pinned(&simulator.hosts[0].certificates);
+    let right = pinned(&simulator.hosts[0].server().certificates);
     trusting(&simulator, right.clone()).resources().unwrap();
     let wrong = pinned(&Certificates::new());
     let failure = refused(&trusting(&simulator, wrong.clone()), "which is not pinned");

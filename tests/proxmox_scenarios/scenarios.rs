@@ -1,17 +1,15 @@
 //! What happens to guests, and what their names do.
 
 use crate::lab::{HOST, Lab, in_lab};
-use crate::netns::{needs, run};
+use crate::netns::run;
 use crate::proxmox::{Cluster, Reply};
 use crate::wait::until;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::json;
 use std::fs;
 use std::time::{Duration, Instant};
 
 /// A container with this address in its configuration.
-fn fixed(cluster: &mut Cluster, vmid: u32, name: &str, address: &str) {
+pub fn fixed(cluster: &mut Cluster, vmid: u32, name: &str, address: &str) {
     let net = format!("name=eth0,bridge=vmbr0,hwaddr={},ip={address}/23,type=veth", Cluster::mac(vmid).to_uppercase());
     let guest = cluster.add(vmid, "lxc", "pve1", name);
     guest.config["net0"] = net.into();
@@ -19,7 +17,7 @@ fn fixed(cluster: &mut Cluster, vmid: u32, name: &str, address: &str) {
 }
 
 /// A virtual machine without an agent: nobody knows its addresses.
-fn silent<'c>(cluster: &'c mut Cluster, vmid: u32, name: &str) -> &'c mut crate::proxmox::Guest {
+pub fn silent<'c>(cluster: &'c mut Cluster, vmid: u32, name: &str) -> &'c mut crate::proxmox::Guest {
     let guest = cluster.add(vmid, "qemu", "pve1", name);
     guest.config.as_object_mut().unwrap().remove("agent");
     guest.interfaces = Reply::no(500, "No QEMU guest agent configured");
@@ -43,6 +41,7 @@ fn the_seeds_variables_alone_give_every_guest_its_name() {
         // Its name is waiting for it at the DHCP server.
         let lease = lab.plug(102).lease();
         assert!(lease.starts_with("10.0.1."), "{lease}");
+        assert_eq!(lab.leased_to(&lease).as_deref(), Some("client-7"), "it was reserved");
         dns.becomes("client-7.lab", &[&lease]);
         dns.is_called(&lease, &["client-7.lab"]);
     });
@@ -67,8 +66,10 @@ fn dynamic_to_static_keeps_the_name() {
         lab.simulator.cluster().configure(100, "ipconfig0", "ip=dhcp");
         guest.run("ip", &["addr", "del", "10.0.0.10/23", "dev", "eth0"]);
         // Twice in a second is once, for dnsmasq.
-        let before = fs::read(lab.path("leases")).unwrap();
-        until("the lease is renewed", || guest.lease() == lease && fs::read(lab.path("leases")).unwrap() != before);
+        let before = fs::read(lab.path("dnsmasq.leases")).unwrap();
+        until("the lease is renewed", || {
+            guest.lease() == lease && fs::read(lab.path("dnsmasq.leases")).unwrap() != before
+        });
         lab.dns().becomes("web.lab", &[&lease]);
         assert_eq!(lab.metric("instances_proxmox_dnsmasq_starts_total"), Some(1.0));
     });
@@ -143,55 +144,10 @@ fn node_down_keeps_records() {
 }
 
 #[test]
-fn restart_of_the_companion_changes_nothing() {
-    in_lab(|| {
-        let mut cluster = Cluster::populated(25, 2);
-        silent(&mut cluster, 150, "nas");
-        let mut lab = Lab::started(cluster);
-        until("all names", || lab.names().len() == 25);
-        let guest = lab.plug(150);
-        guest.run("ip", &["addr", "add", "10.0.0.50/23", "dev", "eth0"]);
-        guest.run("ping", &["-c", "1", "-W", "5", HOST]);
-        lab.dns().becomes("nas.lab", &["10.0.0.50"]);
-        let files = |lab: &Lab| {
-            let times = fs::read_dir(lab.path("hosts")).unwrap().map(|entry| {
-                let entry = entry.unwrap();
-                (entry.file_name(), entry.metadata().unwrap().modified().unwrap())
-            });
-            let mut times: Vec<_> = times.collect();
-            times.sort();
-            times
-        };
-        let (before, dnsmasq) = (files(&lab), lab.dnsmasq());
-        let asked = std::thread::scope(|scope| {
-            let watching = scope.spawn(|| {
-                let begun = Instant::now();
-                let mut asked = 0;
-                while begun.elapsed() < Duration::from_secs(4) {
-                    assert_eq!(lab.names().len(), 26, "a name is gone");
-                    asked += 1;
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                asked
-            });
-            watching.join().unwrap()
-        });
-        assert!(asked > 10);
-        lab.kill();
-        lab.start();
-        lab.says("is taken over");
-        lab.is_healthy();
-        lab.rounds(3);
-        assert_eq!((files(&lab), lab.dnsmasq()), (before, dnsmasq));
-        lab.dns().becomes("nas.lab", &["10.0.0.50"]);
-    });
-}
-
-#[test]
 fn not_one_start_reload_or_write_while_nothing_changes() {
     in_lab(|| {
         let lab = Lab::started(Cluster::populated(25, 3));
-        until("all names", || lab.names().len() == 25);
+        lab.has_names(25);
         lab.rounds(2);
         let read = format!("read {}", lab.path("reservations").display());
         let counters = || {
@@ -217,92 +173,6 @@ fn guest_removed_goes_after_two_confirmations() {
         lab.dns().becomes("db.lab", &[]);
         lab.dns().becomes("web.lab", &["10.0.0.10"]);
         lab.says("db.lab is 10.0.0.11 no longer");
-    });
-}
-
-/// A guest with a lease is removed from the cluster, and one of its name takes its place.
-fn the_lease_goes_with_its_guest(lab: &Lab) {
-    let guest = lab.plug(102);
-    let lease = guest.lease();
-    lab.dns().becomes("client.lab", &[&lease]);
-    lab.dns().is_called(&lease, &["client.lab"]);
-    let stays = lab.plug(103).lease();
-    lab.dns().becomes("other.lab", &[&stays]);
-    lab.simulator.cluster().guest(103).row["status"] = "stopped".into();
-    drop(guest);
-    lab.simulator.cluster().remove(102);
-    lab.dns().becomes("client.lab", &[]);
-    lab.dns().is_called(&lease, &[]);
-    until("the lease is out of the file", || !fs::read_to_string(lab.path("leases")).unwrap().contains(&lease));
-    // One that is stopped keeps its lease, as dnsmasq has it.
-    assert!(fs::read_to_string(lab.path("leases")).unwrap().contains(&stays));
-    lab.dns().becomes("other.lab", &[&stays]);
-    // Another of the same name.
-    silent(&mut lab.simulator.cluster(), 104, "client");
-    let reserved = || fs::read_to_string(lab.path("reservations")).unwrap();
-    until("its name is reserved", || reserved().contains(&Cluster::mac(104)));
-    let new = lab.plug(104).lease();
-    lab.dns().becomes("client.lab", &[&new]);
-    lab.dns().is_called(&new, &["client.lab"]);
-}
-
-#[test]
-fn a_lease_ends_with_its_guest_and_its_name_is_free() {
-    in_lab(|| {
-        let mut cluster = Cluster::default();
-        silent(&mut cluster, 102, "client");
-        silent(&mut cluster, 103, "other");
-        let mut lab = Lab::new(cluster);
-        lab.flags = ["--reload-interval", "1"].map(str::to_owned).to_vec();
-        lab.start();
-        lab.is_healthy();
-        let dnsmasq = lab.dnsmasq();
-        the_lease_goes_with_its_guest(&lab);
-        assert_eq!(lab.dnsmasq(), dnsmasq);
-        assert_eq!(lab.metric("instances_proxmox_dnsmasq_starts_total"), Some(1.0));
-    });
-}
-
-/// Has dhclient get an address by DHCPv6, and end without giving it back.
-fn dhclient6(lab: &Lab, guest: &crate::guest::Guest) {
-    guest.has("address", "tentative", false);
-    guest.has("address", "fe80::", true);
-    // By its own path AppArmor would refuse it our files.
-    let program = lab.path("dhclient").display().to_string();
-    run("sh", &["-c", "cp \"$(command -v dhclient)\" \"$1\"", "sh", &program]);
-    let [leases, pid] = ["dhclient.leases", "dhclient.pid"].map(|name| lab.path(name).display().to_string());
-    guest.run(&program, &["-6", "-1", "-sf", "/bin/true", "-lf", &leases, "-pf", &pid, "eth0"]);
-    // It goes on in the background, and says only there who it is.
-    let pid = || fs::read_to_string(&pid).ok()?.strip_suffix('\n')?.parse().ok();
-    until("dhclient's number", || pid().is_some());
-    kill(Pid::from_raw(pid().unwrap()), Signal::SIGKILL).unwrap();
-}
-
-#[test]
-fn a_lease_of_dhcpv6_ends_with_its_guest_too() {
-    in_lab(|| {
-        if !needs::can("dhclient", "dhclient --version") {
-            return;
-        }
-        let mut cluster = Cluster::default();
-        for (vmid, name) in [(102, "client"), (103, "other")] {
-            silent(&mut cluster, vmid, name).config["ipconfig0"] = "ip=dhcp,ip6=dhcp".into();
-        }
-        let mut lab = Lab::new(cluster);
-        run("ip", &["addr", "add", "fd00::2/64", "dev", "vmbr0", "nodad"]);
-        let ranges = "10.0.1.1,10.0.1.254,255.255.254.0,12h;fd00::1000,fd00::1fff,64,12h";
-        lab.flags = ["--prefixes", "10.0.0.0/23,fd00::/64", "--dhcp-ranges", ranges].map(str::to_owned).to_vec();
-        lab.start();
-        lab.is_healthy();
-        let guest = lab.plug(102);
-        dhclient6(&lab, &guest);
-        until("the name has an address", || !lab.dns().addresses("client.lab").is_empty());
-        let leases = || fs::read_to_string(lab.path("leases")).unwrap();
-        assert_eq!(leases().matches("fd00::1").count(), 1, "{}", leases());
-        drop(guest);
-        lab.simulator.cluster().remove(102);
-        lab.dns().becomes("client.lab", &[]);
-        until("the lease is out of the file", || !leases().contains("fd00::1"));
     });
 }
 
@@ -343,102 +213,56 @@ fn a_guest_that_moves_keeps_its_name() {
     });
 }
 
-#[test]
-fn guests_are_in_the_registry_for_the_guard() {
-    in_lab(|| {
-        let mut cluster = Cluster::default();
-        fixed(&mut cluster, 100, "web", "10.0.0.10");
-        let mut lab = Lab::new(cluster);
-        let registry = lab.path("instances.json");
-        lab.flags = vec!["--registry".to_owned(), registry.display().to_string()];
-        lab.start();
-        until("the guest is in the registry", || {
-            let text = fs::read_to_string(&registry).unwrap_or_default();
-            text.contains(&Cluster::mac(100)) && text.contains("\"10.0.0.10\"") && text.contains("\"web\"")
-        });
-        // What shows in the list has it read at once.
-        let stir = |lock: &str| lab.simulator.cluster().guest(100).row["lock"] = lock.into();
-        lab.simulator.cluster().configure(
-            100,
-            "net0",
-            &format!("name=eth0,bridge=vmbr0,hwaddr={},ip=10.0.0.11/23,type=veth", Cluster::mac(100).to_uppercase()),
-        );
-        until("it has moved", || {
-            let text = fs::read_to_string(&registry).unwrap();
-            text.contains("\"10.0.0.11\"") && !text.contains("\"10.0.0.10\"")
-        });
-        // Neither name nor address is another, but who has them.
-        let net = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:0F:0F,ip=10.0.0.11/23,type=veth";
-        lab.simulator.cluster().configure(100, "net0", net);
-        stir("backup");
-        until("another interface has them", || {
-            let text = fs::read_to_string(&registry).unwrap();
-            text.contains("bc:24:11:00:0f:0f") && !text.contains(&Cluster::mac(100))
-        });
-        // Nor does one that has no name of its own change any.
-        lab.simulator.cluster().configure(100, "net1", "name=eth1,bridge=vmbr9,hwaddr=BC:24:11:00:0E:0E,type=veth");
-        stir("snapshot");
-        until("another interface is known", || fs::read_to_string(&registry).unwrap().contains("bc:24:11:00:0e:0e"));
-    });
+/// Of a guest in the registry: its addresses, its name.
+fn registered(lab: &Lab, vmid: u32) -> Option<(Vec<String>, String)> {
+    let registry: serde_json::Value = serde_json::from_slice(&fs::read(lab.path("instances.json")).ok()?).unwrap();
+    let instance = registry.get(Cluster::mac(vmid))?;
+    let addresses = ["ipv4", "ipv6"].iter().filter_map(|family| instance.get(*family)?.as_str());
+    Some((addresses.map(str::to_owned).collect(), instance["name"].as_str()?.to_owned()))
 }
 
 #[test]
-fn beside_a_dnsmasq_that_is_there_already() {
+fn guests_are_in_the_registry_for_the_guard_whoever_gives_them_their_addresses() {
     in_lab(|| {
         let mut cluster = Cluster::default();
         fixed(&mut cluster, 100, "web", "10.0.0.10");
         silent(&mut cluster, 101, "client");
         let mut lab = Lab::new(cluster);
-        fs::create_dir(lab.path("hosts")).unwrap();
-        fs::write(lab.path("reservations"), "").unwrap();
-        let path = |name: &str| lab.path(name).display().to_string();
-        let mut command = std::process::Command::new("/usr/sbin/dnsmasq");
-        command.args(["--keep-in-foreground", "--no-hosts", "--no-resolv", "--user=root", "--conf-file=/dev/null"]);
-        command.args(["--domain=lab", "--local=/lab/", "--dhcp-ignore-names", "--log-facility=/dev/null"]);
-        command.arg("--dhcp-range=10.0.1.1,10.0.1.254,255.255.254.0,12h");
-        for (option, file) in [
-            ("hostsdir", "hosts"),
-            ("dhcp-hostsfile", "reservations"),
-            ("pid-file", "pid"),
-            ("dhcp-leasefile", "leases"),
-        ] {
-            command.arg(format!("--{option}={}", path(file)));
-        }
-        let mut dnsmasq = command.spawn().unwrap();
-        until("dnsmasq runs", || fs::read_to_string(lab.path("pid")).is_ok_and(|pid| !pid.is_empty()));
-        lab.flags = ["--dnsmasq", "companion"].map(str::to_owned).to_vec();
-        // Giving a lease back takes none of these.
-        lab.without = vec!["CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE"];
+        lab.flags = vec!["--registry".to_owned(), lab.path("instances.json").display().to_string()];
         lab.start();
-        lab.dns().becomes("web.lab", &["10.0.0.10"]);
-        until("dnsmasq was told of the reservation", || {
-            lab.metric("instances_proxmox_dnsmasq_reloads_total") == Some(1.0)
+        let is = |vmid, name: &str, address: &str| {
+            let wanted = (vec![address.to_owned()], name.to_owned());
+            until(&format!("{name} has {address} in the registry"), || {
+                registered(&lab, vmid).as_ref() == Some(&wanted)
+            });
+        };
+        is(100, "web", "10.0.0.10");
+        // What shows in the list has it read at once.
+        let configure = |field: &str, value: &str, lock: &str| {
+            let mut cluster = lab.simulator.cluster();
+            cluster.configure(100, field, value);
+            cluster.guest(100).row["lock"] = lock.into();
+        };
+        let net = |mac: &str| format!("name=eth0,bridge=vmbr0,hwaddr={mac},ip=10.0.0.11/23,type=veth");
+        configure("net0", &net(&Cluster::mac(100)), "backup");
+        is(100, "web", "10.0.0.11");
+        // Nobody tells of it but the DHCP server; then the wire.
+        let client = lab.plug(101);
+        let lease = client.lease();
+        is(101, "client", &lease);
+        client.run("ip", &["addr", "add", "10.0.0.51/23", "dev", "eth0"]);
+        client.run("ping", &["-c", "1", "-W", "5", HOST]);
+        is(101, "client", "10.0.0.51");
+        is(100, "web", "10.0.0.11");
+        // Neither name nor address is another, but who has them.
+        let text = || fs::read_to_string(lab.path("instances.json")).unwrap();
+        configure("net0", &net("BC:24:11:00:0F:0F"), "snapshot");
+        until("another interface has them", || {
+            text().contains("bc:24:11:00:0f:0f") && !text().contains(&Cluster::mac(100))
         });
-        until("it was asked, too", || lab.metric("instances_proxmox_dnsmasq_up") == Some(1.0));
-        let lease = lab.plug(101).lease();
-        lab.dns().becomes("client.lab", &[&lease]);
-        // Its lease ends with its guest.
-        lab.simulator.cluster().remove(101);
-        lab.dns().becomes("client.lab", &[]);
-        until("the lease is out of the file", || fs::read_to_string(lab.path("leases")).unwrap().is_empty());
-        // It is not ours to be ended.
-        assert_eq!(lab.terminate(), Some(0));
-        lab.dns().becomes("web.lab", &["10.0.0.10"]);
-        // Somebody moves the folder that it watches while nobody looks.
-        fs::rename(lab.path("hosts"), lab.path("aside")).unwrap();
-        lab.start();
-        lab.says("so names stand still: restart dnsmasq");
-        until("all is not well", || lab.answers("/healthz").contains("names stand still"));
-        dnsmasq.kill().unwrap();
-        dnsmasq.wait().unwrap();
-        let mut dnsmasq = command.spawn().unwrap();
-        lab.dns().becomes("web.lab", &["10.0.0.10"]);
-        // SIGHUP has it look at once.
-        kill(Pid::from_raw(lab.pid().cast_signed()), Signal::SIGHUP).unwrap();
-        lab.is_healthy();
-        dnsmasq.kill().unwrap();
-        dnsmasq.wait().unwrap();
-        fs::remove_file(lab.path("pid")).unwrap();
+        // Nor does one that has no name of its own change any.
+        configure("net1", "name=eth1,bridge=vmbr9,hwaddr=BC:24:11:00:0E:0E,type=veth", "backup");
+        until("another interface is known", || text().contains("bc:24:11:00:0e:0e"));
     });
 }
 
@@ -464,7 +288,7 @@ fn each_network_has_its_domain_in_both_families_and_what_is_in_none_has_no_name(
                     [[record]]\nname = \"gw.lab\"\naddress = \"10.0.0.1\"\n";
         fs::write(&file, text).unwrap();
         lab.flags = vec!["--config".to_owned(), file.display().to_string()];
-        lab.without = vec!["NETWORK_CIDR"];
+        lab.variables.remove("NETWORK_CIDR");
         lab.start();
         let dns = lab.dns();
         dns.becomes("web.lab", &["10.0.0.10", "2001:db8::10"]);
@@ -482,8 +306,9 @@ fn without_packet_sockets_it_says_what_is_lost_and_does_the_rest() {
         let mut cluster = Cluster::default();
         fixed(&mut cluster, 100, "web", "10.0.0.10");
         let mut lab = Lab::new(cluster);
+        lab.privileges = ["--bounding-set=-net_raw", "--inh-caps=-net_raw"].map(str::to_owned).to_vec();
         // A DHCP server needs it itself.
-        lab.without = vec!["CAP_NET_RAW", "DHCP_RANGE", "DHCP_OPTION"];
+        lab.variables.retain(|name, _| !name.starts_with("DHCP_"));
         lab.start();
         lab.dns().becomes("web.lab", &["10.0.0.10"]);
         lab.says("without CAP_NET_RAW");

@@ -3,7 +3,6 @@
 use super::api;
 use super::wait_while;
 use super::wire::{Request, Response};
-use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
@@ -55,34 +54,6 @@ pub enum Fault {
     Echo,
     /// As if the client had sent no version, which somebody on the way has taken away.
     NoVersion,
-}
-
-/// Which are switched on, for which paths, how often.
-#[derive(Default)]
-pub struct Faults(VecDeque<(String, Option<u32>, Fault)>);
-
-impl Faults {
-    pub fn add(&mut self, path: &str, times: Option<u32>, fault: Fault) {
-        self.0.push_back((path.to_owned(), times, fault));
-    }
-
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    /// The first that is for this path.
-    pub fn take(&mut self, path: &str) -> Option<Fault> {
-        let index = self.0.iter().position(|(begin, ..)| path.starts_with(begin.as_str()))?;
-        let (_, times, fault) = &mut self.0[index];
-        let fault = fault.clone();
-        if let Some(times) = times {
-            *times -= 1;
-            if *times == 0 {
-                self.0.remove(index);
-            }
-        }
-        Some(fault)
-    }
 }
 
 impl Fault {

@@ -1,6 +1,6 @@
 //! How much a cluster was asked.
 
-use super::lock;
+use super::simulated::lock;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 

@@ -4,8 +4,7 @@ use super::api::response;
 use super::cluster::Reply;
 use super::counters::Counted;
 use super::http::{Request, Response};
-use super::wait_while;
-use std::collections::VecDeque;
+use super::simulated::wait_while;
 use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
@@ -41,35 +40,6 @@ pub enum Fault {
     Bomb(usize),
     /// 500 with the request's own headers in the reason phrase, behind so many other characters.
     Echo(usize),
-}
-
-/// Which are switched on, at which host, for which paths, how often.
-#[derive(Default)]
-pub struct Faults(VecDeque<(Option<usize>, String, Option<u32>, Fault)>);
-
-impl Faults {
-    pub fn add(&mut self, host: Option<usize>, path: &str, times: Option<u32>, fault: Fault) {
-        self.0.push_back((host, path.to_owned(), times, fault));
-    }
-
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    /// The first that is for this path at this host.
-    pub fn take(&mut self, at: usize, path: &str) -> Option<Fault> {
-        let is_for = |host: &Option<usize>, begin: &str| host.is_none_or(|host| host == at) && path.starts_with(begin);
-        let index = self.0.iter().position(|(host, begin, ..)| is_for(host, begin))?;
-        let (_, _, times, fault) = &mut self.0[index];
-        let fault = fault.clone();
-        if let Some(times) = times {
-            *times -= 1;
-            if *times == 0 {
-                self.0.remove(index);
-            }
-        }
-        Some(fault)
-    }
 }
 
 impl Fault {

@@ -475,14 +475,18 @@ fn what_only_has_its_turn_is_asked_one_at_a_time_and_nobody_waits_for_who_is_slo
         if matches!(calls[..], [Call::Config(_)]) {
             break calls;
         }
-        calls.into_iter().for_each(|call| world.answer(call));
+        for call in calls {
+            world.answer(call);
+        }
     };
     let begun = world.now;
     assert_eq!(world.rounds.next(world.now), []);
     world.now = world.rounds.wake().unwrap();
     let next = world.rounds.next(world.now);
     assert_eq!((next.len(), world.rounds.next(world.now).len()), (1, 0), "{slow:?} {next:?}");
-    next.into_iter().for_each(|call| world.answer(call));
+    for call in next {
+        world.answer(call);
+    }
     let others = world.settle();
     assert!(!others.is_empty() && world.rounds.turns.is_empty(), "{others:?}");
     assert!(world.now < begun + Duration::from_secs(1));

@@ -1,15 +1,7 @@
 //! The page of `instances-proxmox` in a real browser.
-#![cfg(feature = "proxmox")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail by panicking")]
 
-#[path = "common/browser.rs"]
-mod browser;
-#[path = "common/made_up.rs"]
-mod made_up;
-#[path = "common/needs.rs"]
-mod needs;
-
-use browser::Browser;
+use crate::browser::Browser;
+use crate::made_up;
 use instances::daemon::endpoint::Listener;
 use instances::daemon::proxmox::metrics::Metrics;
 use instances::daemon::proxmox::page;

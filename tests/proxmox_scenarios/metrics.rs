@@ -1,13 +1,7 @@
 //! What Prometheus gets of `instances-proxmox`, read by a reader that forgives nothing.
-#![cfg(feature = "proxmox")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may fail by panicking")]
 
-#[path = "common/exposition.rs"]
-mod exposition;
-#[path = "common/made_up.rs"]
-mod made_up;
-
-use exposition::Exposition;
+use crate::exposition::Exposition;
+use crate::made_up;
 use instances::daemon::proxmox::metrics::Metrics;
 use instances::daemon::proxmox::snapshot::{Dnsmasq, Snapshot};
 use instances::source::neighbors::Counts;
@@ -148,7 +142,7 @@ fn every_metric_is_explained_and_nothing_else_is() {
         _ => "",
     };
     let there: BTreeSet<_> = types.map(|(name, kind)| format!("{name}{}", suffix(kind))).collect();
-    let document = include_str!("../docs/proxmox-metrics.md");
+    let document = include_str!("../../docs/proxmox-metrics.md");
     let rows = document.lines().filter_map(|line| line.strip_prefix("| `instances")?.split_once('`'));
     let explained: BTreeSet<_> =
         rows.map(|(name, _)| format!("instances{}", name.split('{').next().unwrap())).collect();
