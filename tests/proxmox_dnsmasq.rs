@@ -191,18 +191,20 @@ fn names_resolve_right_after_a_change_without_any_signal() {
         dns.becomes("nobody.lab.example", &[]);
         // Each takes the other's address, each keeps its reverse lookup.
         let swapped = [guest(100, "web", Some("192.0.2.11"), Some("2001:db8:0:1::10")), db("192.0.2.10")];
-        let put = dir.put(&records(&swapped)).unwrap();
-        assert!(!put.needs_reload);
+        let swap = dir.put(&records(&swapped)).unwrap();
+        assert!(!swap.needs_reload);
         dns.becomes("web.lab.example", &["192.0.2.11", "2001:db8:0:1::10"]);
         dns.becomes("db.lab.example", &["192.0.2.10"]);
         dns.is_called("192.0.2.11", &["web.lab.example"]);
         dns.is_called("192.0.2.10", &["db.lab.example"]);
-        dir.put(&records(&[db("192.0.2.11")])).unwrap();
+        let removal = dir.put(&records(&[db("192.0.2.11")])).unwrap();
         dns.becomes("web.lab.example", &[]);
         dns.is_called("2001:db8:0:1::10", &[]);
         dns.is_called("192.0.2.11", &["db.lab.example"]);
         assert_eq!((lab.readings(), lab.starts()), (1, 1), "{}", lab.log());
         assert!(tokio::time::timeout(Duration::from_millis(500), managed.tend()).await.is_err());
+        // Each file that changed was read once.
+        assert_eq!(lab.log().matches("inotify:").count(), swap.files + removal.files, "{}", lab.log());
         managed.stop().await.unwrap();
     });
 }

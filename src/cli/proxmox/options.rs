@@ -224,7 +224,7 @@ pub(super) static LISTEN_AT: Opt<IfName> = Opt::new(Kind::List, NEIGHBORS, "inte
     .default("");
 pub(super) static SWEEP_INTERVAL: Opt<Duration> =
     Opt::new(Kind::Number, NEIGHBORS, "sweep_interval", values::seconds_or_never)
-        .flag("sweep-interval", "SECONDS", "Ask for every IPv4 address of the networks so often; 0: never")
+        .flag("sweep-interval", "SECONDS", "Ask for every IPv4 address of the networks so often while a guest's is sought, else ten times more seldom; 0: never")
         .variables(&["ARP_CHECK_INTERVAL", "ARP_SCAN_INTERVAL"])
         .default("30");
 pub(super) static SWEEP_RATE: Opt<u32> = Opt::new(Kind::Number, NEIGHBORS, "sweep_rate", values::rate)

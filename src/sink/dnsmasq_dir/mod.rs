@@ -195,10 +195,14 @@ impl DnsmasqDir {
             made.push((name, self.folder.make(name, content.as_bytes()).map_err(|error| failed(name, &error))?));
         }
         // Written out together, for the disk has less to do then. What can fail for want of space fails before anything counts.
-        for (name, file) in &made {
+        let mut ready = Vec::with_capacity(made.len());
+        for (name, file) in made {
             file.sync_data().map_err(|error| failed(name, &error))?;
+            // Closed before it has its place: dnsmasq would read it once more when it is closed there.
+            drop(file);
+            ready.push(name);
         }
-        for (name, _) in made {
+        for name in ready {
             self.folder.put(name).map_err(|error| failed(name, &error.into()))?;
         }
         for name in files.iter().filter(|(_, content)| content.is_none()).map(|(name, _)| name) {

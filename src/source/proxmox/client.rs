@@ -21,8 +21,8 @@ const LONGEST_LIST: usize = 64 << 20;
 const LONGEST: usize = 4 << 20;
 /// For how long a connection is kept that nothing goes over. Proxmox closes it after 5 s.
 const IDLE: Duration = Duration::from_secs(4);
-/// How many of these: two for each of ten nodes and some.
-const MOST_IDLE: usize = 24;
+/// How many of these: two for each of 32 nodes, the most that a cluster has.
+const MOST_IDLE: usize = 64;
 /// The path of the API below the host's own.
 const BASE: &str = "api2/json";
 

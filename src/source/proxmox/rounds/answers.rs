@@ -252,11 +252,11 @@ impl Rounds {
             Some((_, Kind::Unreachable | Kind::Tls)) => {
                 self.lost += 1;
                 if self.lost >= LOST {
-                    self.forget_plan();
+                    self.lanes.values_mut().for_each(Lane::clear);
                 }
             }
             // The token is no longer good, for nothing.
-            Some((_, Kind::Unauthorized)) => self.forget_plan(),
+            Some((_, Kind::Unauthorized)) => self.lanes.values_mut().for_each(Lane::clear),
             Some(_) | None => {
                 lane.succeed();
                 self.end(&subject, outcome);

@@ -11,15 +11,13 @@ use std::time::Duration;
 
 /// Questions on their way to a node: each keeps one of its few workers busy.
 const MOST: u8 = 2;
-/// An answer that has not come by then is slow.
-const SLOW: Duration = Duration::from_millis(500);
 /// A node that does not answer is asked again after this time at first, ...
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 /// ... and after this time at the latest.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What about a guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     Config(u32),
     /// Which its node tells.
@@ -29,11 +27,6 @@ pub(super) enum What {
 }
 
 impl What {
-    pub fn vmid(self) -> u32 {
-        let (Self::Config(vmid) | Self::Interfaces(vmid) | Self::Agent(vmid)) = self;
-        vmid
-    }
-
     pub fn addresses(place: &Place) -> Self {
         match place.kind {
             Kind::Qemu => Self::Agent(place.vmid),
@@ -51,8 +44,6 @@ pub(super) struct Lane {
     in_flight: u8,
     /// One of them is for an agent.
     agent_in_flight: bool,
-    /// When the last of them began.
-    begun: Moment,
     queue: VecDeque<What>,
     agents: VecDeque<u32>,
     backoff: Backoff,
@@ -66,7 +57,6 @@ impl Lane {
             is_online: true,
             in_flight: 0,
             agent_in_flight: false,
-            begun: Moment::ZERO,
             queue: VecDeque::new(),
             agents: VecDeque::new(),
             backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
@@ -82,16 +72,6 @@ impl Lane {
     /// Whether nothing is on its way or waits, but for agents.
     pub fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.in_flight == u8::from(self.agent_in_flight)
-    }
-
-    /// How many questions are on their way to it, unless it is slow.
-    pub fn busy(&self, now: Moment) -> usize {
-        if now < self.begun + SLOW { self.in_flight.into() } else { 0 }
-    }
-
-    /// When it is slow, if something is on its way to it.
-    pub fn slow_at(&self) -> Option<Moment> {
-        (self.in_flight > 0).then_some(self.begun + SLOW)
     }
 
     pub fn is_unused(&self) -> bool {
@@ -128,14 +108,14 @@ impl Lane {
             return None;
         }
         while let Some(what) = self.queue.pop_front() {
-            let Some(known) = guests.get_mut(&what.vmid()).filter(|known| known.listed.node == node) else { continue };
+            let (What::Config(vmid) | What::Interfaces(vmid) | What::Agent(vmid)) = what;
+            let Some(known) = guests.get_mut(&vmid).filter(|known| known.listed.node == node) else { continue };
             let (pace, call): (_, fn(Place) -> Call) = match what {
                 What::Config(_) => (&mut known.config_pace, Call::Config),
                 What::Interfaces(_) | What::Agent(_) => (&mut known.addresses_pace, Call::Addresses),
             };
             if pace.is_wanted(now) {
                 pace.begin(now);
-                self.begun = now;
                 self.in_flight += 1;
                 return Some(call(known.place()));
             }
@@ -148,7 +128,6 @@ impl Lane {
             let Some(known) = guests.get_mut(&vmid).filter(|known| known.listed.node == node) else { continue };
             if known.addresses_pace.is_wanted(now) && known.asks_for_addresses() {
                 known.addresses_pace.begin(now);
-                self.begun = now;
                 self.in_flight += 1;
                 self.agent_in_flight = true;
                 return Some(Call::Addresses(known.place()));

@@ -1,13 +1,12 @@
 //! What is asked when. A value: no I/O, no clock.
 //!
 //! A round begins with one question for all guests and nodes. Its answer says whose configuration may have changed: those are read
-//! next, then as many of the others, the ones first that were read longest ago, as it takes to see each again within a minute; a
-//! container's configuration changes without a trace in the list. Who was heard on the wire does not wait for the round. Guests
+//! next. A few times in a round as many of the others, the ones first that were read longest ago, as it takes to see each again within a
+//! minute; a container's configuration changes without a trace in the list. Who was heard on the wire waits for neither. Guests
 //! that find their addresses themselves are asked for them, less often; the agents of virtual machines one at a time on a node, and
 //! ever more rarely while they do not answer.
 //!
-//! Two questions at most are on their way to a node, and few to all of them for what only has its turn: each at a time costs a
-//! connection, and TLS its making. A node that does not answer is asked again after a while, with one question.
+//! Two questions at most are on their way to a node. A node that does not answer is asked again after a while, with one question.
 //! What was known last stays until something better is: a guest is gone when the list lacks it twice.
 
 mod answers;
@@ -29,7 +28,7 @@ use crate::plan::guest::{Kind, Lists, Sighting};
 use crate::source::backoff::Backoff;
 use lane::{Lane, What};
 use share::Share;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use troubles::Subject;
 
@@ -48,9 +47,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A token that is refused, not before this time: each refusal costs the node 3 s and leaves a line in its log.
 const REFUSED_WAIT: Duration = Duration::from_secs(60);
 /// How often in a round some have their turn who do not seem to have changed, unless rounds are long.
-const ROLLS: u32 = 4;
-/// Of so many of these one is on its way at a time, so that all are asked before the next have their turn.
-const TURNS: usize = 25;
+const ROLLS: u32 = 3;
 /// So many connections that break in a round end it.
 const LOST: u32 = 3;
 /// For so many rounds after its start a guest without an address is asked in each.
@@ -95,10 +92,6 @@ pub struct Rounds {
     ipam: Ipam,
     /// Who was heard just after it had been read, and when it is read again.
     later: BTreeMap<u32, Moment>,
-    /// Who only has its turn, how many of these are asked at a time, and when it is looked whether more may be.
-    turns: VecDeque<What>,
-    turns_at_once: usize,
-    turns_due: Option<Moment>,
     /// When more have their turn, and how many.
     roll_due: Moment,
     configs: Share,
@@ -156,9 +149,6 @@ impl Rounds {
             },
             ipam: Ipam::default(),
             later: BTreeMap::new(),
-            turns: VecDeque::new(),
-            turns_at_once: 0,
-            turns_due: None,
             roll_due: Moment::ZERO,
             configs: Share::default(),
             addresses: Share::default(),
@@ -204,43 +194,22 @@ impl Rounds {
             self.later.remove(&vmid);
             self.bring_forward(vmid, now);
         }
+        if self.rolls() && self.roll_due <= now {
+            self.roll(now);
+        }
         for (node, lane) in &mut self.lanes {
             while let Some(call) = lane.next(node, &mut self.guests, now) {
                 calls.push(call);
             }
         }
-        if self.rolls() && self.roll_due <= now {
-            self.roll(now);
-        }
-        self.take_turns(now, &mut calls);
         calls
-    }
-
-    /// Asks for what only has its turn, while little is on its way. Who is slow counts for nothing: nobody waits for it.
-    fn take_turns(&mut self, now: Moment, calls: &mut Vec<Call>) {
-        let mut busy: usize = self.lanes.values().map(|lane| lane.busy(now)).sum();
-        while busy < self.turns_at_once
-            && let Some(what) = self.turns.pop_front()
-        {
-            let node = self.guests.get(&what.vmid()).map(|known| &known.listed.node);
-            if let Some((node, lane)) = node.and_then(|node| Some((node.clone(), self.lanes.get_mut(node)?)))
-                && lane.is_ready(now)
-            {
-                lane.push(what);
-                let call = lane.next(&node, &mut self.guests, now);
-                busy += usize::from(call.is_some());
-                calls.extend(call);
-            }
-        }
-        let slow = self.lanes.values().filter_map(Lane::slow_at).filter(|slow| *slow > now);
-        self.turns_due = slow.min().filter(|_| !self.turns.is_empty());
     }
 
     /// When there may be something to ask again, unless an answer comes before; none: when one has come.
     pub fn wake(&self) -> Option<Moment> {
         let listing = (!self.listing.in_flight).then_some(self.listing.due);
         let roll = self.rolls().then_some(self.roll_due);
-        listing.into_iter().chain(roll).chain(self.later.values().copied()).chain(self.turns_due).min()
+        listing.into_iter().chain(roll).chain(self.later.values().copied()).min()
     }
 
     /// Whether what did not seem to change is read again, too.
@@ -266,10 +235,11 @@ impl Rounds {
         self.macs.contains_key(&mac)
     }
 
-    /// A round begins at once: somebody asks for it.
+    /// A round begins at once in which everything is read: somebody asks for it.
     pub fn hurry(&mut self, now: Moment) {
         self.listing.due = self.listing.due.min(now);
         self.listing.is_extra = false;
+        self.guests.values_mut().for_each(Known::stir);
     }
 
     /// All guests, by number.
@@ -354,16 +324,9 @@ impl Rounds {
                 known.addresses_pace.wanted = true;
             }
         }
-        let turns: BTreeSet<What> = self.turns.iter().copied().collect();
-        for (place, what) in self.wanted(now).into_iter().filter(|(_, what)| !turns.contains(what)) {
+        for (place, what) in self.wanted(now) {
             self.push(&place, what, now);
         }
-    }
-
-    /// Nothing waits to be asked any more, until the list comes.
-    fn forget_plan(&mut self) {
-        self.turns.clear();
-        self.lanes.values_mut().for_each(Lane::clear);
     }
 
     /// What is to be asked for, in order.
@@ -388,8 +351,8 @@ impl Rounds {
         }
     }
 
-    /// Has a share of what did not seem to change read again, the longest ago first, a few times in a round: then there is always a
-    /// connection that is open.
+    /// Has a share of what did not seem to change read again, the longest ago first. All at once, for what is done together costs less;
+    /// and before connections are closed for being idle.
     fn roll(&mut self, now: Moment) {
         let pause = if self.interval < CONFIGS { self.interval / ROLLS } else { self.interval };
         self.roll_due = now + pause;
@@ -397,11 +360,12 @@ impl Rounds {
         let is_ready = |known: &&mut Known| lanes.get(&known.listed.node).is_some_and(|lane| lane.is_ready(now));
         let mut guests: Vec<_> =
             self.guests.values_mut().filter(|known| known.reads_config()).filter(is_ready).collect();
+        let mut turns = Vec::new();
         guests.sort_by_key(|known| (known.config_pace.begun, known.listed.vmid));
         let turn = self.configs.next(guests.len(), CONFIGS, pause);
         for known in guests.iter_mut().filter(|known| known.config_pace.is_idle(now)).take(turn) {
             known.config_pace.wanted = true;
-            self.turns.push_back(What::Config(known.listed.vmid));
+            turns.push((known.place(), What::Config(known.listed.vmid)));
         }
         let mut guests: Vec<_> = guests.into_iter().filter(|known| known.asks_for_addresses()).collect();
         guests.sort_by_key(|known| (known.addresses_pace.begun, known.listed.vmid));
@@ -410,10 +374,12 @@ impl Rounds {
             known.addresses_pace.wanted = true;
             // Who is read is asked then.
             if !known.config_pace.wanted {
-                self.turns.push_back(What::addresses(&known.place()));
+                turns.push((known.place(), What::addresses(&known.place())));
             }
         }
-        self.turns_at_once = self.turns.len().div_ceil(TURNS);
+        for (place, what) in turns {
+            self.push(&place, what, now);
+        }
     }
 
     /// A guest's configuration is this from now on. Whether it was another before.

@@ -237,6 +237,14 @@ fn a_change_without_a_trace_is_found_within_a_minute() {
 }
 
 #[test]
+fn whoever_asks_for_it_has_everything_read_at_once() {
+    let mut world = many(10).calm();
+    world.rounds.hurry(world.now);
+    let calls = world.settle();
+    assert_eq!((calls.len(), configs(&calls).len()), (21, 10), "{calls:?}");
+}
+
+#[test]
 fn two_questions_at_most_are_on_their_way_to_a_node_and_one_for_agents() {
     let mut world = many(30);
     world.answer(Call::Resources);
@@ -464,32 +472,6 @@ fn an_agent_that_outlasts_everybodys_patience_is_no_reason_to_leave_its_node_alo
         assert!(asked > 0 && world.notes.is_empty(), "{asked} {:?}", world.notes);
         assert!(world.rounds.guests().all(|known| known.config_pace.begun > Some(world.now.saturating_sub(CONFIGS))));
     }
-}
-
-#[test]
-fn what_only_has_its_turn_is_asked_one_at_a_time_and_nobody_waits_for_who_is_slow() {
-    let mut world = many(60).calm();
-    let slow = loop {
-        world.now = world.rounds.wake().unwrap();
-        let calls = world.rounds.next(world.now);
-        if matches!(calls[..], [Call::Config(_)]) {
-            break calls;
-        }
-        for call in calls {
-            world.answer(call);
-        }
-    };
-    let begun = world.now;
-    assert_eq!(world.rounds.next(world.now), []);
-    world.now = world.rounds.wake().unwrap();
-    let next = world.rounds.next(world.now);
-    assert_eq!((next.len(), world.rounds.next(world.now).len()), (1, 0), "{slow:?} {next:?}");
-    for call in next {
-        world.answer(call);
-    }
-    let others = world.settle();
-    assert!(!others.is_empty() && world.rounds.turns.is_empty(), "{others:?}");
-    assert!(world.now < begun + Duration::from_secs(1));
 }
 
 #[test]
