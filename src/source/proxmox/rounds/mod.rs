@@ -356,29 +356,28 @@ impl Rounds {
     fn roll(&mut self, now: Moment) {
         let pause = if self.interval < CONFIGS { self.interval / ROLLS } else { self.interval };
         self.roll_due = now + pause;
-        let lanes = &self.lanes;
-        let is_ready = |known: &&mut Known| lanes.get(&known.listed.node).is_some_and(|lane| lane.is_ready(now));
-        let mut guests: Vec<_> =
-            self.guests.values_mut().filter(|known| known.reads_config()).filter(is_ready).collect();
-        let mut turns = Vec::new();
-        guests.sort_by_key(|known| (known.config_pace.begun, known.listed.vmid));
-        let turn = self.configs.next(guests.len(), CONFIGS, pause);
-        for known in guests.iter_mut().filter(|known| known.config_pace.is_idle(now)).take(turn) {
-            known.config_pace.wanted = true;
-            turns.push((known.place(), What::Config(known.listed.vmid)));
-        }
-        let mut guests: Vec<_> = guests.into_iter().filter(|known| known.asks_for_addresses()).collect();
-        guests.sort_by_key(|known| (known.addresses_pace.begun, known.listed.vmid));
-        let turn = self.addresses.next(guests.len(), ADDRESSES, pause);
-        for known in guests.iter_mut().filter(|known| known.addresses_pace.is_idle(now)).take(turn) {
-            known.addresses_pace.wanted = true;
+        let is_there = |known: &&Known| {
+            known.reads_config() && self.lanes.get(&known.listed.node).is_some_and(|lane| lane.is_ready(now))
+        };
+        let configs = self.guests.values().filter(is_there);
+        let count = self.configs.next(configs.clone().count(), CONFIGS, pause);
+        let configs = configs.filter(|known| known.config_pace.is_idle(now));
+        let configs = oldest(configs.map(|known| (known.config_pace.begun, known.listed.vmid)).collect(), count);
+        let addresses = self.guests.values().filter(is_there).filter(|known| known.asks_for_addresses());
+        let count = self.addresses.next(addresses.clone().count(), ADDRESSES, pause);
+        let addresses = addresses.filter(|known| known.addresses_pace.is_idle(now));
+        let addresses = oldest(addresses.map(|known| (known.addresses_pace.begun, known.listed.vmid)).collect(), count);
+        for (vmid, is_config) in configs.map(|vmid| (vmid, true)).chain(addresses.map(|vmid| (vmid, false))) {
+            let Some(known) = self.guests.get_mut(&vmid) else { continue };
+            let place = known.place();
+            let what = if is_config { What::Config(vmid) } else { What::addresses(&place) };
             // Who is read is asked then.
-            if !known.config_pace.wanted {
-                turns.push((known.place(), What::addresses(&known.place())));
+            let is_read = known.config_pace.wanted;
+            let pace = if is_config { &mut known.config_pace } else { &mut known.addresses_pace };
+            pace.wanted = true;
+            if !is_read {
+                self.push(&place, what, now);
             }
-        }
-        for (place, what) in turns {
-            self.push(&place, what, now);
         }
     }
 
@@ -404,4 +403,14 @@ impl Rounds {
         self.freed.extend(before.into_iter().filter(|mac| !self.macs.contains_key(mac)));
         true
     }
+}
+
+/// Those of whom something was asked for longest ago, in this order.
+fn oldest(mut all: Vec<(Option<Moment>, u32)>, count: usize) -> impl Iterator<Item = u32> {
+    if count < all.len() {
+        all.select_nth_unstable(count);
+        all.truncate(count);
+    }
+    all.sort_unstable();
+    all.into_iter().map(|(_, vmid)| vmid)
 }
