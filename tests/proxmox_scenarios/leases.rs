@@ -22,9 +22,9 @@ fn the_lease_goes_with_its_guest(lab: &Lab) {
     lab.simulator.cluster().remove(102);
     lab.dns().becomes("client.lab", &[]);
     lab.dns().is_called(&lease, &[]);
-    until("the lease is out of the file", || !fs::read_to_string(lab.path("leases")).unwrap().contains(&lease));
+    until("the lease is out of the file", || !fs::read_to_string(lab.path("dnsmasq.leases")).unwrap().contains(&lease));
     // One that is stopped keeps its lease, as dnsmasq has it.
-    assert!(fs::read_to_string(lab.path("leases")).unwrap().contains(&stays));
+    assert!(fs::read_to_string(lab.path("dnsmasq.leases")).unwrap().contains(&stays));
     lab.dns().becomes("other.lab", &[&stays]);
     // Another of the same name.
     silent(&mut lab.simulator.cluster(), 104, "client");
@@ -86,7 +86,7 @@ fn a_lease_of_dhcpv6_ends_with_its_guest_too() {
         let guest = lab.plug(102);
         dhclient6(&lab, &guest);
         until("the name has an address", || !lab.dns().addresses("client.lab").is_empty());
-        let leases = || fs::read_to_string(lab.path("leases")).unwrap();
+        let leases = || fs::read_to_string(lab.path("dnsmasq.leases")).unwrap();
         assert_eq!(leases().matches("fd00::1").count(), 1, "{}", leases());
         drop(guest);
         lab.simulator.cluster().remove(102);
