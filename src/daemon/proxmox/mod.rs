@@ -26,7 +26,7 @@ use crate::cli::proxmox::{Config, Dnsmasq, Mode, Request};
 use crate::daemon::asked::Signals;
 use crate::daemon::endpoint::Listener;
 use crate::daemon::log;
-use crate::daemon::one_thread::complete;
+use crate::daemon::one_thread::{complete, complete_gathering};
 use crate::daemon::schedule::Moment;
 use crate::daemon::supervisor::Supervisor;
 use crate::error::{Error, Result};
@@ -40,6 +40,8 @@ use serde_json::Value;
 use serve::{Clock, Ears, Server};
 use snapshot::Dnsmasq as Health;
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
@@ -67,7 +69,10 @@ pub fn run(request: &Request, out: &mut dyn Write, err: &mut dyn Write) -> Resul
     match request.mode {
         Mode::Once => complete(once(config))??,
         Mode::DryRun { json } => complete(dry_run(config, json, out))??,
-        _ => complete(serve(config))??,
+        _ => {
+            let gathers = Arc::new(AtomicBool::new(false));
+            complete_gathering(Arc::clone(&gathers), serve(config, gathers))??;
+        }
     }
     Ok(Exit::Done)
 }
@@ -92,7 +97,7 @@ async fn dry_run(config: &Config, json: bool, out: &mut dyn Write) -> Result<()>
     }
 }
 
-async fn serve(config: &Config) -> Result<()> {
+async fn serve(config: &Config, gathers: Arc<AtomicBool>) -> Result<()> {
     let signals = Signals::take()?;
     folders::make(config)?;
     let clock = Clock::start();
@@ -118,7 +123,9 @@ async fn serve(config: &Config) -> Result<()> {
     let beside = config.places.pid_file.clone().filter(|_| dnsmasq.is_none()).map(Beside::new);
     let health = if dnsmasq.is_some() { Health::Starting } else { Health::NotAsked };
     let (down, show) = (None, Moment::ZERO);
-    Server { keeper, reading, ears, dnsmasq, beside, signals, supervisor, clock, health, down, show }.run().await
+    Server { keeper, reading, gathers, ears, dnsmasq, beside, signals, supervisor, clock, health, down, show }
+        .run()
+        .await
 }
 
 fn sink(config: &Config) -> Result<DnsmasqDir> {

@@ -15,6 +15,8 @@ use crate::source::neighbors::{Kernel, Neighbors, Sighted};
 use crate::source::proxmox::{Cluster, Done, Reading};
 use std::collections::BTreeSet;
 use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, error, info, warn};
@@ -25,6 +27,8 @@ const BEFORE: Duration = Duration::from_secs(30 * 86_400);
 const LISTEN_AGAIN: Duration = Duration::from_secs(10);
 /// How often people are shown how it is.
 const SHOW: Duration = Duration::from_secs(2);
+/// So many questions on their way are many.
+const MANY: usize = 4;
 /// How often it is looked whether something can be heard that could not, and the other way round.
 const LACKING: Duration = Duration::from_secs(5);
 
@@ -146,6 +150,8 @@ pub struct Server<'a, C, S> {
     pub keeper: Keeper<S>,
     /// What it has asked.
     pub reading: Reading<'a, C>,
+    /// Whether so much is on its way that answers are gathered.
+    pub gathers: Arc<AtomicBool>,
     /// Whom it hears.
     pub ears: Ears,
     /// Its dnsmasq, if that is its own.
@@ -194,6 +200,7 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
         for call in self.keeper.calls(now.moment) {
             self.reading.ask(call, now.moment);
         }
+        self.gathers.store(self.reading.in_flight() >= MANY, Ordering::Relaxed);
         let is_new = self.ears.open();
         let interests = self.keeper.interests(is_new);
         if let (Some(kernel), Some(Interests { macs, asked, are_sought })) = (&mut self.ears.kernel, interests) {
