@@ -27,6 +27,18 @@ pub struct Done {
     pub took: Duration,
 }
 
+impl Call {
+    /// Asks a cluster this; what it answers.
+    pub async fn put_to(&self, cluster: &impl Cluster, now: Moment) -> Answer {
+        match self {
+            Self::Resources => Answer::Resources(cluster.resources().await),
+            Self::Config(place) => Answer::Config(place.clone(), cluster.config(place).await),
+            Self::Addresses(place) => Answer::Addresses(place.clone(), cluster.interfaces(place).await),
+            Self::Ipam => Answer::Ipam(cluster.ipam(now).await),
+        }
+    }
+}
+
 impl<'a, C: Cluster> Reading<'a, C> {
     /// Of this cluster; nothing is asked yet.
     pub fn new(cluster: &'a C) -> Self {
@@ -38,12 +50,7 @@ impl<'a, C: Cluster> Reading<'a, C> {
         let cluster = self.cluster;
         self.in_flight.push(Box::pin(async move {
             let begun = Instant::now();
-            let answer = match &call {
-                Call::Resources => Answer::Resources(cluster.resources().await),
-                Call::Config(place) => Answer::Config(place.clone(), cluster.config(place).await),
-                Call::Addresses(place) => Answer::Addresses(place.clone(), cluster.interfaces(place).await),
-                Call::Ipam => Answer::Ipam(cluster.ipam(now).await),
-            };
+            let answer = call.put_to(cluster, now).await;
             Done { call, answer, took: begun.elapsed() }
         }));
     }

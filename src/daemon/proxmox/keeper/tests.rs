@@ -6,7 +6,7 @@ use crate::plan::dns_records::{Network, Vlan};
 use crate::plan::guest::{Configured, Kind, Nic, State};
 use crate::sink::dnsmasq_dir::{Memory, Places};
 use crate::source::neighbors::How;
-use crate::source::proxmox::{self, Cluster as _, Interface, Listed, Token, Told, Trust};
+use crate::source::proxmox::{self, Interface, Listed, Token, Told, Trust};
 use futures_util::FutureExt as _;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -114,18 +114,7 @@ impl World {
                 self.sleep(next.saturating_sub(self.now.moment));
             }
             for call in calls {
-                let cluster = &self.cluster;
-                let answer = match &call {
-                    Call::Resources => Answer::Resources(cluster.resources().now_or_never().unwrap()),
-                    Call::Config(place) => Answer::Config(place.clone(), cluster.config(place).now_or_never().unwrap()),
-                    Call::Addresses(place) => {
-                        Answer::Addresses(place.clone(), cluster.interfaces(place).now_or_never().unwrap())
-                    }
-                    Call::Ipam => {
-                        let ipam = proxmox::Cluster::ipam(cluster, self.now.moment);
-                        Answer::Ipam(ipam.now_or_never().unwrap())
-                    }
-                };
+                let answer = call.put_to(&self.cluster, self.now.moment).now_or_never().unwrap();
                 self.keeper.answered(Done { call, answer, took: Duration::ZERO }, self.now.moment);
             }
         }

@@ -71,18 +71,7 @@ impl World {
 
     #[allow(clippy::needless_pass_by_value, reason = "a question is answered once")]
     fn answer(&mut self, call: Call) {
-        let memory = &self.memory;
-        let answer = match &call {
-            Call::Resources => Answer::Resources(memory.resources().now_or_never().unwrap()),
-            Call::Config(place) => Answer::Config(place.clone(), memory.config(place).now_or_never().unwrap()),
-            Call::Addresses(place) => {
-                Answer::Addresses(place.clone(), memory.interfaces(place).now_or_never().unwrap())
-            }
-            Call::Ipam => {
-                let ipam = crate::source::proxmox::Cluster::ipam(memory, self.now);
-                Answer::Ipam(ipam.now_or_never().unwrap())
-            }
-        };
+        let answer = call.put_to(&self.memory, self.now).now_or_never().unwrap();
         let outcome = self.rounds.answered(answer, self.now);
         self.notes.extend(outcome.notes.into_iter().map(text));
         self.gone.extend(outcome.gone);
