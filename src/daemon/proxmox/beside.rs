@@ -1,14 +1,13 @@
 //! Another's dnsmasq, beside which we are: it is asked now and then what it is, if it serves DNS where we can ask it. Who never answers
 //! is not missed: nobody knows whether it is asked at the right place.
 
-use crate::sink::dnsmasq::{Dnsmasq, Version, asking};
+use super::asker::Asker;
+use crate::sink::dnsmasq::{Dnsmasq, Version};
 use rustix::process::Pid;
 use std::fmt;
 use std::future::pending;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 
 /// How often it is asked.
@@ -42,8 +41,7 @@ pub struct Beside {
     patience: Duration,
     /// Which one it is, and where it is asked.
     running: Option<Pid>,
-    socket: Option<UdpSocket>,
-    asked: u16,
+    asker: Option<Asker>,
     next: Instant,
     /// What it is while it answers, and when it did so last.
     answers: Option<(Version, Instant)>,
@@ -58,7 +56,7 @@ impl Beside {
     /// The same, asked so often and missed after so long.
     pub fn with(pid_file: PathBuf, ask: Duration, patience: Duration) -> Self {
         let next = Instant::now();
-        Self { pid_file, ask, patience, running: None, socket: None, asked: 0, next, answers: None }
+        Self { pid_file, ask, patience, running: None, asker: None, next, answers: None }
     }
 
     /// Asks until something happens that is worth telling. Given up, nothing is lost: it is called again.
@@ -74,21 +72,18 @@ impl Beside {
                 self.answers = None;
                 return Said::Silent(self.patience);
             }
-            let mut answer = [0; 512];
-            let received = async {
-                match &self.socket {
-                    Some(socket) => socket.recv(&mut answer).await,
+            let answer = async {
+                match &self.asker {
+                    Some(asker) => asker.answer().await,
                     None => pending().await,
                 }
             };
             let until = give_up.map_or(self.next, |give_up| give_up.min(self.next));
-            let received = tokio::select! {
-                received = received => received,
+            let answer = tokio::select! {
+                answer = answer => answer,
                 () = sleep_until(until) => continue,
             };
-            // An error is what the system heard about an earlier question: nobody listens.
-            let version = received.ok().and_then(|length| asking::answer(answer.get(..length)?)).flatten();
-            if let Some(version) = version {
+            if let Some(version) = answer.flatten() {
                 let before = self.answers.replace((version, Instant::now()));
                 if before.is_none_or(|(before, _)| before != version) {
                     return Said::Answers(version);
@@ -101,30 +96,14 @@ impl Beside {
         if let Ok(dnsmasq) = Dnsmasq::find(&self.pid_file)
             && self.running != Some(dnsmasq.pid())
         {
-            let socket = match dnsmasq.configuration().and_then(|configuration| configuration.asked_at()) {
-                Some(place) => connected(place).await.ok(),
+            let asker = match dnsmasq.configuration().and_then(|configuration| configuration.asked_at()) {
+                Some(place) => Asker::new(place).await.ok(),
                 None => None,
             };
-            (self.running, self.socket) = (Some(dnsmasq.pid()), socket);
+            (self.running, self.asker) = (Some(dnsmasq.pid()), asker);
         }
-        self.asked = self.asked.wrapping_add(1);
-        if let Some(socket) = &self.socket {
-            // Unsent, it is unanswered.
-            let _ = socket.send(&asking::question(self.asked)).await;
+        if let Some(asker) = &mut self.asker {
+            asker.ask().await;
         }
     }
-}
-
-/// A socket for questions to this one.
-///
-/// # Errors
-/// The system has none.
-pub(super) async fn connected(place: SocketAddr) -> std::io::Result<UdpSocket> {
-    let any: IpAddr = match place {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0)).await?;
-    socket.connect(place).await?;
-    Ok(socket)
 }

@@ -3,7 +3,7 @@
 //! Should we be killed, it goes on: DNS and DHCP do not need us. The next of us takes it over if its configuration is still what it
 //! should be, else it is ended first. Ours is only one that was started with our own configuration file.
 
-use super::beside::connected;
+use super::asker::Asker;
 use super::process::Process;
 use super::tending::{Pace, Step, Tending};
 use crate::daemon::schedule::Moment;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result, in_words};
 use crate::net::Shown;
 use crate::plan::dnsmasq_conf::{Conf, path_value};
 use crate::sink::atomic_file;
-use crate::sink::dnsmasq::{Dnsmasq, asking};
+use crate::sink::dnsmasq::Dnsmasq;
 use crate::sink::folder::Folder;
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fmt;
@@ -21,7 +21,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tokio::net::UdpSocket;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep_until, timeout};
 use tracing::warn;
@@ -88,8 +87,7 @@ pub struct Managed {
     found: bool,
     tending: Tending,
     began: Instant,
-    socket: UdpSocket,
-    asked: u16,
+    asker: Asker,
     has_answered: bool,
 }
 
@@ -120,11 +118,11 @@ impl Managed {
             }
             atomic_file::replace(&settings.conf_file, |file| file.write_all(text.as_bytes()))?;
         }
-        let socket = connected(settings.asked_at).await.map_err(unwatched)?;
+        let asker = Asker::new(settings.asked_at).await.map_err(unwatched)?;
         let tending = Tending::new(settings.pace);
         let found = process.is_some();
-        let (began, asked, has_answered) = (Instant::now(), 0, false);
-        Ok(Self { settings, process, found, tending, began, socket, asked, has_answered })
+        let (began, has_answered) = (Instant::now(), false);
+        Ok(Self { settings, process, found, tending, began, asker, has_answered })
     }
 
     /// Does what there is to do until something happens that is worth telling. Given up, nothing is lost: it is called again.
@@ -141,7 +139,7 @@ impl Managed {
                 Step::Start => return self.start(now),
                 Step::Ask => {
                     self.tending.asked(now);
-                    self.ask().await;
+                    self.asker.ask().await;
                 }
                 Step::End { hangs } => {
                     self.signal(false);
@@ -164,8 +162,7 @@ impl Managed {
     }
 
     async fn wait(&mut self, until: Moment) -> Option<Event> {
-        let Self { process, socket, .. } = self;
-        let mut answer = [0; 512];
+        let Self { process, asker, .. } = self;
         let ended = async {
             match process {
                 Some(process) => process.ended().await,
@@ -179,10 +176,8 @@ impl Managed {
                 self.tending.ended(self.began.elapsed());
                 Some(Event::Ended(how))
             }
-            received = socket.recv(&mut answer) => {
-                // An error is what the system heard about an earlier question: nobody listens.
-                let is_answer = received.ok().and_then(|length| asking::answer(answer.get(..length)?)).is_some();
-                if !is_answer || !self.is_its_own() {
+            answer = asker.answer() => {
+                if answer.is_none() || !self.is_its_own() {
                     return None;
                 }
                 self.tending.answered(self.began.elapsed());
@@ -236,12 +231,6 @@ impl Managed {
         // In a group of its own: it ends when we have it end, not when somebody types Ctrl-C.
         command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         command.spawn().map_err(|error| not_started(program, &error))
-    }
-
-    async fn ask(&mut self) {
-        self.asked = self.asked.wrapping_add(1);
-        // Unsent, it is unanswered.
-        let _ = self.socket.send(&asking::question(self.asked)).await;
     }
 
     fn signal(&self, at_once: bool) {

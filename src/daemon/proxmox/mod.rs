@@ -4,6 +4,7 @@
 //! a dnsmasq of its own, and [`tending`] decides when it begins, is asked and has to go. [`beside`] asks
 //! another's. [`folders`] are made before all that.
 
+mod asker;
 pub mod beside;
 pub mod child;
 pub mod folders;
