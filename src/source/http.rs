@@ -1,30 +1,40 @@
-//! One request and its answer: within a time, within a size, and every way to go wrong told apart. What an answer says is for
-//! whoever asked.
+//! A request's answer, or every way in which there is none, told apart. What an answer says is for whoever asked.
 
 use crate::error::in_words;
+use hyper::StatusCode;
 use hyper::ext::ReasonPhrase;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Request, Response, StatusCode, Url};
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::http::Extensions;
 use rustls::CertificateError;
 use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
+use url::Url;
 
 /// Characters of what a server says that are passed on.
 const LONGEST_WORDS: usize = 300;
 
-/// What becomes of a client's requests.
-pub(crate) struct Http {
-    /// Makes connections, and keeps them.
-    pub client: reqwest::Client,
-    /// For how long it tries to connect, for the text.
+/// The terms on which servers are asked, for what is said when they are not kept.
+pub(crate) struct Terms {
+    /// For how long a connection is tried.
     pub connect_timeout: Duration,
-    /// For how long it waits altogether, for the text.
+    /// For how long an answer is waited for altogether.
     pub timeout: Duration,
     /// What to do about an issuer of certificates that nobody knows here.
     pub unknown_issuer: &'static str,
     /// What to do about an answer that is too long.
     pub too_long: &'static str,
+}
+
+/// What was being done when it went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// A connection was made.
+    Connecting,
+    /// Its answer was waited for, or read.
+    Asking,
+    /// The answer's body was unpacked.
+    Unpacking,
 }
 
 /// Why no answer came.
@@ -79,78 +89,43 @@ impl Answer {
     }
 }
 
-impl Http {
-    /// Asks for `what` (method and URL without secrets), and takes at most `longest` octets of a body, unpacked. A connection that
-    /// breaks before the answer begins is made anew once: a server may close one that was idle at the moment in which we write to
-    /// it.
-    ///
-    /// # Errors
-    /// No answer, or one that is too long. Whatever the answer says is none.
-    pub(crate) async fn send(&self, request: Request, what: String, longest: usize) -> Result<Answer, Broken> {
-        let again = request.try_clone();
-        let mut sent = self.client.execute(request).await;
-        if let (Err(error), Some(again)) = (&sent, again)
-            && error.is_request()
-            && !error.is_timeout()
-            && !error.is_connect()
-        {
-            sent = self.client.execute(again).await;
-        }
-        let mut response = sent.map_err(|error| self.broken(&what, &error))?;
-        let mut body = Vec::new();
-        let is_too_long = |length: u64| length > longest as u64;
-        let mut has_end = !response.content_length().is_some_and(is_too_long);
-        while has_end && let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&what, &error))? {
-            has_end = !is_too_long((body.len() + chunk.len()) as u64);
-            body.extend_from_slice(&chunk);
-        }
-        if !has_end {
-            let (most, remedy) = (longest >> 20, self.too_long);
-            let text = format!("{what}: the answer is longer than {most} MiB; {remedy}");
-            return Err(Broken { lost: Lost::Nonsense, text, is_connect: false });
-        }
-        let (status, reason) = (response.status(), reason(&response));
-        Ok(Answer { what, status, reason, headers: response.headers().clone(), body })
+impl Terms {
+    /// What it means that there was no answer in time.
+    pub(crate) fn late(&self, what: &str, doing: Doing) -> Broken {
+        let (missing, time) = match doing {
+            Doing::Connecting => ("no connection", self.connect_timeout),
+            Doing::Asking | Doing::Unpacking => ("no complete answer", self.timeout),
+        };
+        let why = format!("{missing} within {}", seconds(time));
+        Broken::new(what, doing, Lost::Timeout, &why, "look at the server and the network between")
     }
 
-    /// The failure that an answer's absence is.
-    fn broken(&self, what: &str, error: &reqwest::Error) -> Broken {
-        let is_connect = error.is_connect();
-        let failure =
-            |lost, why: String, remedy: &str| Broken { lost, text: format!("{what}: {why}; {remedy}"), is_connect };
-        if error.is_timeout() {
-            let (doing, time) =
-                if is_connect { ("no connection", self.connect_timeout) } else { ("no complete answer", self.timeout) };
-            let why = format!("{doing} within {}", seconds(time));
-            return failure(Lost::Timeout, why, "look at the server and the network between");
-        }
+    /// What it means that an answer has more than `longest` octets.
+    pub(crate) fn too_long(&self, what: &str, longest: usize) -> Broken {
+        let why = format!("the answer is longer than {} MiB", longest >> 20);
+        Broken::new(what, Doing::Asking, Lost::Nonsense, &why, self.too_long)
+    }
+
+    /// What an error means other than that time was up.
+    pub(crate) fn broken(&self, what: &str, doing: Doing, error: &(dyn StdError + 'static)) -> Broken {
+        let failure = |lost, why: &str, remedy| Broken::new(what, doing, lost, why, remedy);
         if let Some(tls) = tls(error) {
             let why = match tls {
                 rustls::Error::InvalidCertificate(CertificateError::Other(other)) => other.0.to_string(),
                 tls => tls.to_string(),
             };
-            return failure(Lost::Tls, format!("TLS: {why}"), self.remedy_for_tls(tls));
+            return failure(Lost::Tls, &format!("TLS: {why}"), self.remedy_for_tls(tls));
         }
         let why = root(error);
-        if is_connect {
-            return failure(
-                Lost::Unreachable,
-                format!("cannot connect: {why}"),
-                "is it running, and is the address right?",
-            );
-        }
-        if error.is_decode() && is_packing(error) {
-            return failure(
-                Lost::Nonsense,
-                format!("the answer cannot be unpacked: {why}"),
-                "look for a proxy between",
-            );
-        }
-        failure(
-            Lost::Unreachable,
-            format!("the connection broke: {why}"),
-            "look at the server's log or the proxy's between",
-        )
+        let (lost, whence, remedy) = match doing {
+            Doing::Connecting => (Lost::Unreachable, "cannot connect", "is it running, and is the address right?"),
+            Doing::Asking => {
+                let remedy = "look at the server's log or the proxy's between";
+                (Lost::Unreachable, "the connection broke", remedy)
+            }
+            Doing::Unpacking => (Lost::Nonsense, "the answer cannot be unpacked", "look for a proxy between"),
+        };
+        failure(lost, &format!("{whence}: {why}"), remedy)
     }
 
     fn remedy_for_tls(&self, error: &rustls::Error) -> &'static str {
@@ -166,9 +141,15 @@ impl Http {
     }
 }
 
-/// What a server says instead of the usual words for a status.
-fn reason(response: &Response) -> Option<String> {
-    let reason = response.extensions().get::<ReasonPhrase>()?;
+impl Broken {
+    fn new(what: &str, doing: Doing, lost: Lost, why: &str, remedy: &str) -> Self {
+        Self { lost, text: format!("{what}: {why}; {remedy}"), is_connect: doing == Doing::Connecting }
+    }
+}
+
+/// What a server says instead of the usual words for a status; hyper keeps that with a response.
+pub(crate) fn reason(response: &Extensions) -> Option<String> {
+    let reason = response.get::<ReasonPhrase>()?;
     let text = printable(&String::from_utf8_lossy(reason.as_bytes()));
     (!text.is_empty()).then_some(text)
 }
@@ -192,7 +173,7 @@ pub(crate) fn without_user(url: &str) -> String {
 }
 
 /// What all the errors around it come from.
-fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
+pub(crate) fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
@@ -204,13 +185,6 @@ fn innermost<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'st
 pub(crate) fn root(error: &(dyn StdError + 'static)) -> String {
     let innermost = innermost(error);
     innermost.downcast_ref::<io::Error>().map_or_else(|| innermost.to_string(), in_words)
-}
-
-/// Whether it is what a body was packed into that makes no sense. reqwest says "decode" of a body that broke off, too.
-fn is_packing(error: &(dyn StdError + 'static)) -> bool {
-    use io::ErrorKind::{InvalidData, InvalidInput};
-    let kind = innermost(error).downcast_ref().map(io::Error::kind);
-    kind.is_some_and(|kind| matches!(kind, InvalidData | InvalidInput))
 }
 
 /// The error of TLS that it comes from, if it does. An `io::Error` hides what it was made of from `source`.

@@ -167,6 +167,28 @@ fn an_answer_of_200_mb_is_not_taken_in() {
 }
 
 #[test]
+fn an_answer_may_be_packed_but_not_only_say_so() {
+    let simulator = Simulator::start();
+    let asking = Asking::of(&simulator);
+    simulator.fault_once("/cluster/resources", Fault::Packed);
+    assert_eq!(asking.resources().unwrap().value.guests.len(), simulator.cluster().guests.len());
+    assert_eq!(simulator.seen()[0].header("accept-encoding"), Some("gzip"));
+    is(&list(Fault::BadPacking), Kind::Nonsense, "the answer cannot be unpacked: ");
+}
+
+#[test]
+fn a_host_that_takes_connections_and_says_nothing_is_left_for_the_next() {
+    let simulator = Simulator::start();
+    // The kernel takes them.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = instances::source::proxmox::host(&silent.local_addr().unwrap().to_string()).unwrap();
+    let access = Access { hosts: vec![host], connect_timeout: Duration::from_millis(1500), ..access(&simulator) };
+    is(&Asking::new(&access).resources().unwrap_err(), Kind::Timeout, "no connection within 1500 ms");
+    let hosts = [access.hosts.clone(), super::simulator::access(&simulator).hosts].concat();
+    Asking::new(&Access { hosts, ..access }).resources().unwrap();
+}
+
+#[test]
 fn a_server_that_sends_the_token_back_does_not_make_us_show_it() {
     for before in (0..400).step_by(7) {
         let simulator = Simulator::start();
@@ -181,6 +203,20 @@ fn a_server_that_sends_the_token_back_does_not_make_us_show_it() {
         }
         assert!(failure.text.contains("***"), "{failure}");
     }
+}
+
+#[test]
+fn nor_does_one_that_has_it_where_nothing_makes_sense() {
+    let simulator = Simulator::start();
+    let asking = Asking::of(&simulator);
+    let rows = format!(r#"{{"data": [{{"type": "qemu", "id": "{SECRET}"}}, "{SECRET}"]}}"#);
+    simulator.fault_once("/cluster/resources", Fault::Answer(200, "OK", rows.into_bytes()));
+    let nics =
+        format!(r#"{{"data": {{"net0": "{SECRET}", "net1": "name=eth0,hwaddr=BC:24:11:00:00:01,tag={SECRET}"}}}}"#);
+    simulator.fault_once("/nodes/pve1/lxc/100/config", Fault::Answer(200, "OK", nics.into_bytes()));
+    let refused = [asking.resources().unwrap().refused, asking.config(&lxc("pve1", 100)).unwrap().refused].concat();
+    assert!(refused.len() == 4 && refused.iter().all(|row| !row.to_string().contains(SECRET)), "{refused:?}");
+    assert!(refused.iter().all(|row| row.to_string().contains("***")), "{refused:?}");
 }
 
 #[test]

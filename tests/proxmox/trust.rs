@@ -76,6 +76,8 @@ fn a_certificate_for_another_name_is_refused_unless_that_is_the_name_meant() {
     let asking = trusting(&simulator, trust);
     asking.resources().unwrap();
     assert_eq!(simulator.hosts[0].names(), [Some("pve.example.com".to_owned())], "it is asked for, too");
+    let (_, port) = simulator.url().rsplit_once(':').map(|(host, port)| (host.to_owned(), port.to_owned())).unwrap();
+    assert_eq!(simulator.seen()[0].header("host"), Some(&*format!("pve.example.com:{port}")), "here, too");
     let shown = asking.client.host().to_owned();
     assert_eq!(shown, simulator.url(), "people are told where it really is");
     let trust = Trust { server_name: Some("other.example.com".to_owned()), ..with_ca(&simulator) };

@@ -9,11 +9,11 @@ use crate::plan::dns_records::{Dotted, Duplicates, LinkDown, Unnamed};
 use crate::plan::dnsmasq_conf;
 use crate::source::proxmox::Fingerprint;
 use ipnet::IpNet;
-use reqwest::Url;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
+use url::Url;
 
 /// An option whose value, or each of whose values, is a `T`.
 pub(super) struct Opt<T> {

@@ -5,11 +5,11 @@ use crate::plan::dns_records::{Dotted, Duplicates, LinkDown, Unnamed, Vlan};
 use crate::plan::dnsmasq_conf::{Value, path_value};
 use crate::source::proxmox::{Fingerprint, host};
 use ipnet::IpNet;
-use reqwest::Url;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
+use url::Url;
 
 /// The value, or what is wrong, as a sentence's end.
 pub(super) type Read<T> = Result<T, String>;

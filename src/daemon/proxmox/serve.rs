@@ -15,6 +15,7 @@ use crate::source::neighbors::{Kernel, Neighbors, Sighted};
 use crate::source::proxmox::{Cluster, Done, Reading};
 use std::collections::BTreeSet;
 use std::future::pending;
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -219,8 +220,12 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
                 self.keeper.doubt(self.clock.now().moment);
             }
             Happened::Answered(done) => {
-                debug!(call = ?done.call, milliseconds = done.took.as_millis(), "answered");
-                self.keeper.answered(done, self.clock.now().moment);
+                let now = self.clock.now().moment;
+                // What came together is taken in together: what follows from it is worked out once.
+                for done in iter::once(done).chain(iter::from_fn(|| self.reading.done_already())) {
+                    debug!(call = ?done.call, milliseconds = done.took.as_millis(), "answered");
+                    self.keeper.answered(done, now);
+                }
             }
             Happened::Heard(sighted) => self.keeper.heard(&sighted, self.clock.now().moment),
             Happened::Dnsmasq(event) => self.dnsmasq_says(&event),
@@ -271,7 +276,10 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
                 info!("{event}");
                 self.keeper.dnsmasq_found();
             }
-            Event::Answers => self.answers(&event.to_string()),
+            Event::Answers => {
+                self.keeper.dnsmasq_answers();
+                self.answers(&event.to_string());
+            }
             Event::Hangs(_) | Event::Ended(_) | Event::CannotBegin(_) => self.is_down(event.to_string()),
         }
         // At once.

@@ -2,13 +2,14 @@
 
 use super::{Access, Auth, Endpoint, Failure, Kind};
 use crate::error::{Error, Result, in_words};
-use crate::source::http::{self, Lost, root};
 pub(super) use crate::source::http::{Answer, shown};
+use crate::source::http::{Broken, Doing, Lost, Terms, innermost, reason, root};
 use reqwest::header::{ACCEPT, CACHE_CONTROL, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Request, redirect};
-use std::fs;
+use std::error::Error as StdError;
 use std::path::Path;
 use std::time::Duration;
+use std::{fs, io};
 
 /// Octets of an answer's body, unpacked, that are taken. A page of a thousand ports has 0.4 million, unless somebody keeps
 /// much in `extra`.
@@ -17,7 +18,10 @@ const LONGEST: usize = 16 << 20;
 const IDLE: Duration = Duration::from_secs(8);
 
 /// Connections, and how they are made.
-pub(super) struct Http(http::Http);
+pub(super) struct Http {
+    client: reqwest::Client,
+    terms: Terms,
+}
 
 impl Http {
     /// # Errors
@@ -54,27 +58,28 @@ impl Http {
             let message = format!("cannot prepare TLS{ca_file}: {}", root(&error));
             Error::new(message).remedy("let cafile name certificates in PEM")
         })?;
-        Ok(Self(http::Http {
-            client,
+        let terms = Terms {
             connect_timeout: access.timeout,
             timeout: access.timeout,
             unknown_issuer: "name the file with the issuer's certificate: cafile",
             too_long: "let a page have fewer entries",
-        }))
+        };
+        Ok(Self { client, terms })
     }
 
     /// For making requests.
     pub(super) fn client(&self) -> &reqwest::Client {
-        &self.0.client
+        &self.client
     }
 
-    /// Asks.
+    /// Asks. A connection that breaks before the answer begins is made anew once: a server may close one that was idle at the moment
+    /// in which we write to it.
     ///
     /// # Errors
     /// No answer, or one that is too long. Whatever the answer says is none.
     pub(super) async fn send(&self, request: Request) -> Result<Answer, Failure> {
         let what = format!("{} {}", request.method(), shown(request.url()));
-        self.0.send(request, what, LONGEST).await.map_err(|broken| {
+        self.exchange(request, what).await.map_err(|broken| {
             let kind = match broken.lost {
                 Lost::Unreachable => Kind::Unreachable,
                 Lost::Timeout => Kind::Timeout,
@@ -84,6 +89,47 @@ impl Http {
             Failure { kind, text: broken.text }
         })
     }
+    async fn exchange(&self, request: Request, what: String) -> Result<Answer, Broken> {
+        let again = request.try_clone();
+        let mut sent = self.client.execute(request).await;
+        if let (Err(error), Some(again)) = (&sent, again)
+            && error.is_request()
+            && !error.is_timeout()
+            && !error.is_connect()
+        {
+            sent = self.client.execute(again).await;
+        }
+        let broken = |error: reqwest::Error| self.broken(&what, &error);
+        let mut response = sent.map_err(broken)?;
+        let mut body = Vec::new();
+        let is_too_long = |length: u64| length > LONGEST as u64;
+        let mut has_end = !response.content_length().is_some_and(is_too_long);
+        while has_end && let Some(chunk) = response.chunk().await.map_err(broken)? {
+            has_end = !is_too_long((body.len() + chunk.len()) as u64);
+            body.extend_from_slice(&chunk);
+        }
+        if !has_end {
+            return Err(self.terms.too_long(&what, LONGEST));
+        }
+        let (status, reason) = (response.status(), reason(response.extensions()));
+        Ok(Answer { what, status, reason, headers: response.headers().clone(), body })
+    }
+
+    fn broken(&self, what: &str, error: &reqwest::Error) -> Broken {
+        let doing = match error {
+            error if error.is_connect() => Doing::Connecting,
+            error if error.is_decode() && is_packing(error) => Doing::Unpacking,
+            _ => Doing::Asking,
+        };
+        if error.is_timeout() { self.terms.late(what, doing) } else { self.terms.broken(what, doing, error) }
+    }
+}
+
+/// Whether it is what a body was packed into that makes no sense. reqwest says "decode" of a body that broke off, too.
+fn is_packing(error: &(dyn StdError + 'static)) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput};
+    let kind = innermost(error).downcast_ref().map(io::Error::kind);
+    kind.is_some_and(|kind| matches!(kind, InvalidData | InvalidInput))
 }
 
 fn certificates(path: &Path) -> Result<Vec<Certificate>> {

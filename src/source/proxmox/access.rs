@@ -1,11 +1,11 @@
 //! Where the API is and how one gets in. What is secret shows nowhere: `Debug` leaves it out.
 
 use crate::error::{Error, Result};
-use reqwest::Url;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+use url::Url;
 
 /// The port of Proxmox VE's API.
 const PORT: u16 = 8006;
@@ -120,7 +120,8 @@ impl fmt::Debug for Fingerprint {
 /// It is none, or would send the token in the clear.
 pub fn host(text: &str) -> Result<Url> {
     let text = text.trim();
-    let shown = crate::source::http::printable(&crate::source::http::without_user(text));
+    // A password may stand there, or a token.
+    let shown = if text.contains('@') { "what is written".to_owned() } else { crate::source::http::printable(text) };
     let wrong = |why: &str| Error::new(format!("{shown} {why}")).remedy("write pve1.example.com, 192.0.2.1:8006, say");
     let has_scheme = text.contains("://");
     let is_bare_v6 = text.parse::<std::net::Ipv6Addr>().is_ok();
@@ -179,8 +180,17 @@ mod tests {
 
     #[test]
     fn what_is_no_host_or_would_tell_the_token_is_refused_without_showing_a_password() {
-        for text in ["", "http://pve1:8006", "ftp://pve1", "https://", "a b", "pve1:70000", "https://root:s3cret@pve1"]
-        {
+        for text in [
+            "",
+            "http://pve1:8006",
+            "ftp://pve1",
+            "https://",
+            "a b",
+            "pve1:70000",
+            "https://root:s3cret@pve1",
+            "PVEAPIToken=root@pam!x=s3cret",
+            "a@s3cret@pve1",
+        ] {
             let error = host(text).expect_err(text).to_string();
             assert!(!error.contains("s3cret"), "{error}");
         }

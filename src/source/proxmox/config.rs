@@ -30,7 +30,7 @@ pub struct Config {
     pub digest: Option<String>,
 }
 
-type Fields = BTreeMap<String, Scalar>;
+type Fields<'a> = BTreeMap<String, Scalar<'a>>;
 
 /// Interfaces of a guest: `net0` to `net31`.
 const NICS: u8 = 32;
@@ -41,8 +41,9 @@ const NICS: u8 = 32;
 /// It is none; serde's words.
 pub fn config(kind: Kind, vmid: u32, body: &[u8]) -> Result<Read<Config>, serde_json::Error> {
     #[derive(Deserialize)]
-    struct Body {
-        data: Fields,
+    struct Body<'a> {
+        #[serde(borrow)]
+        data: Fields<'a>,
     }
     let Body { data: fields } = serde_json::from_slice(body)?;
     let mut refused = Vec::new();

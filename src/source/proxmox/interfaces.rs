@@ -50,13 +50,16 @@ pub fn agent_interfaces(body: &[u8]) -> Result<Told, serde_json::Error> {
         result: &'a RawValue,
     }
     #[derive(Deserialize)]
-    struct Failed {
-        error: Reason,
+    struct Failed<'a> {
+        #[serde(borrow)]
+        error: Reason<'a>,
     }
     #[derive(Deserialize)]
-    struct Reason {
-        desc: Option<Scalar>,
-        class: Option<Scalar>,
+    struct Reason<'a> {
+        #[serde(borrow)]
+        desc: Option<Scalar<'a>>,
+        #[serde(borrow)]
+        class: Option<Scalar<'a>>,
     }
     let Body { data: Some(Data { result }) } = serde_json::from_slice(body)? else {
         return Ok(Told::Not("no answer".to_owned()));
@@ -94,19 +97,22 @@ fn interfaces(raw: &[&RawValue]) -> Vec<Interface> {
 fn interface(raw: &RawValue) -> Option<Interface> {
     #[derive(Deserialize)]
     struct Wire<'a> {
-        #[serde(rename = "hardware-address")]
-        hardware_address: Option<Scalar>,
-        hwaddr: Option<Scalar>,
+        #[serde(rename = "hardware-address", borrow)]
+        hardware_address: Option<Scalar<'a>>,
+        #[serde(borrow)]
+        hwaddr: Option<Scalar<'a>>,
         #[serde(rename = "ip-addresses", borrow)]
         addresses: Option<&'a RawValue>,
         // Before PVE 9 a container has one address of each family here, for IPv6 often the link-local one, and no list.
-        inet: Option<Scalar>,
-        inet6: Option<Scalar>,
+        #[serde(borrow)]
+        inet: Option<Scalar<'a>>,
+        #[serde(borrow)]
+        inet6: Option<Scalar<'a>>,
     }
     #[derive(Deserialize)]
-    struct Address {
-        #[serde(rename = "ip-address")]
-        address: Option<Scalar>,
+    struct Address<'a> {
+        #[serde(rename = "ip-address", borrow)]
+        address: Option<Scalar<'a>>,
     }
     let wire: Wire = serde_json::from_str(raw.get()).ok()?;
     let text = wire.hardware_address.as_ref().or(wire.hwaddr.as_ref()).and_then(Scalar::text);

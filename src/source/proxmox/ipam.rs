@@ -32,12 +32,16 @@ pub fn ipam(body: &[u8], at: Moment) -> Result<Read<Vec<Sighting>>, serde_json::
 
 fn row(raw: &RawValue, at: Moment) -> Result<Option<Sighting>, Refused> {
     #[derive(Deserialize)]
-    struct Wire {
-        ip: Option<Scalar>,
-        mac: Option<Scalar>,
+    struct Wire<'a> {
+        #[serde(borrow)]
+        ip: Option<Scalar<'a>>,
+        #[serde(borrow)]
+        mac: Option<Scalar<'a>>,
         // A string before libpve-network-perl 1.1.4.
-        vmid: Option<Scalar>,
-        gateway: Option<Scalar>,
+        #[serde(borrow)]
+        vmid: Option<Scalar<'a>>,
+        #[serde(borrow)]
+        gateway: Option<Scalar<'a>>,
     }
     let field = || format!("IPAM row {}", Shown(raw.get()));
     let wire: Wire = serde_json::from_str(raw.get()).map_err(|error| Refused::new(None, field(), error.to_string()))?;

@@ -10,6 +10,7 @@ mod access;
 mod client;
 mod config;
 mod failure;
+mod https;
 mod interfaces;
 mod ipam;
 mod memory;

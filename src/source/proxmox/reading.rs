@@ -3,8 +3,8 @@
 use super::Cluster;
 use super::rounds::{Answer, Call};
 use crate::daemon::schedule::Moment;
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -61,6 +61,11 @@ impl<'a, C: Cluster> Reading<'a, C> {
             Some(done) => done,
             None => std::future::pending().await,
         }
+    }
+
+    /// The next answer, if it is there already.
+    pub fn done_already(&mut self) -> Option<Done> {
+        self.in_flight.next().now_or_never().flatten()
     }
 
     /// How many questions are on their way.

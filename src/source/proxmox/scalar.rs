@@ -1,18 +1,19 @@
 //! Perl's JSON: whether a value comes as a number or as a string depends on what was done with it before, and on the version.
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::fmt;
 
 /// A value that is one thing: its text, however it is spelt in JSON. Never an error, as long as it is JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Scalar {
+pub(super) enum Scalar<'a> {
     /// A string, or a number or a truth value as it would be in one.
-    Text(String),
+    Text(Cow<'a, str>),
     /// `null`, a list or an object.
     Other,
 }
 
-impl Scalar {
+impl Scalar<'_> {
     /// Its text.
     pub fn text(&self) -> Option<&str> {
         match self {
@@ -37,7 +38,7 @@ pub(super) fn is_true(text: &str) -> bool {
     text == "1" || ["on", "yes", "true"].iter().any(|yes| text.eq_ignore_ascii_case(yes))
 }
 
-impl<'de> Deserialize<'de> for Scalar {
+impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Anything)
     }
@@ -46,46 +47,50 @@ impl<'de> Deserialize<'de> for Scalar {
 struct Anything;
 
 impl<'de> Visitor<'de> for Anything {
-    type Value = Scalar;
+    type Value = Scalar<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar::Text(text.to_owned()))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Borrowed(text)))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Scalar, E> {
-        Ok(Scalar::Text(text))
+    fn visit_str<E>(self, text: &str) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
-        Ok(Scalar::Text(u8::from(value).to_string()))
+    fn visit_string<E>(self, text: String) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Owned(text)))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
-        Ok(Scalar::Text(value.to_string()))
+    fn visit_bool<E>(self, value: bool) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Borrowed(if value { "1" } else { "0" })))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
-        Ok(Scalar::Text(value.to_string()))
+    fn visit_u64<E>(self, value: u64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Owned(value.to_string())))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
-        Ok(Scalar::Text(value.to_string()))
+    fn visit_i64<E>(self, value: i64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Owned(value.to_string())))
     }
 
-    fn visit_unit<E>(self) -> Result<Scalar, E> {
+    fn visit_f64<E>(self, value: f64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Owned(value.to_string())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Scalar<'de>, E> {
         Ok(Scalar::Other)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Scalar, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Scalar<'de>, A::Error> {
         while values.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Scalar::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Scalar, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Scalar<'de>, A::Error> {
         while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Scalar::Other)
     }
@@ -97,7 +102,9 @@ mod tests {
 
     #[test]
     fn every_spelling_of_a_number_and_of_yes_is_the_same() {
-        let of = |json: &str| serde_json::from_str::<Scalar>(json).unwrap();
+        fn of(json: &str) -> Scalar<'_> {
+            serde_json::from_str(json).unwrap()
+        }
         for json in ["117", "\"117\"", "117.0"] {
             assert_eq!(of(json).number::<u32>(), Some(117), "{json}");
         }

@@ -9,8 +9,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Octets of a file of certificates that are read: the system's own has 250,000.
+const LONGEST: u64 = 16 << 20;
 
 /// How to speak TLS with servers that are to be trusted so.
 ///
@@ -60,7 +64,9 @@ fn chain(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServ
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let file = format!("CA file {}", path.display());
-    let pem = fs::read(path)
+    let mut pem = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(LONGEST).read_to_end(&mut pem))
         .map_err(|error| Error::new(format!("cannot read {file}: {}", crate::error::in_words(&error))))?;
     match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),

@@ -55,22 +55,55 @@ pub struct Resources {
 /// # Errors
 /// It is none; serde's words.
 pub fn resources(body: &[u8]) -> Result<Read<Resources>, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct Body<'a> {
-        #[serde(borrow)]
-        data: Vec<&'a RawValue>,
-    }
-    let Body { data } = serde_json::from_slice(body)?;
     let mut read = Read::<Resources>::default();
-    for raw in data {
-        match row(raw) {
-            Ok(Some(Row::Guest(guest))) => read.value.guests.push(guest),
-            Ok(Some(Row::Node(node))) => read.value.nodes.push(node),
-            Ok(None) => {}
-            Err(refused) => read.refused.push(refused),
+    let mut take = |row: Result<Option<Row>, Refused>| match row {
+        Ok(Some(Row::Guest(guest))) => read.value.guests.push(guest),
+        Ok(Some(Row::Node(node))) => read.value.nodes.push(node),
+        Ok(None) => {}
+        Err(refused) => read.refused.push(refused),
+    };
+    if let Ok(Body { data }) = serde_json::from_slice::<Body<Wire>>(body) {
+        data.into_iter().map(row).for_each(&mut take);
+    } else {
+        // One that makes no sense is no reason to lose the others.
+        let Body { data } = serde_json::from_slice::<Body<&RawValue>>(body)?;
+        for raw in data {
+            take(serde_json::from_str(raw.get()).map_or_else(
+                |error| Err(Refused::new(None, format!("row {}", Shown(raw.get())), error.to_string())),
+                row,
+            ));
         }
     }
     Ok(read)
+}
+
+#[derive(Deserialize)]
+struct Body<T> {
+    data: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow)]
+    r#type: Option<Scalar<'a>>,
+    #[serde(borrow)]
+    id: Option<Scalar<'a>>,
+    #[serde(borrow)]
+    vmid: Option<Scalar<'a>>,
+    #[serde(borrow)]
+    node: Option<Scalar<'a>>,
+    #[serde(borrow)]
+    name: Option<Scalar<'a>>,
+    #[serde(borrow)]
+    status: Option<Scalar<'a>>,
+    #[serde(borrow)]
+    template: Option<Scalar<'a>>,
+    #[serde(borrow)]
+    tags: Option<Scalar<'a>>,
+    #[serde(borrow)]
+    uptime: Option<Scalar<'a>>,
+    #[serde(borrow)]
+    lock: Option<Scalar<'a>>,
 }
 
 enum Row {
@@ -79,22 +112,7 @@ enum Row {
 }
 
 /// A row, if it concerns us.
-fn row(raw: &RawValue) -> Result<Option<Row>, Refused> {
-    #[derive(Deserialize)]
-    struct Wire {
-        r#type: Option<Scalar>,
-        id: Option<Scalar>,
-        vmid: Option<Scalar>,
-        node: Option<Scalar>,
-        name: Option<Scalar>,
-        status: Option<Scalar>,
-        template: Option<Scalar>,
-        tags: Option<Scalar>,
-        uptime: Option<Scalar>,
-        lock: Option<Scalar>,
-    }
-    let wire: Wire = serde_json::from_str(raw.get())
-        .map_err(|error| Refused::new(None, format!("row {}", Shown(raw.get())), error.to_string()))?;
+fn row(wire: Wire) -> Result<Option<Row>, Refused> {
     let kind = match wire.r#type.as_ref().and_then(Scalar::text) {
         Some("qemu") => Kind::Qemu,
         Some("lxc") => Kind::Lxc,

@@ -38,6 +38,10 @@ pub enum Fault {
     Endless(usize),
     /// The same, but packed: small on the wire.
     Bomb(usize),
+    /// The right answer, packed.
+    Packed,
+    /// The right answer, which says that it is packed.
+    BadPacking,
     /// 500 with the request's own headers in the reason phrase, behind so many other characters.
     Echo(usize),
 }
@@ -68,6 +72,8 @@ impl Fault {
             }
             Self::Huge(size) => Response::json(200, long(size)),
             Self::Bomb(size) => Response::json(200, long(size)).packed(),
+            Self::Packed => right().packed(),
+            Self::BadPacking => right().header("Content-Encoding", "gzip"),
             Self::Endless(size) => {
                 to.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n")?;
                 to.write_all(br#"{"data":["#)?;

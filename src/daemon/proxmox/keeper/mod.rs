@@ -215,9 +215,13 @@ impl<S: Sink> Keeper<S> {
             Ok(()) => self.reloads.forget(),
             Err(failure) => warn!("{failure}"),
         }
+        self.is_unwatched = false;
+    }
+
+    /// A dnsmasq that has begun answers: there is one that can be told, and it watches what is there.
+    pub fn dnsmasq_answers(&mut self) {
         self.faults(About::Reload, []);
         self.faults(About::Watch, []);
-        self.is_unwatched = false;
     }
 
     /// dnsmasq was there already, and may not have read what was written while nobody could tell it.

@@ -136,7 +136,9 @@ impl Rounds {
     /// Which nodes there are; if the list does not say, those of the guests.
     fn see_nodes(&mut self, mut nodes: BTreeMap<String, bool>, guests: &[Listed]) {
         for guest in guests {
-            nodes.entry(guest.node.clone()).or_insert(true);
+            if !nodes.contains_key(&guest.node) {
+                nodes.insert(guest.node.clone(), true);
+            }
         }
         for (name, lane) in &mut self.lanes {
             lane.is_listed = nodes.contains_key(name);
@@ -208,7 +210,8 @@ impl Rounds {
         for (vmid, known) in self.guests.iter_mut().filter(|(vmid, _)| !listed.contains(vmid)) {
             let since = *known.missing.get_or_insert(now);
             known.grow_stale(now, "the list of guests lacks it");
-            if now.saturating_sub(since) >= apart && since < now {
+            // An answer that is still to come would be taken for one about whoever gets the number next.
+            if now.saturating_sub(since) >= apart && since < now && !known.is_asked() {
                 outcome.gone.push(*vmid);
             }
         }

@@ -106,6 +106,11 @@ impl Known {
             }
     }
 
+    /// Whether a question about it is on its way.
+    pub(super) fn is_asked(&self) -> bool {
+        self.config_pace.in_flight || self.addresses_pace.in_flight
+    }
+
     /// Whether it was started so lately that it may have no address yet.
     pub(super) fn is_starting(&self) -> bool {
         self.listed.uptime.is_some_and(|uptime| uptime < STARTING)

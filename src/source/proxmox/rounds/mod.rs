@@ -27,6 +27,7 @@ use crate::net::Mac;
 use crate::plan::guest::{Kind, Lists, Sighting};
 use crate::source::backoff::Backoff;
 use lane::{Lane, What};
+use rustc_hash::FxHashSet;
 use share::Share;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -40,7 +41,7 @@ const ADDRESSES: Duration = Duration::from_secs(300);
 const IPAM: Duration = Duration::from_secs(60);
 /// The same if it has nothing or is not there.
 const IPAM_IDLE: Duration = Duration::from_secs(600);
-/// Between two readings for the reason that somebody was heard on the wire.
+/// Between two readings for the reason that somebody was heard on the wire, or asks for them.
 const APART: Duration = Duration::from_secs(1);
 /// A list that fails is asked for again after this time at the latest.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -110,6 +111,8 @@ struct Listing {
     /// It is asked for between two rounds, for a guest that moved. That happens once a round.
     is_extra: bool,
     may_be_extra: bool,
+    /// For when somebody asked for it last.
+    hurried: Option<Moment>,
     backoff: Backoff,
     /// When it came last, and since when it has not.
     read: Option<Moment>,
@@ -142,6 +145,7 @@ impl Rounds {
                 in_flight: false,
                 is_extra: false,
                 may_be_extra: true,
+                hurried: None,
                 backoff: Backoff::new(interval, LONGEST_WAIT.max(interval)),
                 read: None,
                 failing_since: None,
@@ -235,9 +239,16 @@ impl Rounds {
         self.macs.contains_key(&mac)
     }
 
-    /// A round begins at once in which everything is read: somebody asks for it.
+    /// A round begins at once in which everything is read: somebody asks for it. However often, it is one a second at most.
     pub fn hurry(&mut self, now: Moment) {
-        self.listing.due = self.listing.due.min(now);
+        let due = match self.listing.hurried {
+            // It is to come.
+            Some(due) if due > now => due,
+            Some(before) => now.max(before + APART),
+            None => now,
+        };
+        self.listing.hurried = Some(due);
+        self.listing.due = self.listing.due.min(due);
         self.listing.is_extra = false;
         self.guests.values_mut().for_each(Known::stir);
     }
@@ -356,17 +367,25 @@ impl Rounds {
     fn roll(&mut self, now: Moment) {
         let pause = if self.interval < CONFIGS { self.interval / ROLLS } else { self.interval };
         self.roll_due = now + pause;
-        let is_there = |known: &&Known| {
-            known.reads_config() && self.lanes.get(&known.listed.node).is_some_and(|lane| lane.is_ready(now))
-        };
-        let configs = self.guests.values().filter(is_there);
-        let count = self.configs.next(configs.clone().count(), CONFIGS, pause);
-        let configs = configs.filter(|known| known.config_pace.is_idle(now));
-        let configs = oldest(configs.map(|known| (known.config_pace.begun, known.listed.vmid)).collect(), count);
-        let addresses = self.guests.values().filter(is_there).filter(|known| known.asks_for_addresses());
-        let count = self.addresses.next(addresses.clone().count(), ADDRESSES, pause);
-        let addresses = addresses.filter(|known| known.addresses_pace.is_idle(now));
-        let addresses = oldest(addresses.map(|known| (known.addresses_pace.begun, known.listed.vmid)).collect(), count);
+        let ready: FxHashSet<&str> =
+            self.lanes.iter().filter(|(_, lane)| lane.is_ready(now)).map(|(name, _)| name.as_str()).collect();
+        let mut counts = (0, 0);
+        let (mut configs, mut addresses) = (Vec::new(), Vec::new());
+        let is_there = |known: &&Known| known.reads_config() && ready.contains(known.listed.node.as_str());
+        for known in self.guests.values().filter(is_there) {
+            counts.0 += 1;
+            if known.config_pace.is_idle(now) {
+                configs.push((known.config_pace.begun, known.listed.vmid));
+            }
+            if known.asks_for_addresses() {
+                counts.1 += 1;
+                if known.addresses_pace.is_idle(now) {
+                    addresses.push((known.addresses_pace.begun, known.listed.vmid));
+                }
+            }
+        }
+        let configs = oldest(configs, self.configs.next(counts.0, CONFIGS, pause));
+        let addresses = oldest(addresses, self.addresses.next(counts.1, ADDRESSES, pause));
         for (vmid, is_config) in configs.map(|vmid| (vmid, true)).chain(addresses.map(|vmid| (vmid, false))) {
             let Some(known) = self.guests.get_mut(&vmid) else { continue };
             let place = known.place();

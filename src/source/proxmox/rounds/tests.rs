@@ -231,6 +231,17 @@ fn whoever_asks_for_it_has_everything_read_at_once() {
     world.rounds.hurry(world.now);
     let calls = world.settle();
     assert_eq!((calls.len(), configs(&calls).len()), (21, 10), "{calls:?}");
+    // Not again and again, but once more.
+    world.now += Duration::from_millis(1);
+    for _ in 0..3000 {
+        world.rounds.hurry(world.now);
+        assert!(world.rounds.next(world.now).is_empty());
+    }
+    world.now += Duration::from_secs(1);
+    assert_eq!(configs(&world.settle()).len(), 10);
+    world.now += Duration::from_secs(1);
+    world.rounds.hurry(world.now);
+    assert_eq!(configs(&world.settle()).len(), 10);
 }
 
 #[test]
