@@ -11,6 +11,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+/// Where it runs, and nothing else: in life the API is on other hosts, and does not turn our caches over.
+const CORE: usize = 0;
 /// Where it shows itself.
 const LISTEN: &str = "127.0.0.1:9469";
 
@@ -48,6 +50,7 @@ impl Companion {
         command.env("STATE_DIRECTORY", folder.join("state")).env("RUNTIME_DIRECTORY", folder.join("run"));
         // dnsmasq would stay after a SIGKILL.
         let process = Process::start(&mut command, &folder.join("log"), Signal::SIGTERM)?;
+        process.stay_on(CORE);
         Ok(Self { process })
     }
 

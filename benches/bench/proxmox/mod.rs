@@ -18,11 +18,15 @@ mod simulator;
 )]
 mod wire;
 
+use crate::lane::on_core;
 use crate::section::Section;
 use crate::{Setting, progress};
 use measured::{Measured, Plan};
+use std::error::Error;
 use std::fs;
 
+/// The core of the simulator, of the guests, and of who measures.
+const OTHERS: usize = 1;
 const TITLE: &str = "instances-proxmox, a simulator of Proxmox VE that answers after 5 ms, dnsmasq; a cycle is 10 s";
 
 /// A handful, as PVE-Leazzard was measured with.
@@ -37,10 +41,12 @@ pub(crate) fn run(setting: &Setting) -> Section {
     let all = [FEW, MANY, LARGE].map(|plan| {
         progress(&format!("proxmox, {} guests", plan.guests));
         let folder = setting.folder.join(plan.guests.to_string());
-        match fs::create_dir(&folder).map_err(Into::into).and_then(|()| Measured::of(plan, &folder)) {
+        let measure = || Measured::of(plan, &folder).map_err(|error| error.to_string());
+        let made = fs::create_dir(&folder).map_err(|error| error.to_string());
+        match made.and_then(|()| on_core(OTHERS, measure)) {
             Ok(measured) => Some(measured),
             Err(error) => {
-                section.skip(&format!("{} guests", plan.guests), &*error);
+                section.skip(&format!("{} guests", plan.guests), &*Box::<dyn Error>::from(error));
                 None
             }
         }
