@@ -657,6 +657,7 @@ fn the_check_says_what_is_meant_and_what_only_shows_in_use() {
     let (exit, out, _) = check(Lab::compose().with(&[("DHCP_RANGE", "10.0.1.1,10.0.1.254,twelve")]));
     assert_eq!(exit, instances::exit::Exit::Failed);
     assert!(out.contains("dnsmasq does not take its configuration: "), "{out}");
+    assert!(out.contains(": dhcp-range=10.0.1.1,10.0.1.254,twelve; correct the option"), "{out}");
 }
 
 #[test]

@@ -360,6 +360,62 @@ fn an_orphan_is_taken_over_or_replaced_and_others_are_left_alone() {
 }
 
 #[test]
+fn what_somebody_did_to_its_configuration_is_put_right_when_it_begins_anew() {
+    with_lab(|lab| async move {
+        lab.open().put(&records(&[guest(100, "web", Some("192.0.2.10"), None)])).unwrap();
+        fs::create_dir(lab.path("run")).unwrap();
+        let mut settings = lab.settings();
+        (settings.conf_file, settings.conf.pid_file) = (lab.path("run/dnsmasq.conf"), lab.path("run/pid"));
+        let mut managed = Managed::prepare(settings.clone()).await.unwrap();
+        let mut runs = None;
+        for deed in [None, Some("run folder"), Some("file"), Some("text")] {
+            match deed {
+                Some("run folder") => fs::remove_dir_all(lab.path("run")).unwrap(),
+                Some("file") => fs::remove_file(&settings.conf_file).unwrap(),
+                Some(_) => fs::write(&settings.conf_file, "port=53\n").unwrap(),
+                None => {}
+            }
+            if let Some(pid) = runs {
+                kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+            }
+            let began = until_event(&mut managed, |event| matches!(event, Event::Began(_))).await;
+            let Event::Began(pid) = began else { panic!("{began}") };
+            runs = Some(pid.try_into().unwrap());
+            until_event(&mut managed, |event| matches!(event, Event::Answers)).await;
+            dns().becomes("web.lab.example", &["192.0.2.10"]);
+        }
+        managed.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn a_dnsmasq_that_somebody_else_keeps_is_left_alone() {
+    with_lab(|lab| async move {
+        lab.open().put(&records(&[guest(100, "web", Some("192.0.2.10"), None)])).unwrap();
+        let managed = answering(&lab).await;
+        let pid = lab.pid();
+        let mut settings = lab.settings();
+        settings.conf.hostsdir = lab.path("others");
+        fs::create_dir(lab.path("others")).unwrap();
+        let error = Managed::prepare(settings).await.unwrap_err().to_string();
+        let who = format!("is kept in step by process {} already", std::process::id());
+        assert!(error.contains(&who) && error.contains("choose another folder"), "{error}");
+        assert_eq!((lab.pid(), lab.starts()), (pid, 1));
+        dns().becomes("web.lab.example", &["192.0.2.10"]);
+        managed.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn a_pid_file_that_is_none_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pid");
+    run("mkfifo", &[path.to_str().unwrap()]);
+    let error = Dnsmasq::find(&path).unwrap_err().to_string();
+    assert!(error.contains("it is not a regular file"), "{error}");
+}
+
+#[test]
 fn an_orphan_that_nobody_knows_by_its_number_is_replaced() {
     with_lab(|lab| async move {
         lab.open().put(&records(&[guest(100, "web", Some("192.0.2.10"), None)])).unwrap();

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Octets of the longest request that is looked at.
 const LONGEST: usize = 8192;
 /// Connections at a time where people ask: browsers open some that say nothing.
-const PEOPLE: usize = 4;
+const PEOPLE: usize = 16;
 
 /// Prometheus' own text format.
 pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -56,7 +56,7 @@ pub struct Answer {
 impl Request<'_> {
     /// A line of its header, by its name in any case; the first if there are several.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let lines = self.head.lines().skip(1).map_while(|line| line.split_once(':'));
+        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         lines.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 }
@@ -143,7 +143,12 @@ impl Listener {
 
 fn converse(mut stream: TcpStream, answer: &dyn Fn(&Request) -> Answer) -> io::Result<()> {
     let head = request(&mut stream)?;
-    let answer = answered(&head, answer);
+    // Half a header may lack what decides who asks.
+    let answer = if is_whole(&head) {
+        answered(&head, answer)
+    } else {
+        Answer::new("431 Request Header Fields Too Large", "text/plain; charset=utf-8", "")
+    };
     let Answer { status, kind, headers, body } = &answer;
     let mut lines = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
@@ -183,14 +188,19 @@ fn answered(head: &[u8], answer: &dyn Fn(&Request) -> Answer) -> Answer {
     }
 }
 
-/// The first line of a request, and what came of its header until its end.
+/// Whether a header has its end.
+fn is_whole(head: &[u8]) -> bool {
+    head.windows(4).any(|end| end == b"\r\n\r\n")
+}
+
+/// A request's header, and what came with its end; if it is too long, its beginning.
 fn request(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let until = Instant::now() + PATIENCE;
     let mut request = Vec::new();
     let mut piece = [0; 1024];
-    while request.len() < LONGEST && !request.windows(4).any(|end| end == b"\r\n\r\n") {
+    while request.len() < LONGEST && !is_whole(&request) {
         match read(stream, &mut piece, until)? {
-            0 => break,
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             length => request.extend(piece.get(..length).unwrap_or_default()),
         }
     }
@@ -265,6 +275,28 @@ mod tests {
             "{answer}"
         );
         assert!(begun.elapsed() < PATIENCE * 3);
+    }
+
+    #[test]
+    fn a_header_without_its_end_is_no_request() {
+        let listener = Listener::bind_as("LISTEN", "127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.address();
+        listener.serve_people(|request| Answer::new("200 OK", "text/plain", request.path)).unwrap();
+        let ask = |request: &str| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        // What says that a browser asks comes after all that fits.
+        let long = format!("GET /?{} HTTP/1.1\r\nAccept-Language: en\r\n\r\n", "a".repeat(9000));
+        assert!(ask(&long).starts_with("HTTP/1.1 431 "));
+        assert_eq!(ask("GET / HTTP/1.1\r\nHost: x\r\n"), "");
+        let odd = "GET / HTTP/1.1\r\nodd\r\nHost: x\r\n\r\n";
+        assert!(ask(odd).starts_with("HTTP/1.1 200 "));
+        assert_eq!(Request { method: "GET", path: "/", head: odd }.header("host"), Some("x"));
     }
 
     #[test]

@@ -154,6 +154,16 @@ pub fn open_existing(path: &Path) -> Result<Option<(File, fs::Metadata)>> {
     Ok(Some((file, metadata)))
 }
 
+/// Opens a regular file for reading, wherever a link may lead. It does not wait for a FIFO's writer.
+///
+/// # Errors
+/// It cannot be opened, or is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::openat(CWD, path, flags, Mode::empty())?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
 /// The error for a path that could not be opened without following links: what is there, if that is the reason.
 pub fn unopened(doing: &str, path: &Path, error: &io::Error) -> Error {
     match fs::symlink_metadata(path) {

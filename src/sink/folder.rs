@@ -6,10 +6,10 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RawDir, SeekFrom, Stat};
 use rustix::io::Errno;
 use std::ffi::CStr;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::mem::MaybeUninit;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Device and inode.
@@ -40,7 +40,23 @@ impl From<&Stat> for Stamp {
     }
 }
 
+/// Makes a folder if it is missing, with those above it. Whatever the umask says, everybody may read it: dnsmasq does as somebody else.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make(path: &Path) -> Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let made = fs::create_dir_all(path).and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o755)));
+    made.map_err(|error| {
+        Error::new(format!("cannot make the folder {}: {}", path.display(), in_words(&error)))
+            .remedy("run as root, make it yourself, or name another place")
+    })
+}
+
 /// The folder.
+#[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
     fd: OwnedFd,
@@ -66,17 +82,25 @@ impl Folder {
         rustix::fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
     }
 
+    /// As long as it is open, nobody else has it.
+    ///
+    /// # Errors
+    /// Somebody has.
+    pub fn lock(&self) -> Result<()> {
+        match rustix::fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(()),
+            Err(Errno::WOULDBLOCK) => Err(taken(&self.path, self.identity)),
+            Err(error) => Err(Error::io("lock", &self.path, &error.into())),
+        }
+    }
+
     /// To write to it, as the only one.
     ///
     /// # Errors
     /// There is none, it cannot be written, or another filter has it.
     pub fn claim(path: &Path) -> Result<Self> {
         let mut folder = Self::look_at(path)?;
-        match rustix::fs::flock(&folder.fd, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(taken(path, folder.identity)),
-            Err(error) => return Err(Error::io("lock", path, &error.into())),
-        }
+        folder.lock()?;
         folder.staging = Some(folder.make_staging()?);
         Ok(folder)
     }

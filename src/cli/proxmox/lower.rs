@@ -75,6 +75,10 @@ fn config(lookup: &mut Lookup) -> (Option<Config>, Option<Source>) {
     let networks = networks(lookup, domain.as_ref());
     let neighbors = neighbors(lookup, &networks);
     let dnsmasq = dnsmasq(lookup, &networks, domain.as_ref(), state.as_deref());
+    if let Some((dnsmasq, places, leases, _)) = &dnsmasq {
+        let files = [(key(&opt::STATE_FILE), state_file.as_deref()), (key(&opt::REGISTRY), registry.as_deref())];
+        check_places(lookup, dnsmasq, places, leases, files);
+    }
     let extra = records(lookup, domain.as_ref());
     let policy = policy(lookup, networks).map(|policy| Policy { extra, ..policy });
     let config = || {
@@ -226,7 +230,6 @@ fn dnsmasq(
         }
         Whose::Managed => managed(lookup, networks, domain, &run, &places, &leases)?,
     };
-    check_places(lookup, &places, &leases, &dnsmasq);
     Some((dnsmasq, places, leases, reload_interval?))
 }
 
@@ -328,7 +331,13 @@ fn check_ranges(lookup: &mut Lookup, ranges: &[Value], networks: &[Network]) {
 }
 
 /// Nobody's file is in another's place.
-fn check_places(lookup: &mut Lookup, places: &dnsmasq_dir::Places, leases: &Path, dnsmasq: &Dnsmasq) {
+fn check_places(
+    lookup: &mut Lookup,
+    dnsmasq: &Dnsmasq,
+    places: &dnsmasq_dir::Places,
+    leases: &Path,
+    others: [(String, Option<&Path>); 2],
+) {
     let conf_file = match dnsmasq {
         Dnsmasq::Managed(settings) => Some(settings.conf_file.as_path()),
         Dnsmasq::Companion => None,
@@ -339,7 +348,7 @@ fn check_places(lookup: &mut Lookup, places: &dnsmasq_dir::Places, leases: &Path
         (key(&opt::PID_FILE), places.pid_file.as_deref()),
         (key(&opt::CONF_FILE), conf_file),
     ];
-    let files: Vec<_> = files.into_iter().filter_map(|(key, path)| Some((key, path?))).collect();
+    let files: Vec<_> = files.into_iter().chain(others).filter_map(|(key, path)| Some((key, path?))).collect();
     for (index, (key, path)) in files.iter().enumerate() {
         let shown = path.display();
         if path.starts_with(&places.hostsdir) {

@@ -10,9 +10,9 @@ use crate::daemon::schedule::Moment;
 use crate::error::{Error, Result, in_words};
 use crate::net::Shown;
 use crate::plan::dnsmasq_conf::{Conf, path_value};
-use crate::sink::atomic_file;
+use crate::sink::atomic_file::{self, open_regular};
 use crate::sink::dnsmasq::Dnsmasq;
-use crate::sink::folder::Folder;
+use crate::sink::folder::{self, Folder};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fmt;
 use std::fs;
@@ -83,6 +83,10 @@ impl fmt::Display for Event {
 #[derive(Debug)]
 pub struct Managed {
     settings: Settings,
+    /// The text of its configuration.
+    text: String,
+    /// The folder of its configuration, which is locked: a dnsmasq that is found there is nobody else's.
+    _folder: Folder,
     process: Option<Process>,
     found: bool,
     tending: Tending,
@@ -100,6 +104,8 @@ impl Managed {
     pub async fn prepare(settings: Settings) -> Result<Self> {
         let text = settings.conf.text().map_err(|error| Error::new(format!("cannot configure dnsmasq: {error}")))?;
         let argument = conf_argument(&settings.conf_file)?;
+        let folder = Folder::look_at(settings.conf_file.parent().unwrap_or(Path::new("/")))?;
+        folder.lock()?;
         let running = Dnsmasq::find(&settings.conf.pid_file).ok().filter(|dnsmasq| dnsmasq.has_argument(&argument));
         let stays = running.as_ref().is_some_and(|dnsmasq| watches(dnsmasq, &settings.conf))
             && holds(&settings.conf_file, &text);
@@ -116,13 +122,13 @@ impl Managed {
             for orphan in Dnsmasq::all_with(&argument, &settings.conf_file) {
                 Process::Found(orphan).stop().await?;
             }
-            atomic_file::replace(&settings.conf_file, |file| file.write_all(text.as_bytes()))?;
+            write(&settings.conf_file, &text)?;
         }
         let asker = Asker::new(settings.asked_at).await.map_err(unwatched)?;
         let tending = Tending::new(settings.pace);
         let found = process.is_some();
         let (began, has_answered) = (Instant::now(), false);
-        Ok(Self { settings, process, found, tending, began, asker, has_answered })
+        Ok(Self { settings, text, _folder: folder, process, found, tending, began, asker, has_answered })
     }
 
     /// Does what there is to do until something happens that is worth telling. Given up, nothing is lost: it is called again.
@@ -193,9 +199,10 @@ impl Managed {
         match &self.process {
             Some(Process::Ours(_)) if self.has_answered => true,
             Some(Process::Ours(child)) => {
-                let number = fs::read_to_string(&self.settings.conf.pid_file).ok();
-                let number = number.and_then(|text| text.trim().parse().ok());
-                number.is_some() && number == child.id()
+                let mut number = String::new();
+                let read = open_regular(&self.settings.conf.pid_file)
+                    .and_then(|file| file.take(LONGEST).read_to_string(&mut number));
+                read.is_ok() && child.id().is_some_and(|id| number.trim() == id.to_string())
             }
             Some(Process::Found(_)) => true,
             None => false,
@@ -219,6 +226,10 @@ impl Managed {
 
     fn spawn(&self) -> Result<Child> {
         let Settings { program, conf_file, conf, .. } = &self.settings;
+        // Somebody may have deleted or changed it.
+        if !holds(conf_file, &self.text) {
+            write(conf_file, &self.text)?;
+        }
         // One that is there is not read by anybody as this one's, before it has written its own.
         match fs::remove_file(&conf.pid_file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -277,10 +288,16 @@ fn watches(dnsmasq: &Dnsmasq, conf: &Conf) -> bool {
     watches
 }
 
+/// Writes the configuration.
+fn write(conf_file: &Path, text: &str) -> Result<()> {
+    folder::make(conf_file.parent().unwrap_or(Path::new("/")))?;
+    atomic_file::replace(conf_file, |file| file.write_all(text.as_bytes()))
+}
+
 /// Whether a file holds this.
 fn holds(path: &Path, text: &str) -> bool {
     let mut there = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut there));
+    let read = open_regular(path).and_then(|file| file.take(LONGEST).read_to_end(&mut there));
     read.is_ok() && there == text.as_bytes()
 }
 
@@ -309,8 +326,20 @@ async fn test(program: &Path, text: &str) -> Result<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(Error::new(format!("dnsmasq does not take its configuration: {}", Shown(said.trim())))
-        .remedy("correct the variable"))
+    let said = match said.trim() {
+        "" => format!("{}: {}", program.display(), output.status),
+        said => Shown(said).to_string(),
+    };
+    let line = wrong_line(&said, text).map_or_else(String::new, |line| format!(": {}", Shown(line)));
+    Err(Error::new(format!("dnsmasq does not take its configuration: {said}{line}"))
+        .remedy("correct the option that this comes from: --print-config shows who says what"))
+}
+
+/// The line of a configuration that dnsmasq complains about: `bad dhcp-range at line 16 of stdin`.
+fn wrong_line<'a>(said: &str, text: &'a str) -> Option<&'a str> {
+    let (_, rest) = said.split_once(" at line ")?;
+    let number: usize = rest.split(' ').next()?.parse().ok()?;
+    text.lines().nth(number.checked_sub(1)?)
 }
 
 fn not_started(program: &Path, error: &io::Error) -> Error {

@@ -1,8 +1,9 @@
 //! Which of the addresses that were seen on an interface it has now, and keeps.
 //!
 //! An agent or a node lists all addresses at once: what such a list does not have, is not there, unless it was leased, or heard for
-//! the first time, after. That holds for a list in which nothing is for DNS, too. On the wire addresses are heard one by one: an IPv4 address that was last heard before another one appeared is
-//! gone; both are there if both were heard since. What the SDN has given out counts only if nothing else is known.
+//! the first time, after. That holds for a list in which nothing is for DNS, too. On the wire addresses are heard one by one: an IPv4
+//! address that was last heard before another one appeared is gone, unless that is another guest's; both are there if both were heard
+//! since. What the SDN has given out counts only if nothing else is known.
 //!
 //! Of IPv6 addresses, those for a while (RFC 8981) are left out. Neither the agent nor the wire tells which these are. An interface
 //! identifier is taken for lasting if it is
@@ -42,8 +43,12 @@ pub(super) enum Passing {
 }
 
 /// The addresses of one family that an interface has now, of those that were seen on it in its network; `listed`: when all that it
-/// has were listed last, wherever they are.
-pub(super) fn current(seen: &[&Sighting], listed: Option<Moment>) -> Vec<Current> {
+/// has were listed last, wherever they are. What only the wire says and `is_anothers` makes nothing else gone.
+pub(super) fn current(
+    seen: &[&Sighting],
+    listed: Option<Moment>,
+    is_anothers: impl Fn(IpAddr) -> bool,
+) -> Vec<Current> {
     let is_list = |sighting: &&&Sighting| matches!(sighting.by, By::Agent | By::Interfaces);
     let listed_at = seen.iter().filter(is_list).map(|sighting| sighting.at).chain(listed).max();
     let is_listed = |address| {
@@ -77,7 +82,9 @@ pub(super) fn current(seen: &[&Sighting], listed: Option<Moment>) -> Vec<Current
             (address, Current { address, by, is_given: true, since: Moment::ZERO, at })
         }));
     }
-    let newest = all.values().filter(|current| current.address.is_ipv4()).map(|current| current.since).max();
+    let is_believed = |current: &&Current| current.by != By::Neighbor || !is_anothers(current.address);
+    let newest = all.values().filter(|current| current.address.is_ipv4()).filter(is_believed);
+    let newest = newest.map(|current| current.since).max();
     let is_gone = |current: &Current| current.address.is_ipv4() && newest.is_some_and(|newest| newest > current.at);
     all.into_values().filter(|current| !is_gone(current)).collect()
 }

@@ -44,6 +44,9 @@ impl Claim {
 struct ByMac<'a> {
     owners: HashMap<Mac, Vec<(&'a Guest, &'a Nic)>>,
     seen: HashMap<Mac, Vec<&'a Sighting>>,
+    /// Whose an address in a network is by more than the wire's word: by a configuration, by whoever gave it out, by what
+    /// an agent or a node tells of a guest that runs.
+    held: HashMap<(IpAddr, usize), Vec<Mac>>,
 }
 
 /// All claims, and what is to be said about addresses that are none.
@@ -60,7 +63,8 @@ pub(super) fn all(
     for sighting in sightings {
         seen.entry(sighting.mac).or_default().push(sighting);
     }
-    let by_mac = ByMac { owners, seen };
+    let held = held(&owners, sightings, policy);
+    let by_mac = ByMac { owners, seen, held };
     let mut claims = Vec::new();
     for subject in subjects {
         for plugged in &subject.nics {
@@ -84,6 +88,36 @@ pub(super) fn owners<'a>(guests: &[&'a Guest]) -> HashMap<Mac, Vec<(&'a Guest, &
         owners.sort_by_key(|(guest, _)| guest.state == State::Stopped);
     }
     owners
+}
+
+fn held(
+    owners: &HashMap<Mac, Vec<(&Guest, &Nic)>>,
+    sightings: &[Sighting],
+    policy: &Policy,
+) -> HashMap<(IpAddr, usize), Vec<Mac>> {
+    let mut held: HashMap<_, Vec<Mac>> = HashMap::new();
+    let mut hold = |nic: &Nic, address: IpAddr| {
+        let networks = policy.networks.iter().enumerate();
+        for (index, _) in networks.filter(|(_, network)| network.has(nic) && network.holds(address)) {
+            held.entry((address, index)).or_default().push(nic.mac);
+        }
+    };
+    for (_, nic) in owners.values().flatten().filter(|(guest, _)| !guest.has_custom_cloud_init) {
+        for address in [nic.v4.address().map(IpAddr::V4), nic.v6.address().map(IpAddr::V6)].into_iter().flatten() {
+            hold(nic, address);
+        }
+    }
+    for sighting in sightings {
+        let is_so = |guest: &Guest| match sighting.by {
+            By::Agent | By::Interfaces => guest.state == State::Running,
+            By::Lease | By::Ipam => true,
+            By::Neighbor => false,
+        };
+        for (_, nic) in owners.get(&sighting.mac).into_iter().flatten().filter(|(guest, _)| is_so(guest)) {
+            hold(nic, sighting.address);
+        }
+    }
+    held
 }
 
 fn report_shared_macs(owners: &HashMap<Mac, Vec<(&Guest, &Nic)>>, records: &mut Records) {
@@ -132,7 +166,11 @@ impl OfNic<'_> {
             }
             let of_family = of_mac.iter().copied().filter(|sighting| sighting.address.is_ipv4() == is_v4);
             let here: Vec<_> = of_family.filter(|sighting| self.is_here(sighting, by_mac)).collect();
-            let (mut last, pass) = lasting(nic.mac, current(&here, listed), &of_mac);
+            let is_anothers = |address| {
+                let holders = self.network(address).and_then(|network| by_mac.held.get(&(address, network)));
+                holders.is_some_and(|macs| macs.iter().any(|mac| *mac != nic.mac))
+            };
+            let (mut last, pass) = lasting(nic.mac, current(&here, listed, is_anothers), &of_mac);
             last.sort_by_key(|current| (!current.is_given, current.by, current.since, current.address));
             for current in last.split_off(last.len().min(MOST)) {
                 self.leave_out(current.address, Why::TooMany);

@@ -540,6 +540,26 @@ fn arp_alone_takes_no_address_that_anybody_else_tells_of() {
 }
 
 #[test]
+fn a_frame_that_claims_anothers_address_in_a_guests_name_takes_nothing_from_either() {
+    let own = seen(1, "192.0.2.150", By::Lease, 1, 50);
+    let forged = seen(1, "192.0.2.9", By::Neighbor, 500, 500);
+    let both = ["a.lab.example 192.0.2.150", "b.lab.example 192.0.2.9"];
+    for by in [By::Agent, By::Interfaces, By::Lease, By::Ipam] {
+        let guests = [guest(1, "a"), guest(2, "b")];
+        let records = Records::new(&guests, &[own, forged, seen(2, "192.0.2.9", by, 1, 50)], &policy());
+        assert_eq!((brief(&records), records.warnings.len()), (both.map(str::to_owned).to_vec(), 1), "{by}");
+    }
+    assert_eq!(plan(&[guest(1, "a"), with_static(2, "b", "192.0.2.9")], &[own, forged]), both);
+    // In another network that address is nobody's.
+    let mut other = with_static(2, "b", "192.0.2.9");
+    other.nics[0].tag = Some(77);
+    assert_eq!(plan(&[guest(1, "a"), other], &[own, forged]), ["a.lab.example 192.0.2.9"]);
+    // So is one that nobody has: a guest may give itself another.
+    let free = seen(1, "192.0.2.66", By::Neighbor, 500, 500);
+    assert_eq!(plan(&[guest(1, "a"), guest(2, "b")], &[own, free]), ["a.lab.example 192.0.2.66"]);
+}
+
+#[test]
 fn a_guest_that_claims_a_whole_network_gets_a_few_addresses() {
     let all = (1..=254).map(|last| seen(1, &format!("192.0.2.{last}"), By::Neighbor, 9, 9));
     let more = (0..500).map(|last| seen(1, &format!("2001:db8:0:1::{last:x}"), By::Neighbor, 9, 9));

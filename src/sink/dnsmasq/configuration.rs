@@ -1,5 +1,6 @@
 //! What a running dnsmasq was told: its command line and the files that this names, as far as they are there by now.
 
+use crate::sink::atomic_file::open_regular;
 use rustix::process::Pid;
 use std::fs;
 use std::io::Read as _;
@@ -86,7 +87,7 @@ impl Configuration {
             return;
         }
         let mut content = Vec::new();
-        let Ok(_) = fs::File::open(&seen).and_then(|file| file.take(LONGEST).read_to_end(&mut content)) else { return };
+        let Ok(_) = open_regular(&seen).and_then(|file| file.take(LONGEST).read_to_end(&mut content)) else { return };
         for (number, line) in (1..).zip(String::from_utf8_lossy(&content).lines()) {
             let Some(line) = without_comment(line) else { continue };
             let (name, value) = line.split_once('=').unwrap_or((line, ""));

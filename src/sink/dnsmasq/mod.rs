@@ -6,6 +6,7 @@ mod configuration;
 pub use configuration::{Configuration, Setting};
 
 use crate::error::{Error, Result, in_words};
+use crate::sink::atomic_file::open_regular;
 use crate::sink::folder::Identity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsRawFd as _, OwnedFd};
@@ -64,7 +65,7 @@ impl Dnsmasq {
     /// There is no such file, or no such process, or it is another program.
     pub fn find(pid_file: &Path) -> Result<Self> {
         let mut text = String::new();
-        let read = fs::File::open(pid_file).and_then(|file| file.take(32).read_to_string(&mut text));
+        let read = open_regular(pid_file).and_then(|file| file.take(32).read_to_string(&mut text));
         let path = pid_file.display();
         let remedy = "see whether dnsmasq runs, and whether this is its pid-file";
         let failed = |why: String| Error::new(format!("no dnsmasq by {path}: {why}")).remedy(remedy);

@@ -20,7 +20,7 @@ use crate::packet::dhcp6::Duid;
 use crate::plan::dns_records::Records;
 use crate::sink::atomic_file;
 use crate::sink::dnsmasq::{Dnsmasq, Version};
-use crate::sink::folder::{Folder, Identity, unwritable};
+use crate::sink::folder::{self, Folder, Identity, unwritable};
 use crate::sink::lease_release;
 use crate::source::leases::Lease;
 use chunks::Files;
@@ -28,7 +28,7 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -159,6 +159,8 @@ impl DnsmasqDir {
 
     /// Whether the path is another folder's by now; then that one is taken.
     fn follow(&mut self) -> Result<()> {
+        // Somebody may have deleted it with all that was in it.
+        folder::make(&self.places.hostsdir)?;
         if !self.folder.is_still_there()? {
             self.folder = Folder::claim(&self.places.hostsdir)?;
         }
@@ -232,7 +234,11 @@ impl DnsmasqDir {
     }
 
     fn note_unread(&self) -> Result<()> {
-        fs::write(&self.unread, "").map_err(|error| failure(&self.unread, &error))
+        match File::create_new(&self.unread) {
+            // It is the name that counts, whatever it is of.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failure(&self.unread, &error)),
+            _ => Ok(()),
+        }
     }
 
     fn note_read(&self) -> Result<()> {
@@ -289,11 +295,13 @@ impl DnsmasqDir {
     }
 
     fn faults(&self, is_unwatched: bool) -> Faults {
+        // One of our own that was not started by root is the same user.
+        let is_anothers_user = self.is_anothers || rustix::process::geteuid().is_root();
         let path = self.places.hostsdir.display();
         let unwatched = (is_unwatched && self.is_anothers).then(|| {
             format!("dnsmasq does not watch {path}, which was made anew since it began, so names stand still: restart dnsmasq")
         });
-        Faults { unwatched, unreadable: self.folder.unreadable() }
+        Faults { unwatched, unreadable: is_anothers_user.then(|| self.folder.unreadable()).flatten() }
     }
 }
 

@@ -159,12 +159,21 @@ fn what_cannot_be_written_leaves_all_as_it_was_and_is_said() {
 }
 
 #[test]
+fn that_dnsmasq_is_to_be_told_is_noted_nowhere_else() {
+    let lab = Lab::new();
+    fs::write(lab.path("victim"), "precious").unwrap();
+    std::os::unix::fs::symlink(lab.path("victim"), lab.path(".reservations.unread")).unwrap();
+    let put = lab.open().put(&records(&[guest(100, "web", None)])).unwrap();
+    assert!(put.needs_reload);
+    assert_eq!(lab.read("victim"), "precious");
+}
+
+#[test]
 fn another_folder_at_the_path_is_taken_and_said() {
     let lab = Lab::new();
     let mut dir = lab.open();
     fs::rename(lab.path("hosts"), lab.path("old")).unwrap();
-    assert!(dir.put(&records(&[])).unwrap_err().to_string().contains("install -d -m 755"));
-    fs::create_dir(lab.path("hosts")).unwrap();
+    // Whoever deletes it has it made again.
     let put = dir.put(&records(&[])).unwrap();
     assert!(put.is_unwatched && put.notices.iter().any(|notice| notice.contains("it begins anew")), "{put:?}");
     assert_eq!(lab.read("hosts/instances-extra"), "192.0.2.2 ns.lab.example\n");
