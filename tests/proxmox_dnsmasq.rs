@@ -383,6 +383,9 @@ fn what_somebody_did_to_its_configuration_is_put_right_when_it_begins_anew() {
             runs = Some(pid.try_into().unwrap());
             until_event(&mut managed, |event| matches!(event, Event::Answers)).await;
             dns().becomes("web.lab.example", &["192.0.2.10"]);
+            // It is still nobody else's.
+            let error = Managed::prepare(settings.clone()).await.unwrap_err().to_string();
+            assert!(error.contains("is kept in step by process"), "{error}");
         }
         managed.stop().await.unwrap();
     });

@@ -56,7 +56,8 @@ pub struct Answer {
 impl Request<'_> {
     /// A line of its header, by its name in any case; the first if there are several.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        let lines =
+            self.head.lines().skip(1).take_while(|line| !line.is_empty()).filter_map(|line| line.split_once(':'));
         lines.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 }
@@ -294,9 +295,10 @@ mod tests {
         let long = format!("GET /?{} HTTP/1.1\r\nAccept-Language: en\r\n\r\n", "a".repeat(9000));
         assert!(ask(&long).starts_with("HTTP/1.1 431 "));
         assert_eq!(ask("GET / HTTP/1.1\r\nHost: x\r\n"), "");
-        let odd = "GET / HTTP/1.1\r\nodd\r\nHost: x\r\n\r\n";
+        let odd = "GET / HTTP/1.1\r\nodd\r\nHost: x\r\n\r\nAccept: y\r\n";
         assert!(ask(odd).starts_with("HTTP/1.1 200 "));
         assert_eq!(Request { method: "GET", path: "/", head: odd }.header("host"), Some("x"));
+        assert_eq!(Request { method: "GET", path: "/", head: odd }.header("accept"), None);
     }
 
     #[test]

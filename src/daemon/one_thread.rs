@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 
 /// For how long comes in what is looked at together.
-const TOGETHER: Duration = Duration::from_millis(2);
+const TOGETHER: Duration = Duration::from_millis(1);
 
 /// Waits for what is done in this thread.
 ///
@@ -18,7 +18,7 @@ pub fn complete<T>(work: impl Future<Output = T>) -> Result<T> {
     complete_with(&mut Builder::new_current_thread(), work)
 }
 
-/// The same; while it `gathers`, what comes in within two milliseconds is looked at together. To wake up for each of many answers by itself
+/// The same; while it `gathers`, what comes in within a millisecond is looked at together. To wake up for each of many answers by itself
 /// costs more than to read them.
 ///
 /// # Errors

@@ -41,6 +41,7 @@ impl From<&Stat> for Stamp {
 }
 
 /// Makes a folder if it is missing, with those above it. Whatever the umask says, everybody may read it: dnsmasq does as somebody else.
+/// Those above are made as the umask says.
 ///
 /// # Errors
 /// It cannot be made.

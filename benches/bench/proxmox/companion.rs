@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-/// Where it runs, and nothing else: in life the API is on other hosts, and does not turn our caches over.
+/// Where it runs, and its dnsmasq, and nothing else: in life the API is on other hosts, and does not turn our caches over.
 const CORE: usize = 0;
 /// Where it shows itself.
 const LISTEN: &str = "127.0.0.1:9469";

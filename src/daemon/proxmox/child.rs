@@ -86,7 +86,7 @@ pub struct Managed {
     /// The text of its configuration.
     text: String,
     /// The folder of its configuration, which is locked: a dnsmasq that is found there is nobody else's.
-    _folder: Folder,
+    folder: Folder,
     process: Option<Process>,
     found: bool,
     tending: Tending,
@@ -104,8 +104,7 @@ impl Managed {
     pub async fn prepare(settings: Settings) -> Result<Self> {
         let text = settings.conf.text().map_err(|error| Error::new(format!("cannot configure dnsmasq: {error}")))?;
         let argument = conf_argument(&settings.conf_file)?;
-        let folder = Folder::look_at(settings.conf_file.parent().unwrap_or(Path::new("/")))?;
-        folder.lock()?;
+        let folder = locked(&settings.conf_file)?;
         let running = Dnsmasq::find(&settings.conf.pid_file).ok().filter(|dnsmasq| dnsmasq.has_argument(&argument));
         let stays = running.as_ref().is_some_and(|dnsmasq| watches(dnsmasq, &settings.conf))
             && holds(&settings.conf_file, &text);
@@ -128,7 +127,7 @@ impl Managed {
         let tending = Tending::new(settings.pace);
         let found = process.is_some();
         let (began, has_answered) = (Instant::now(), false);
-        Ok(Self { settings, text, _folder: folder, process, found, tending, began, asker, has_answered })
+        Ok(Self { settings, text, folder, process, found, tending, began, asker, has_answered })
     }
 
     /// Does what there is to do until something happens that is worth telling. Given up, nothing is lost: it is called again.
@@ -224,10 +223,14 @@ impl Managed {
         }
     }
 
-    fn spawn(&self) -> Result<Child> {
+    fn spawn(&mut self) -> Result<Child> {
         let Settings { program, conf_file, conf, .. } = &self.settings;
-        // Somebody may have deleted or changed it.
+        // Somebody may have deleted or changed it, and the folder with it.
         if !holds(conf_file, &self.text) {
+            folder::make(folder_of(conf_file))?;
+            if !self.folder.is_still_there()? {
+                self.folder = locked(conf_file)?;
+            }
             write(conf_file, &self.text)?;
         }
         // One that is there is not read by anybody as this one's, before it has written its own.
@@ -288,9 +291,19 @@ fn watches(dnsmasq: &Dnsmasq, conf: &Conf) -> bool {
     watches
 }
 
+fn folder_of(conf_file: &Path) -> &Path {
+    conf_file.parent().unwrap_or(Path::new("/"))
+}
+
+/// The folder of a configuration, which nobody else has then.
+fn locked(conf_file: &Path) -> Result<Folder> {
+    let folder = Folder::look_at(folder_of(conf_file))?;
+    folder.lock()?;
+    Ok(folder)
+}
+
 /// Writes the configuration.
 fn write(conf_file: &Path, text: &str) -> Result<()> {
-    folder::make(conf_file.parent().unwrap_or(Path::new("/")))?;
     atomic_file::replace(conf_file, |file| file.write_all(text.as_bytes()))
 }
 

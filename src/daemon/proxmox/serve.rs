@@ -204,8 +204,10 @@ impl<C: Cluster, S: Sink> Server<'_, C, S> {
         self.gathers.store(self.reading.in_flight() >= MANY, Ordering::Relaxed);
         let is_new = self.ears.open();
         let interests = self.keeper.interests(is_new);
-        if let (Some(kernel), Some(Interests { macs, asked, are_sought })) = (&mut self.ears.kernel, interests) {
+        if let (Some(kernel), Some(Interests { macs, asked, spared, are_sought })) = (&mut self.ears.kernel, interests)
+        {
             kernel.know(macs, asked);
+            kernel.spare(spared);
             if are_sought {
                 kernel.seek();
             }

@@ -2,7 +2,7 @@
 //!
 //! An agent or a node lists all addresses at once: what such a list does not have, is not there, unless it was leased, or heard for
 //! the first time, after. That holds for a list in which nothing is for DNS, too. On the wire addresses are heard one by one: an IPv4
-//! address that was last heard before another one appeared is gone, unless that is another guest's; both are there if both were heard
+//! address that was last heard before another one appeared is gone, unless that is another interface's; both are there if both were heard
 //! since. What the SDN has given out counts only if nothing else is known.
 //!
 //! Of IPv6 addresses, those for a while (RFC 8981) are left out. Neither the agent nor the wire tells which these are. An interface

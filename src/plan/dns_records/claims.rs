@@ -44,8 +44,8 @@ impl Claim {
 struct ByMac<'a> {
     owners: HashMap<Mac, Vec<(&'a Guest, &'a Nic)>>,
     seen: HashMap<Mac, Vec<&'a Sighting>>,
-    /// Whose an address in a network is by more than the wire's word: by a configuration, by whoever gave it out, by what
-    /// an agent or a node tells of a guest that runs.
+    /// Which interface an address in a network is of by more than the wire's word: by a configuration, by whoever gave it out, by
+    /// what an agent or a node tells of a guest that runs.
     held: HashMap<(IpAddr, usize), Vec<Mac>>,
 }
 
@@ -110,7 +110,8 @@ fn held(
     for sighting in sightings {
         let is_so = |guest: &Guest| match sighting.by {
             By::Agent | By::Interfaces => guest.state == State::Running,
-            By::Lease | By::Ipam => true,
+            By::Lease => guest.state != State::Stopped,
+            By::Ipam => true,
             By::Neighbor => false,
         };
         for (_, nic) in owners.get(&sighting.mac).into_iter().flatten().filter(|(guest, _)| is_so(guest)) {

@@ -89,6 +89,7 @@ impl Http {
             Failure { kind, text: broken.text }
         })
     }
+
     async fn exchange(&self, request: Request, what: String) -> Result<Answer, Broken> {
         let again = request.try_clone();
         let mut sent = self.client.execute(request).await;

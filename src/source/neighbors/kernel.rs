@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 use rustc_hash::FxHashSet;
 use rustix::fd::OwnedFd;
 use std::io;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -69,6 +69,10 @@ fn unawaited(error: &io::Error) -> Error {
 impl Neighbors for Kernel {
     fn know(&mut self, macs: FxHashSet<Mac>, asked: Vec<Ipv6Addr>) {
         self.listener.know(macs, asked);
+    }
+
+    fn spare(&mut self, addresses: FxHashSet<Ipv4Addr>) {
+        self.listener.spare(addresses);
     }
 
     fn seek(&mut self) {

@@ -19,7 +19,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// What happened so far, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -121,6 +121,10 @@ impl Listener {
         self.also.clone_from(&asked);
         self.sweep.also(asked);
         self.arrange();
+    }
+
+    pub fn spare(&mut self, addresses: FxHashSet<Ipv4Addr>) {
+        self.sweep.spare(addresses);
     }
 
     pub fn seek(&mut self) {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::net::Mac;
 use rustc_hash::FxHashSet;
 use std::future::poll_fn;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -18,6 +18,7 @@ struct State {
     waiting: Waiting,
     known: FxHashSet<Mac>,
     asked: Vec<Ipv6Addr>,
+    spared: FxHashSet<Ipv4Addr>,
     sought: u64,
     lacking: Vec<Lack>,
     failure: Option<String>,
@@ -60,6 +61,11 @@ impl Memory {
         self.state().asked.clone()
     }
 
+    /// Which IPv4 addresses need not be asked for.
+    pub fn spared(&self) -> FxHashSet<Ipv4Addr> {
+        self.state().spared.clone()
+    }
+
     /// How often somebody was sought.
     pub fn sought(&self) -> u64 {
         self.state().sought
@@ -83,6 +89,10 @@ impl Neighbors for Memory {
         let mut state = self.state();
         state.waiting.retain(&macs);
         (state.known, state.asked) = (macs, asked);
+    }
+
+    fn spare(&mut self, addresses: FxHashSet<Ipv4Addr>) {
+        self.state().spared = addresses;
     }
 
     fn seek(&mut self) {
@@ -135,8 +145,9 @@ mod tests {
         };
         teller.tell(seen("192.0.2.1"));
         neighbors.know(FxHashSet::from_iter([MAC]), vec![Ipv6Addr::LOCALHOST]);
+        neighbors.spare(FxHashSet::from_iter([Ipv4Addr::LOCALHOST]));
         neighbors.seek();
-        assert_eq!(teller.sought(), 1);
+        assert_eq!((teller.sought(), teller.spared().len()), (1, 1));
         assert!(tokio::time::timeout(Duration::ZERO, neighbors.next()).await.is_err());
         let later = tokio::join!(neighbors.next(), async { teller.tell(seen("192.0.2.2")) }).0;
         assert_eq!(later.unwrap(), seen("192.0.2.2"));

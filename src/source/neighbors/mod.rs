@@ -45,7 +45,7 @@ use ipnet::Ipv4Net;
 use rustc_hash::FxHashSet;
 use std::fmt;
 use std::future::Future;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A MAC with an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +111,9 @@ pub trait Neighbors {
     /// From now on these MACs are told of, and no others. With `asked`, IPv6 addresses that the sweep is to ask for as well (link-local
     /// ones are left out: they do not say where). What the kernel's table knows of MACs that are new is told soon.
     fn know(&mut self, macs: FxHashSet<Mac>, asked: Vec<Ipv6Addr>);
+
+    /// The sweep need not ask for these from now on: who has them is known from better witnesses than the wire.
+    fn spare(&mut self, addresses: FxHashSet<Ipv4Addr>);
 
     /// Somebody's address is sought: the sweep looks more often for a while, as it does at its beginning.
     fn seek(&mut self);

@@ -2,13 +2,14 @@
 //!
 //! What is to be asked soon comes first, as fast as the rate allows. A round asks for each address of the networks once, and for each
 //! IPv6 address that is known, evenly spread over the interval; a few rounds later, when whoever is silent has been found, over ten
-//! times the interval, until somebody is sought again. There are never more questions than the rate allows, even if nobody came to
+//! times the interval, until somebody is sought again. Who is known from better witnesses than the wire is spared. There are never more questions than the rate allows, even if nobody came to
 //! ask for a while: what was missed is not made up for. So a round takes its time, or longer where there are more addresses than that
 //! allows.
 
 use crate::daemon::schedule::Moment;
 use crate::error::{Error, Result};
 use ipnet::Ipv4Net;
+use rustc_hash::FxHashSet;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -31,6 +32,9 @@ const MOST_SOON: usize = 4096;
 pub struct Sweep {
     networks: Vec<Hosts>,
     also: Vec<Ipv6Addr>,
+    /// Whom nobody needs to ask for, and how many of them are in the networks.
+    spared: FxHashSet<Ipv4Addr>,
+    spared_here: usize,
     /// With the interface by which to ask.
     soon: VecDeque<(u32, IpAddr)>,
     interval: Duration,
@@ -102,6 +106,8 @@ impl Sweep {
         Ok(Self {
             networks,
             also,
+            spared: FxHashSet::default(),
+            spared_here: 0,
             soon,
             interval,
             shortest_pause,
@@ -129,6 +135,13 @@ impl Sweep {
         self.also = addresses;
     }
 
+    /// Does not ask for these in its rounds.
+    pub fn spare(&mut self, addresses: FxHashSet<Ipv4Addr>) {
+        let is_here = |address: &&Ipv4Addr| self.networks.iter().any(|hosts| hosts.has(**address));
+        self.spared_here = addresses.iter().filter(is_here).count();
+        self.spared = addresses;
+    }
+
     /// Asks for this address as soon as it may be. Of very many, the last are left to the rounds.
     pub fn soon(&mut self, interface: u32, address: IpAddr) {
         if self.soon.len() < MOST_SOON {
@@ -143,7 +156,7 @@ impl Sweep {
 
     /// How long a round takes now.
     pub fn round(&self) -> Duration {
-        let count = u32::try_from(self.count()).unwrap_or(u32::MAX);
+        let count = u32::try_from(self.count() - self.spared_here).unwrap_or(u32::MAX);
         self.time().max(self.shortest_pause.saturating_mul(count))
     }
 
@@ -165,13 +178,14 @@ impl Sweep {
             return Step::AskBy(interface, address);
         }
         let count = self.count();
-        if count == 0 {
+        if count == self.spared_here {
             return Step::Wait(None);
         }
         let due = self.due.max(self.free);
         if now < due && self.batch == 0 {
             return Step::Wait(Some(due));
         }
+        self.pass_spared();
         if self.next >= count {
             (self.next, self.batch) = (0, 0);
             // The round's end, if it was not reached yet.
@@ -180,8 +194,9 @@ impl Sweep {
                 self.due = end;
                 return Step::Wait(Some(end));
             }
+            self.pass_spared();
         }
-        if self.next == 0 {
+        if self.began.is_none() {
             self.began = Some(now);
             self.rounds += 1;
             self.is_eager = self.eager > 0;
@@ -198,8 +213,16 @@ impl Sweep {
         address.map_or(Step::Wait(Some(self.due)), Step::Ask)
     }
 
+    fn pass_spared(&mut self) {
+        while let Some(IpAddr::V4(address)) = self.address(self.next)
+            && self.spared.contains(&address)
+        {
+            self.next += 1;
+        }
+    }
+
     fn pause(&self, count: usize) -> Duration {
-        let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+        let count = u32::try_from(count - self.spared_here).unwrap_or(u32::MAX).max(1);
         self.shortest_pause.max(self.time() / count)
     }
 
@@ -220,6 +243,11 @@ impl Sweep {
 }
 
 impl Hosts {
+    fn has(&self, address: Ipv4Addr) -> bool {
+        let offset = u32::from(address).checked_sub(self.first).and_then(|offset| usize::try_from(offset).ok());
+        offset.is_some_and(|offset| offset < self.count)
+    }
+
     /// All but network and broadcast address, which networks of 31 and 32 bits do not have (RFC 3021).
     fn of(network: Ipv4Net) -> Self {
         let (first, last) = (u32::from(network.network()), u32::from(network.broadcast()));
@@ -304,6 +332,20 @@ mod tests {
             assert!(Sweep::new(&[], SECOND, rate).is_err());
         }
         assert!(Sweep::new(&[], Duration::ZERO, 9).is_err());
+    }
+
+    #[test]
+    fn who_is_spared_is_not_asked_and_the_others_share_the_time() {
+        let mut sweep = Sweep::new(&["192.0.2.0/29".parse().unwrap()], 6 * SECOND, 100).unwrap();
+        let last = |numbers: &[u8]| numbers.iter().map(|number| Ipv4Addr::new(192, 0, 2, *number)).collect();
+        // One of them is nowhere here.
+        sweep.spare(last(&[1, 2, 5, 6, 77]));
+        let times: Vec<_> = asked(&mut sweep, 7 * SECOND).iter().map(|(at, who)| format!("{at:?} {who}")).collect();
+        assert_eq!(times, ["0ns 192.0.2.3", "3s 192.0.2.4", "6s 192.0.2.3"]);
+        sweep.spare(last(&[1, 2, 3, 4, 5, 6]));
+        assert_eq!(sweep.next(600 * SECOND), Step::Wait(None));
+        sweep.spare(last(&[]));
+        assert!(matches!(sweep.next(600 * SECOND), Step::Ask(_)));
     }
 
     #[test]

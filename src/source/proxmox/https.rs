@@ -4,8 +4,8 @@
 use super::access::Access;
 use super::tls;
 use crate::error::{Error, Result};
-use crate::source::http::{Answer, Broken, Doing, Terms, innermost, reason, shown};
-use flate2::read::GzDecoder;
+use crate::source::http::{Answer, Broken, Doing, Lost, Terms, innermost, reason, shown};
+use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use tower_service::Service as _;
 use url::Url;
 
-/// For how long a connection is kept that nothing goes over. Proxmox closes it after 5 s.
+/// After which time a connection is used no more that nothing goes over. Proxmox closes it after 5 s.
 const IDLE: Duration = Duration::from_secs(4);
 /// How many of these: two for each of 32 nodes, the most that a cluster has.
 const MOST_IDLE: usize = 64;
@@ -66,6 +66,8 @@ impl Host {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        // Of a name with several addresses each has its part of it.
+        tcp.set_connect_timeout(Some(access.connect_timeout));
         let mut https = HttpsConnectorBuilder::new().with_tls_config(config.clone()).https_only();
         // SNI wants a name (RFC 6066, section 3).
         let name = access.trust.server_name.as_deref().filter(|name| name.parse::<IpAddr>().is_err());
@@ -105,7 +107,8 @@ impl Host {
             return Err(self.terms.late(&what, Doing::Asking));
         };
         let (response, mut body) = exchange?;
-        if response.headers().get(CONTENT_ENCODING).is_some_and(|packing| packing.as_bytes() == b"gzip") {
+        let is_packed = response.headers().get(CONTENT_ENCODING).is_some_and(|packing| packing.as_bytes() == b"gzip");
+        if is_packed && !body.is_empty() {
             body = unpacked(&body, longest).map_err(|error| self.terms.broken(&what, Doing::Unpacking, &error))?;
         }
         if body.len() > longest {
@@ -139,9 +142,11 @@ impl Host {
     /// What comes back to a question, whose body is still to come, and over which connection. If one that was idle breaks first, a new
     /// one is made: a server may close it at the moment in which we write to it.
     async fn response(&self, path: &str, what: &str) -> Result<(Response<Incoming>, Connection), Broken> {
-        let uri: Uri = format!("{}/{path}", self.base)
-            .parse()
-            .map_err(|error| self.terms.broken(what, Doing::Connecting, &error))?;
+        let uri = format!("{}/{path}", self.base).parse::<Uri>();
+        let uri = uri.map_err(|error| {
+            let text = format!("{what}: {error}");
+            Broken { lost: Lost::Nonsense, text, is_connect: false }
+        })?;
         let request = || {
             let mut request = Request::new(Empty::new());
             uri.clone_into(request.uri_mut());
@@ -198,6 +203,8 @@ impl Host {
 
     fn keep(&self, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = idle.iter().take_while(|(_, since)| since.elapsed() >= IDLE).count();
+        idle.drain(..old);
         if idle.len() < MOST_IDLE && !connection.is_closed() {
             idle.push((connection, Instant::now()));
         }
@@ -227,6 +234,6 @@ fn headers(url: &Url, name: Option<&str>, access: &Access) -> Result<HeaderMap> 
 /// What was packed, up to the first octet over `longest`.
 fn unpacked(packed: &[u8], longest: usize) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
-    GzDecoder::new(packed).take(longest as u64 + 1).read_to_end(&mut body)?;
+    MultiGzDecoder::new(packed).take(longest as u64 + 1).read_to_end(&mut body)?;
     Ok(body)
 }

@@ -23,7 +23,8 @@ use crate::cli::proxmox::Config;
 use crate::daemon::schedule::Moment;
 use crate::error::{Error, Result};
 use crate::net::Mac;
-use crate::plan::dns_records::{Policy, Records};
+use crate::plan::dns_records::{Policy, Reason, Record, Records, Source};
+use crate::plan::guest::{By, State};
 use crate::registry::paths::Paths;
 use crate::sink::dnsmasq::Version;
 use crate::sink::dnsmasq_dir::{Reloads, Sink};
@@ -34,7 +35,7 @@ use crate::source::proxmox::{Answer, Call, Done, Note, Rounds};
 use releasing::Release;
 use rustc_hash::FxHashSet;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 use told::{About, Told};
 use tracing::{error, info, warn};
@@ -96,6 +97,8 @@ pub struct Interests {
     pub macs: FxHashSet<Mac>,
     /// Which IPv6 addresses are to be asked for.
     pub asked: Vec<Ipv6Addr>,
+    /// Which IPv4 addresses are published by a better word than the wire's, so that nobody who answers for them would be believed.
+    pub spared: FxHashSet<Ipv4Addr>,
     /// Whether there are guests whose addresses are sought: they were started lately, and none is known.
     pub are_sought: bool,
 }
@@ -218,10 +221,11 @@ impl<S: Sink> Keeper<S> {
         self.is_unwatched = false;
     }
 
-    /// A dnsmasq that has begun answers: there is one that can be told, and it watches what is there.
+    /// A dnsmasq of our own answers: what another could not be told, it has read at its start.
     pub fn dnsmasq_answers(&mut self) {
-        self.faults(About::Reload, []);
-        self.faults(About::Watch, []);
+        if self.reloads.due().is_none() {
+            self.faults(About::Reload, []);
+        }
     }
 
     /// dnsmasq was there already, and may not have read what was written while nobody could tell it.
@@ -297,7 +301,11 @@ impl<S: Sink> Keeper<S> {
         });
         let have_one: FxHashSet<u32> = published.map(|(vmid, _)| vmid).collect();
         let are_sought = self.rounds.restless().any(|vmid| !have_one.contains(&vmid));
-        let interests = Interests { macs, asked: asked.collect(), are_sought };
+        let spared = self.records.records.iter().filter_map(|record| match record.address {
+            IpAddr::V4(address) if self.is_beyond_doubt(record) => Some(address),
+            _ => None,
+        });
+        let interests = Interests { macs, asked: asked.collect(), spared: spared.collect(), are_sought };
         if interests == self.interests && !interests.are_sought && !is_new {
             return None;
         }
@@ -306,6 +314,20 @@ impl<S: Sink> Keeper<S> {
         }
         self.interests.clone_from(&interests);
         Some(interests)
+    }
+
+    /// Whether no frame makes an address another guest's, in whatever network.
+    fn is_beyond_doubt(&self, record: &Record) -> bool {
+        let networks = self.policy.networks.iter().filter(|network| network.holds(record.address));
+        let Reason::Nic { vmid, source, .. } = record.reason else { return false };
+        let is_sure = match source {
+            Source::Config | Source::Seen(By::Lease) => true,
+            Source::Seen(By::Agent | By::Interfaces) => {
+                self.rounds.guest(vmid).is_some_and(|known| known.listed.state == State::Running)
+            }
+            Source::Seen(By::Neighbor | By::Ipam) => false,
+        };
+        is_sure && networks.count() == 1
     }
 
     /// When there is something to do next, unless something happens before.

@@ -322,6 +322,29 @@ fn who_is_heard_somewhere_else_is_there_at_once() {
 }
 
 #[test]
+fn whom_a_better_word_than_the_wires_tells_of_is_not_asked_for() {
+    let mut world = World::new();
+    world.guest(100, Configured::Static(Ipv4Addr::new(192, 0, 2, 9)));
+    world.guest(101, Configured::Unsaid);
+    world.guest(102, Configured::Unsaid);
+    world.lists(101, &["192.0.2.11"]);
+    world.pass(POLL);
+    world.hear(102, "192.0.2.12");
+    world.pass(POLL);
+    world.has(&["192.0.2.11 guest-101.lab", "192.0.2.12 guest-102.lab", "192.0.2.9 guest-100.lab"]);
+    let spared = |world: &mut World| {
+        let mut spared: Vec<_> = world.keeper.interests(true).unwrap().spared.into_iter().collect();
+        spared.sort_unstable();
+        spared
+    };
+    assert_eq!(spared(&mut world), [Ipv4Addr::new(192, 0, 2, 9), Ipv4Addr::new(192, 0, 2, 11)]);
+    // In two networks it may be two guests'.
+    let other = Network { vlan: Vlan::Tag(20), ..world.keeper.policy.networks[0].clone() };
+    world.keeper.policy.networks.push(other);
+    assert!(spared(&mut world).is_empty());
+}
+
+#[test]
 fn a_kill_and_a_start_lose_nothing_though_the_cluster_is_down() {
     let mut world = World::new();
     world.guest(100, Configured::Static([192, 0, 2, 10].into()));

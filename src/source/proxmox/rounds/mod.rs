@@ -7,7 +7,8 @@
 //! ever more rarely while they do not answer.
 //!
 //! Two questions at most are on their way to a node. A node that does not answer is asked again after a while, with one question.
-//! What was known last stays until something better is: a guest is gone when the list lacks it twice.
+//! What was known last stays until something better is: a guest is gone when the list lacks it twice, and no
+//! question about it is on its way.
 
 mod answers;
 mod known;

@@ -245,6 +245,28 @@ fn whoever_asks_for_it_has_everything_read_at_once() {
 }
 
 #[test]
+fn a_guest_is_not_gone_while_a_question_about_it_is_on_its_way() {
+    let mut world = many(3).calm();
+    world.rounds.hurry(world.now);
+    let (mut calls, mut open) = (world.rounds.next(world.now), Vec::new());
+    while let Some(call) = calls.pop() {
+        match &call {
+            Call::Config(place) if place.vmid == 100 => open.push(call),
+            _ => world.answer(call),
+        }
+        calls.extend(world.rounds.next(world.now));
+    }
+    world.memory.remove(100);
+    for _ in 0..4 {
+        world.round();
+    }
+    assert!(open.len() == 1 && world.rounds.guest(100).is_some());
+    world.answer(open.remove(0));
+    world.round();
+    assert!(world.rounds.guest(100).is_none() && world.rounds.guests().count() == 2);
+}
+
+#[test]
 fn two_questions_at_most_are_on_their_way_to_a_node_and_one_for_agents() {
     let mut world = many(30);
     world.answer(Call::Resources);
