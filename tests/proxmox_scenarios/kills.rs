@@ -8,6 +8,7 @@ use crate::watching::{Watching, guests};
 use nix::unistd::Pid;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// So often it is killed.
@@ -111,7 +112,7 @@ fn slow_dnsmasq(lab: &mut Lab, at_test: &str) {
     let script = format!(
         "#!/bin/sh\ncd {}\ncase \"$*\" in\n\
          *--test*) if [ -e slowly ]; then {at_test}; fi;;\n\
-         *) if mkdir slowly 2>/dev/null; then until [ -e gate ]; do sleep 0.01; done; fi;;\n\
+         *) if mkdir slowly 2>/dev/null; then echo $$ >slowly/pid; until [ -e gate ]; do sleep 0.01; done; fi;;\n\
          esac\nexec /usr/sbin/dnsmasq \"$@\"\n",
         lab.path("").display()
     );
@@ -141,7 +142,10 @@ fn killed_before_dnsmasq_has_begun_the_next_ones_is_the_one() {
         let mut lab = Lab::new(Cluster::populated(4, 1));
         slow_dnsmasq(&mut lab, ":");
         lab.says("dnsmasq answers");
+        let first = fs::read_to_string(lab.path("slowly/pid")).unwrap();
         fs::write(lab.path("gate"), "").unwrap();
+        // Else it could begin once the other has ended.
+        until("the first has found the port taken", || !Path::new("/proc").join(first.trim()).exists());
         is_one(&mut lab);
     });
 }
