@@ -9,6 +9,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, bind, socket};
 use rustix::net::SendFlags;
+use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use std::error::Error;
@@ -156,14 +157,18 @@ impl Lane {
     }
 }
 
+/// Has a thread, or this one, run on this core alone, with what it starts. Where that is not allowed, there is a little more noise.
+pub(crate) fn stay_on(thread: Option<Pid>, core: usize) {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    let _ = sched_setaffinity(thread, &cores);
+}
+
 /// Runs `work` in a thread on this core, before all others there.
 pub(crate) fn on_core<T: Send>(core: usize, work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let pinned = scope.spawn(move || {
-            let mut cores = CpuSet::new();
-            cores.set(core);
-            // Where it is not allowed, there is a little more noise.
-            let _ = sched_setaffinity(None, &cores);
+            stay_on(None, core);
             let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), -20);
             work()
         });

@@ -4,7 +4,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeSpec;
 use nix::time::ClockId;
 use nix::unistd::Pid;
-use rustix::thread::{CpuSet, sched_setaffinity};
 use std::error::Error;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -45,13 +44,6 @@ impl Process {
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Has it run on this core alone, with what it starts. Where that is not allowed, there is a little more noise.
-    pub(crate) fn stay_on(&self, core: usize) {
-        let mut cores = CpuSet::new();
-        cores.set(core);
-        let _ = sched_setaffinity(rustix::process::Pid::from_raw(self.child.id().cast_signed()), &cores);
     }
 
     /// Since it was started.

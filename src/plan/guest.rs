@@ -92,6 +92,16 @@ impl fmt::Display for State {
     }
 }
 
+impl Guest {
+    /// The addresses that an interface of its is configured to have, IPv4 and IPv6. Custom cloud-init hides which it has.
+    pub fn configured(&self, nic: &Nic) -> [Option<IpAddr>; 2] {
+        if self.has_custom_cloud_init {
+            return [None, None];
+        }
+        [nic.v4.address().map(IpAddr::V4), nic.v6.address().map(IpAddr::V6)]
+    }
+}
+
 /// A network interface of a guest: `netN`, and for virtual machines `ipconfigN`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Nic {
@@ -190,6 +200,16 @@ impl By {
             Self::Lease => "lease",
             Self::Neighbor => "neighbor",
             Self::Ipam => "ipam",
+        }
+    }
+
+    /// Whether what is said so about a guest in this state is better than the wire's word: by frames alone nobody else gets the address.
+    pub fn outweighs_the_wire(self, state: State) -> bool {
+        match self {
+            Self::Agent | Self::Interfaces => state == State::Running,
+            Self::Lease => state != State::Stopped,
+            Self::Neighbor => false,
+            Self::Ipam => true,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The program, started as PVE-Leazzard is.
 
 use super::simulator::{SECRET, Simulator, TOKEN};
+use crate::lane::stay_on;
 use crate::process::Process;
 use nix::sys::signal::Signal;
+use rustix::process::Pid;
 use std::error::Error;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -50,7 +52,7 @@ impl Companion {
         command.env("STATE_DIRECTORY", folder.join("state")).env("RUNTIME_DIRECTORY", folder.join("run"));
         // dnsmasq would stay after a SIGKILL.
         let process = Process::start(&mut command, &folder.join("log"), Signal::SIGTERM)?;
-        process.stay_on(CORE);
+        stay_on(Pid::from_raw(process.id().cast_signed()), CORE);
         Ok(Self { process })
     }
 

@@ -40,17 +40,21 @@ pub(crate) fn run(setting: &Setting) -> Section {
     let mut section = Section::new("proxmox", TITLE, columns);
     let all = [FEW, MANY, LARGE].map(|plan| {
         progress(&format!("proxmox, {} guests", plan.guests));
-        let folder = setting.folder.join(plan.guests.to_string());
-        let measure = || Measured::of(plan, &folder).map_err(|error| error.to_string());
-        let made = fs::create_dir(&folder).map_err(|error| error.to_string());
-        match made.and_then(|()| on_core(OTHERS, measure)) {
+        match measured(plan, setting) {
             Ok(measured) => Some(measured),
             Err(error) => {
-                section.skip(&format!("{} guests", plan.guests), &*Box::<dyn Error>::from(error));
+                section.skip(&format!("{} guests", plan.guests), &*error);
                 None
             }
         }
     });
     figures::tell(&all, &mut section);
     section
+}
+
+fn measured(plan: Plan, setting: &Setting) -> Result<Measured, Box<dyn Error>> {
+    let folder = setting.folder.join(plan.guests.to_string());
+    fs::create_dir(&folder)?;
+    // Out of its thread comes but the error's text.
+    Ok(on_core(OTHERS, || Measured::of(plan, &folder).map_err(|error| error.to_string()))?)
 }

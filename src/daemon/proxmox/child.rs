@@ -11,7 +11,7 @@ use crate::error::{Error, Result, in_words};
 use crate::net::Shown;
 use crate::plan::dnsmasq_conf::{Conf, path_value};
 use crate::sink::atomic_file::{self, open_regular};
-use crate::sink::dnsmasq::Dnsmasq;
+use crate::sink::dnsmasq::{Dnsmasq, number_in};
 use crate::sink::folder::{self, Folder};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fmt;
@@ -198,10 +198,8 @@ impl Managed {
         match &self.process {
             Some(Process::Ours(_)) if self.has_answered => true,
             Some(Process::Ours(child)) => {
-                let mut number = String::new();
-                let read = open_regular(&self.settings.conf.pid_file)
-                    .and_then(|file| file.take(LONGEST).read_to_string(&mut number));
-                read.is_ok() && child.id().is_some_and(|id| number.trim() == id.to_string())
+                let number = number_in(&self.settings.conf.pid_file).ok();
+                number.is_some_and(|number| child.id() == Some(number.as_raw_pid().cast_unsigned()))
             }
             Some(Process::Found(_)) => true,
             None => false,

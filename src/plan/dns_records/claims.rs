@@ -102,19 +102,12 @@ fn held(
             held.entry((address, index)).or_default().push(nic.mac);
         }
     };
-    for (_, nic) in owners.values().flatten().filter(|(guest, _)| !guest.has_custom_cloud_init) {
-        for address in [nic.v4.address().map(IpAddr::V4), nic.v6.address().map(IpAddr::V6)].into_iter().flatten() {
-            hold(nic, address);
-        }
+    for (guest, nic) in owners.values().flatten() {
+        guest.configured(nic).into_iter().flatten().for_each(|address| hold(nic, address));
     }
     for sighting in sightings {
-        let is_so = |guest: &Guest| match sighting.by {
-            By::Agent | By::Interfaces => guest.state == State::Running,
-            By::Lease => guest.state != State::Stopped,
-            By::Ipam => true,
-            By::Neighbor => false,
-        };
-        for (_, nic) in owners.get(&sighting.mac).into_iter().flatten().filter(|(guest, _)| is_so(guest)) {
+        let is_so = |(guest, _): &&(&Guest, &Nic)| sighting.by.outweighs_the_wire(guest.state);
+        for (_, nic) in owners.get(&sighting.mac).into_iter().flatten().filter(is_so) {
             hold(nic, sighting.address);
         }
     }
@@ -150,9 +143,7 @@ struct OfNic<'a> {
 impl OfNic<'_> {
     fn claims(&mut self, by_mac: &ByMac, claims: &mut Vec<Claim>) {
         let nic = self.plugged.nic;
-        let is_hidden = self.guest.has_custom_cloud_init;
-        let v4 = nic.v4.address().map(IpAddr::V4).filter(|_| !is_hidden);
-        let v6 = nic.v6.address().map(IpAddr::V6).filter(|_| !is_hidden);
+        let [v4, v6] = self.guest.configured(nic);
         for address in [v4, v6].into_iter().flatten() {
             claims.extend(self.configured(address));
         }

@@ -50,6 +50,15 @@ impl fmt::Display for Version {
     }
 }
 
+/// The process number in a pid-file, whose it may be; else what is wrong with it.
+pub fn number_in(pid_file: &Path) -> Result<Pid, String> {
+    let mut text = String::new();
+    let read = open_regular(pid_file).and_then(|file| file.take(32).read_to_string(&mut text));
+    read.map_err(|error| in_words(&error))?;
+    let number = text.trim().parse().ok().filter(|number: &i32| *number > 0).and_then(Pid::from_raw);
+    number.ok_or_else(|| "it holds no process number".to_owned())
+}
+
 /// A running dnsmasq.
 #[derive(Debug)]
 pub struct Dnsmasq {
@@ -64,15 +73,10 @@ impl Dnsmasq {
     /// # Errors
     /// There is no such file, or no such process, or it is another program.
     pub fn find(pid_file: &Path) -> Result<Self> {
-        let mut text = String::new();
-        let read = open_regular(pid_file).and_then(|file| file.take(32).read_to_string(&mut text));
-        let path = pid_file.display();
-        let remedy = "see whether dnsmasq runs, and whether this is its pid-file";
-        let failed = |why: String| Error::new(format!("no dnsmasq by {path}: {why}")).remedy(remedy);
-        read.map_err(|error| failed(in_words(&error)))?;
-        let number = text.trim().parse().ok().filter(|number: &i32| *number > 0).and_then(Pid::from_raw);
-        let pid = number.ok_or_else(|| failed("it holds no process number".to_owned()))?;
-        Self::of(pid).map_err(failed)
+        number_in(pid_file).and_then(Self::of).map_err(|why| {
+            Error::new(format!("no dnsmasq by {}: {why}", pid_file.display()))
+                .remedy("see whether dnsmasq runs, and whether this is its pid-file")
+        })
     }
 
     /// A process, if it is one; else what is wrong with it.

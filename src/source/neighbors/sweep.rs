@@ -156,8 +156,12 @@ impl Sweep {
 
     /// How long a round takes now.
     pub fn round(&self) -> Duration {
-        let count = u32::try_from(self.count() - self.spared_here).unwrap_or(u32::MAX);
-        self.time().max(self.shortest_pause.saturating_mul(count))
+        self.time().max(self.shortest_pause.saturating_mul(self.asked_for()))
+    }
+
+    /// For how many addresses a round asks.
+    fn asked_for(&self) -> u32 {
+        u32::try_from(self.count() - self.spared_here).unwrap_or(u32::MAX)
     }
 
     /// How long it is to take.
@@ -178,7 +182,7 @@ impl Sweep {
             return Step::AskBy(interface, address);
         }
         let count = self.count();
-        if count == self.spared_here {
+        if self.asked_for() == 0 {
             return Step::Wait(None);
         }
         let due = self.due.max(self.free);
@@ -205,7 +209,7 @@ impl Sweep {
         if self.batch == 0 {
             let most = if self.is_eager { 1 } else { BATCH };
             self.batch = u32::try_from(count - self.next).map_or(most, |left| left.min(most));
-            self.due = now + self.pause(count) * self.batch;
+            self.due = now + self.pause() * self.batch;
             self.free = now + self.shortest_pause * self.batch;
         }
         let address = self.address(self.next);
@@ -221,9 +225,8 @@ impl Sweep {
         }
     }
 
-    fn pause(&self, count: usize) -> Duration {
-        let count = u32::try_from(count - self.spared_here).unwrap_or(u32::MAX).max(1);
-        self.shortest_pause.max(self.time() / count)
+    fn pause(&self) -> Duration {
+        self.shortest_pause.max(self.time() / self.asked_for().max(1))
     }
 
     fn count(&self) -> usize {

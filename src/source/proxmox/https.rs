@@ -12,6 +12,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, HOST, HeaderMap, HeaderValue, USER_AGENT,
 };
+use hyper::http::response::Parts;
 use hyper::{Request, Response, Uri};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -106,37 +107,33 @@ impl Host {
         let Ok(exchange) = timeout(self.terms.timeout, self.exchange(path, &what, longest)).await else {
             return Err(self.terms.late(&what, Doing::Asking));
         };
-        let (response, mut body) = exchange?;
-        let is_packed = response.headers().get(CONTENT_ENCODING).is_some_and(|packing| packing.as_bytes() == b"gzip");
+        let (head, mut body) = exchange?;
+        let is_packed = head.headers.get(CONTENT_ENCODING).is_some_and(|packing| packing.as_bytes() == b"gzip");
         if is_packed && !body.is_empty() {
             body = unpacked(&body, longest).map_err(|error| self.terms.broken(&what, Doing::Unpacking, &error))?;
         }
         if body.len() > longest {
             return Err(self.terms.too_long(&what, longest));
         }
-        let (status, reason) = (response.status(), reason(response.extensions()));
-        Ok(Answer { what, status, reason, headers: response.into_parts().0.headers, body })
+        Ok(Answer { what, status: head.status, reason: reason(&head.extensions), headers: head.headers, body })
     }
 
     /// A request and its answer, as it came.
-    async fn exchange(&self, path: &str, what: &str, longest: usize) -> Result<(Response<()>, Vec<u8>), Broken> {
-        let broken = |error: hyper::Error| self.terms.broken(what, Doing::Asking, &error);
+    async fn exchange(&self, path: &str, what: &str, longest: usize) -> Result<(Parts, Vec<u8>), Broken> {
         let (response, connection) = self.response(path, what).await?;
         let (head, mut incoming) = response.into_parts();
-        let is_too_long = |incoming: &Incoming| incoming.size_hint().lower() > longest as u64;
-        let length = usize::try_from(incoming.size_hint().lower()).unwrap_or(usize::MAX);
-        let mut body = Vec::with_capacity(length.min(ROOM));
-        while !is_too_long(&incoming)
-            && body.len() <= longest
-            && let Some(frame) = incoming.frame().await
-        {
-            body.extend_from_slice(frame.map_err(broken)?.data_ref().map_or(&[][..], |data| data));
-        }
-        if is_too_long(&incoming) || body.len() > longest {
-            return Err(self.terms.too_long(what, longest));
+        let to_come = |incoming: &Incoming| usize::try_from(incoming.size_hint().lower()).unwrap_or(usize::MAX);
+        let mut body = Vec::with_capacity(to_come(&incoming).min(ROOM));
+        loop {
+            if to_come(&incoming).saturating_add(body.len()) > longest {
+                return Err(self.terms.too_long(what, longest));
+            }
+            let Some(frame) = incoming.frame().await else { break };
+            let frame = frame.map_err(|error| self.terms.broken(what, Doing::Asking, &error))?;
+            body.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
         }
         self.keep(connection);
-        Ok((Response::from_parts(head, ()), body))
+        Ok((head, body))
     }
 
     /// What comes back to a question, whose body is still to come, and over which connection. If one that was idle breaks first, a new

@@ -55,10 +55,9 @@ pub fn agent_interfaces(body: &[u8]) -> Result<Told, serde_json::Error> {
         error: Reason<'a>,
     }
     #[derive(Deserialize)]
+    #[serde(bound(deserialize = "'de: 'a"))]
     struct Reason<'a> {
-        #[serde(borrow)]
         desc: Option<Scalar<'a>>,
-        #[serde(borrow)]
         class: Option<Scalar<'a>>,
     }
     let Body { data: Some(Data { result }) } = serde_json::from_slice(body)? else {
@@ -96,17 +95,15 @@ fn interfaces(raw: &[&RawValue]) -> Vec<Interface> {
 
 fn interface(raw: &RawValue) -> Option<Interface> {
     #[derive(Deserialize)]
+    #[serde(bound(deserialize = "'de: 'a"))]
     struct Wire<'a> {
-        #[serde(rename = "hardware-address", borrow)]
+        #[serde(rename = "hardware-address")]
         hardware_address: Option<Scalar<'a>>,
-        #[serde(borrow)]
         hwaddr: Option<Scalar<'a>>,
-        #[serde(rename = "ip-addresses", borrow)]
+        #[serde(rename = "ip-addresses")]
         addresses: Option<&'a RawValue>,
         // Before PVE 9 a container has one address of each family here, for IPv6 often the link-local one, and no list.
-        #[serde(borrow)]
         inet: Option<Scalar<'a>>,
-        #[serde(borrow)]
         inet6: Option<Scalar<'a>>,
     }
     #[derive(Deserialize)]

@@ -32,15 +32,12 @@ pub fn ipam(body: &[u8], at: Moment) -> Result<Read<Vec<Sighting>>, serde_json::
 
 fn row(raw: &RawValue, at: Moment) -> Result<Option<Sighting>, Refused> {
     #[derive(Deserialize)]
+    #[serde(bound(deserialize = "'de: 'a"))]
     struct Wire<'a> {
-        #[serde(borrow)]
         ip: Option<Scalar<'a>>,
-        #[serde(borrow)]
         mac: Option<Scalar<'a>>,
         // A string before libpve-network-perl 1.1.4.
-        #[serde(borrow)]
         vmid: Option<Scalar<'a>>,
-        #[serde(borrow)]
         gateway: Option<Scalar<'a>>,
     }
     let field = || format!("IPAM row {}", Shown(raw.get()));

@@ -83,26 +83,17 @@ struct Body<T> {
 }
 
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 struct Wire<'a> {
-    #[serde(borrow)]
     r#type: Option<Scalar<'a>>,
-    #[serde(borrow)]
     id: Option<Scalar<'a>>,
-    #[serde(borrow)]
     vmid: Option<Scalar<'a>>,
-    #[serde(borrow)]
     node: Option<Scalar<'a>>,
-    #[serde(borrow)]
     name: Option<Scalar<'a>>,
-    #[serde(borrow)]
     status: Option<Scalar<'a>>,
-    #[serde(borrow)]
     template: Option<Scalar<'a>>,
-    #[serde(borrow)]
     tags: Option<Scalar<'a>>,
-    #[serde(borrow)]
     uptime: Option<Scalar<'a>>,
-    #[serde(borrow)]
     lock: Option<Scalar<'a>>,
 }
 

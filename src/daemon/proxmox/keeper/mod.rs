@@ -24,7 +24,7 @@ use crate::daemon::schedule::Moment;
 use crate::error::{Error, Result};
 use crate::net::Mac;
 use crate::plan::dns_records::{Policy, Reason, Record, Records, Source};
-use crate::plan::guest::{By, State};
+use crate::plan::guest::By;
 use crate::registry::paths::Paths;
 use crate::sink::dnsmasq::Version;
 use crate::sink::dnsmasq_dir::{Reloads, Sink};
@@ -321,11 +321,10 @@ impl<S: Sink> Keeper<S> {
         let networks = self.policy.networks.iter().filter(|network| network.holds(record.address));
         let Reason::Nic { vmid, source, .. } = record.reason else { return false };
         let is_sure = match source {
-            Source::Config | Source::Seen(By::Lease) => true,
-            Source::Seen(By::Agent | By::Interfaces) => {
-                self.rounds.guest(vmid).is_some_and(|known| known.listed.state == State::Running)
-            }
-            Source::Seen(By::Neighbor | By::Ipam) => false,
+            Source::Config => true,
+            // That it was allocated does not mean that it is used: who has it may be found.
+            Source::Seen(By::Ipam) => false,
+            Source::Seen(by) => self.rounds.guest(vmid).is_some_and(|known| by.outweighs_the_wire(known.listed.state)),
         };
         is_sure && networks.count() == 1
     }
