@@ -125,8 +125,13 @@ impl FolderWatch {
             if self.ancestor.as_ref().is_some_and(|(_, watched)| watched == above) {
                 return Ok(());
             }
-            let watch = inotify::add_watch(&self.inotify, above, IN_ANCESTOR)
-                .map_err(|error| unwatched(above, error, "raise fs.inotify.max_user_watches"))?;
+            let watch = match inotify::add_watch(&self.inotify, above, IN_ANCESTOR) {
+                Ok(watch) => watch,
+                // Removed since we looked: what is above that will do.
+                Err(Errno::NOENT | Errno::NOTDIR) => continue,
+                Err(Errno::ACCESS) => return Err(unwatched(above, Errno::ACCESS, "let us read it")),
+                Err(error) => return Err(unwatched(above, error, "raise fs.inotify.max_user_watches")),
+            };
             if let Some((before, _)) = self.ancestor.replace((watch, above.to_owned())) {
                 let _ = inotify::remove_watch(&self.inotify, before);
             }
@@ -154,4 +159,37 @@ fn identity(path: &Path) -> Option<Identity> {
 
 fn unwatched(path: &Path, error: Errno, remedy: &str) -> Error {
     Error::new(format!("cannot watch {}: {}", path.display(), in_words(&error.into()))).remedy(remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    /// Between the look for an ancestor and its watch the ancestor may be removed: the watch ended there, and the guard with it.
+    #[test]
+    fn folders_that_come_and_go_all_the_time_end_no_watch() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("a/b/c");
+        let mut watch = FolderWatch::new(&folder, WatchFlags::MOVED_TO).unwrap();
+        thread::scope(|scope| {
+            let comes_and_goes = scope.spawn(|| {
+                for _ in 0..5_000 {
+                    let _ = fs::create_dir_all(&folder);
+                    let _ = fs::remove_dir_all(root.path().join("a"));
+                }
+            });
+            while !comes_and_goes.is_finished() {
+                watch.is_still_there().unwrap();
+                watch.take(|_, _| {}).unwrap();
+            }
+        });
+        fs::create_dir_all(&folder).unwrap();
+        watch.take(|_, _| {}).unwrap();
+        fs::write(folder.join("new"), "").unwrap();
+        fs::rename(folder.join("new"), folder.join("file")).unwrap();
+        let mut seen = Vec::new();
+        watch.take(|_, name| seen.push(name.to_owned())).unwrap();
+        assert_eq!(seen, ["file"]);
+    }
 }
