@@ -8,6 +8,7 @@ use instances::packet::ipv6::{self, Ipv6};
 use instances::packet::nd::{self, Nd, NdOption};
 use instances::packet::protocol;
 use proptest::prelude::*;
+use std::collections::HashSet;
 
 const SCAPY: &str = include_str!("../nfdhcpd/scapy/ipv6.txt");
 
@@ -99,13 +100,18 @@ fn scapys_dhcpv6_says_what_scapy_was_told() {
     assert_eq!(read("reply"), Dhcp6::Direct(Message { kind: kind::REPLY, transaction: 3, options }));
 }
 
-/// As dhcproto has it: options by number, also inside of associations, and groups among time servers are something else.
+/// As dhcproto has it: options by number, also inside of associations, groups among time servers are something else, and
+/// names that end alike are compressed, which RFC 8415 section 10 forbids: no two do.
 fn in_its_order(mut options: Vec<Dhcp6Option>) -> Vec<Dhcp6Option> {
     options.sort_by_key(Dhcp6Option::number);
     for option in &mut options {
         match option {
             Dhcp6Option::Prefixes(association) => association.status = None,
             Dhcp6Option::TimeServers(servers) => servers.retain(|server| !server.is_multicast()),
+            Dhcp6Option::SearchList(names) => {
+                let mut ends = HashSet::new();
+                names.retain(|name| ends.insert(name.labels().last().map(str::to_owned)));
+            }
             // Of what it knows, the content would have to be right.
             Dhcp6Option::Other(number, _) => *number |= 0xf000,
             _ => {}
