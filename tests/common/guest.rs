@@ -54,13 +54,18 @@ impl Guest {
         run("nsenter", &[&["--target", &process, "--net", program], arguments].concat())
     }
 
-    /// The address that a DHCP client is given; it asks again for a while.
+    /// The address that a DHCP client is given; it asks again for a while, and is begun again, for it gives up after three requests.
     #[track_caller]
     pub fn lease(&self) -> String {
-        let ended = self.try_run("udhcpc", &["-n", "-q", "-f", "-t", "10", "-i", "eth0", "-s", "/bin/true"]);
-        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        let lease = said.split("lease of ").nth(1).and_then(|behind| behind.split(' ').next());
-        lease.unwrap_or_else(|| panic!("no lease: {said}")).to_owned()
+        let mut said = String::new();
+        for _ in 0..3 {
+            let ended = self.try_run("udhcpc", &["-n", "-q", "-f", "-t", "10", "-i", "eth0", "-s", "/bin/true"]);
+            said += &String::from_utf8_lossy(&ended.stderr);
+            if let Some(behind) = said.split("lease of ").nth(1) {
+                return behind.split(' ').next().unwrap_or_default().to_owned();
+            }
+        }
+        panic!("no lease: {said}");
     }
 
     /// Whether one attempt gets a lease.
