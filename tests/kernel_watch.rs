@@ -16,6 +16,8 @@ use kernel::{DB, Host, bridge_with_guests};
 use netns::{in_new_netns, nft, on_stock_kernel, output, run};
 use nix::sys::signal::Signal;
 use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use watch::{PATIENCE, Watch, until, update};
@@ -373,6 +375,45 @@ fn a_fighter_costs_little_and_does_not_win() {
         // Once per step.
         until("it says who", || watch.times("was changed by nft") > 0);
         assert!(watch.times("was changed by nft") <= most as usize, "{:?}", watch.said());
+    });
+}
+
+/// Of its dumps, each is cut into by some commit: that kept it from repairing for a minute on a busy machine.
+#[test]
+fn who_commits_all_the_time_elsewhere_keeps_nothing_from_being_restored() {
+    in_new_netns(|| {
+        let host = Host::new();
+        let watch = Watch::ready(&host, &["--hook", "*"]);
+        let mut other = Command::new("nft").arg("-i").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut commands = other.stdin.take().unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    writeln!(commands, "add table ip theirs; delete table ip theirs").unwrap();
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+            let said = |text: &str| {
+                let start = Instant::now();
+                while watch.times(text) == 0 && start.elapsed() < PATIENCE {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                watch.times(text) > 0
+            };
+            nft("insert rule bridge instances instances_drop_arp accept");
+            let is_restored = said("was changed by");
+            update(&host, &["add", "02:00:00:00:00:03", "10.0.0.3"]);
+            let is_loaded = said("Loading: 3 instances");
+            is_over.store(true, Ordering::Relaxed);
+            assert!(is_restored && is_loaded, "{:?}", watch.said());
+        });
+        drop(commands);
+        assert!(other.wait().unwrap().success());
+        until("all is as it should be", || {
+            host.process(&["--check", "--apply", "--hook", "*"]).output().unwrap().status.success()
+        });
+        assert!(table().contains("10.0.0.3"));
     });
 }
 

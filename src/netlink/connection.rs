@@ -7,6 +7,7 @@ pub struct Connection {
     socket: mnl::Socket,
     buffer: Vec<u8>,
     sequence: u32,
+    takes_interrupted: bool,
 }
 
 /// Why a dump failed.
@@ -31,7 +32,13 @@ impl Connection {
     /// Connects to one of the kernel's netlink families.
     pub fn open(bus: mnl::Bus) -> io::Result<Self> {
         let socket = mnl::Socket::new(bus)?;
-        Ok(Self { socket, buffer: vec![0; BUFFER], sequence: 0 })
+        Ok(Self { socket, buffer: vec![0; BUFFER], sequence: 0, takes_interrupted: false })
+    }
+
+    /// From now on dumps that others' changes have cut into are taken as they are: what is in them was there at some time
+    /// meanwhile, and what is not need not be missing.
+    pub fn take_interrupted(&mut self) {
+        self.takes_interrupted = true;
     }
 
     /// The socket.
@@ -81,7 +88,7 @@ impl Connection {
                 match message.kind {
                     ERROR | DONE => {
                         return match message.error_code() {
-                            0 if interrupted => Err(DumpError::Interrupted),
+                            0 if interrupted && !self.takes_interrupted => Err(DumpError::Interrupted),
                             0 => Ok(()),
                             code => Err(io::Error::from_raw_os_error(code).into()),
                         };

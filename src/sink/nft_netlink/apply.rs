@@ -76,8 +76,9 @@ pub fn apply(ruleset: &Ruleset, generation: u32) -> Result<Applied, Failure> {
     load(ruleset, Some(generation))
 }
 
-/// The same whatever others commit meanwhile, for where they do so all the time: each such commit would make ours stale. A
-/// transaction that does not fit what they made of the ruleset is refused as a whole; one that does is read back.
+/// The same whatever others commit meanwhile, for where they do so all the time: each such commit would make ours stale, and what
+/// it is planned from hard to read in one piece. A transaction that does not fit what they made of the ruleset is refused as a
+/// whole; one that does is read back. Whoever calls looks again when it hears of a commit.
 ///
 /// # Errors
 /// [`Failure`].
@@ -88,6 +89,10 @@ pub fn insist(ruleset: &Ruleset) -> Result<Applied, Failure> {
 fn load(ruleset: &Ruleset, generation: Option<u32>) -> Result<Applied, Failure> {
     // Closing a socket after a commit waits for what the kernel has to free, so there is one for all.
     let mut socket = open()?;
+    if generation.is_none() {
+        // On a busy machine each of fifty dumps is cut into by who commits every few milliseconds.
+        socket.connection().take_interrupted();
+    }
     let before = compare_all(&mut socket, ruleset, Depth::Bounded, None)?;
     for (table, (state, _)) in ruleset.tables.iter().zip(&before) {
         refuse_conflicts(table, state)?;
