@@ -18,6 +18,7 @@ use nix::sys::signal::Signal;
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use watch::{PATIENCE, Watch, until, update};
@@ -386,29 +387,23 @@ fn who_commits_all_the_time_elsewhere_keeps_nothing_from_being_restored() {
         let watch = Watch::ready(&host, &["--hook", "*"]);
         let mut other = Command::new("nft").arg("-i").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut commands = other.stdin.take().unwrap();
-        let is_over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
+        let is_over = Arc::new(AtomicBool::new(false));
+        // Not waited for where something is never said.
+        let commits = std::thread::spawn({
+            let is_over = Arc::clone(&is_over);
+            move || {
                 while !is_over.load(Ordering::Relaxed) {
                     writeln!(commands, "add table ip theirs; delete table ip theirs").unwrap();
-                    std::thread::sleep(Duration::from_millis(1));
+                    std::thread::sleep(Duration::from_micros(100));
                 }
-            });
-            let said = |text: &str| {
-                let start = Instant::now();
-                while watch.times(text) == 0 && start.elapsed() < PATIENCE {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                watch.times(text) > 0
-            };
-            nft("insert rule bridge instances instances_drop_arp accept");
-            let is_restored = said("was changed by");
-            update(&host, &["add", "02:00:00:00:00:03", "10.0.0.3"]);
-            let is_loaded = said("Loading: 3 instances");
-            is_over.store(true, Ordering::Relaxed);
-            assert!(is_restored && is_loaded, "{:?}", watch.said());
+            }
         });
-        drop(commands);
+        nft("insert rule bridge instances instances_drop_arp accept");
+        watch.says("was changed by");
+        update(&host, &["add", "02:00:00:00:00:03", "10.0.0.3"]);
+        watch.says("Loading: 3 instances");
+        is_over.store(true, Ordering::Relaxed);
+        commits.join().unwrap();
         assert!(other.wait().unwrap().success());
         until("all is as it should be", || {
             host.process(&["--check", "--apply", "--hook", "*"]).output().unwrap().status.success()
