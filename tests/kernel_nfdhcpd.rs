@@ -14,12 +14,11 @@ use frames::{BROADCAST, Wire};
 use instances::net::Mac;
 use instances::packet::{Ethernet, Ipv4, dhcp4, ether_type};
 use instances::source::nfqueue::states;
-use netns::{in_new_netns, run};
+use netns::{in_new_netns, install, run};
 use nix::sys::signal::Signal;
 use responder::{GENERAL, Guest, Host, bridged, mac, metrics, routed, until};
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::PermissionsExt as _;
 
 /// A client's first message.
 fn discover(number: u8) -> Vec<u8> {
@@ -101,8 +100,7 @@ fn dhclient_gets_leases_of_both_families() {
         let [lease, pid, script] = ["lease", "pid4", "script"].map(|name| host.path(name).display().to_string());
         // What it would configure is in the script's environment.
         let environment = host.path("environment");
-        fs::write(&script, format!("#!/bin/sh\nenv >>{}\n", environment.display())).unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        install(script.as_ref(), format!("#!/bin/sh\nenv >>{}\n", environment.display()));
         let files = ["-1", "-d", "-sf", &script, "-lf", &lease, "-pf", &pid];
         for (family, expected) in [
             (&["-4"][..], "new_ip_address=192.0.2.1\n"),

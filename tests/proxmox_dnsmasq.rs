@@ -18,7 +18,7 @@ use instances::plan::guest::{Configured, Guest, Kind, Nic, State};
 use instances::sink::dnsmasq::Dnsmasq;
 use instances::sink::dnsmasq_dir::{DnsmasqDir, Places, Sink, findings};
 use instances::source::leases::LeaseFile;
-use netns::{in_new_netns, needs, run, wait};
+use netns::{in_new_netns, install, needs, run, wait};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -46,8 +46,7 @@ impl Lab {
         fs::set_permissions(lab.path("hosts"), fs::Permissions::from_mode(0o755)).unwrap();
         // It becomes dnsmasq itself, with a log that can be read.
         let script = format!("#!/bin/sh\nexec /usr/sbin/dnsmasq \"$@\" 2>>{}\n", lab.path("log").display());
-        fs::write(lab.path("program"), script).unwrap();
-        fs::set_permissions(lab.path("program"), fs::Permissions::from_mode(0o755)).unwrap();
+        install(&lab.path("program"), script);
         lab
     }
 
@@ -460,7 +459,7 @@ fn another_resolvers_answer_is_not_taken_for_dnsmasqs() {
         settings.pace.ask = Duration::from_millis(5);
         // It takes its time to begin, and to see that the port is taken.
         let script = "#!/bin/sh\ncase $1 in --test) ;; *) sleep 1 ;; esac\nexec /usr/sbin/dnsmasq \"$@\" 2>/dev/null\n";
-        fs::write(lab.path("program"), script).unwrap();
+        install(&lab.path("program"), script);
         lab.open().put(&records(&[])).unwrap();
         let other = std::net::UdpSocket::bind(("127.0.0.1", PORT)).unwrap();
         other.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -524,8 +523,7 @@ fn a_program_that_anybody_can_have_put_there_is_not_run_for_its_version() {
     with_lab(|lab| async move {
         let run = |owner: Option<u32>, mode: u32| {
             let program = lab.path("dnsmasq");
-            let _ = fs::remove_file(&program);
-            fs::copy("/usr/sbin/dnsmasq", &program).unwrap();
+            install(&program, fs::read("/usr/sbin/dnsmasq").unwrap());
             std::os::unix::fs::chown(&program, owner, owner).unwrap();
             fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
             let places = ["--port=0", "--pid-file=", "--no-resolv", "--user=root"].map(str::to_owned);

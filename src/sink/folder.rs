@@ -11,6 +11,7 @@ use std::io::{self, Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Device and inode.
 pub type Identity = (u64, u64);
@@ -27,6 +28,10 @@ const FILE: Mode = Mode::from_raw_mode(0o644);
 /// File systems that are written to by way of this kernel only (linux/magic.h): tmpfs, ramfs, ext2 to ext4, XFS, Btrfs, F2FS.
 const LOCAL: [u32; 6] = [0x0102_1994, 0x8584_58f6, 0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010];
 const OTHERS_READ: u32 = 0o005;
+/// How long a lock is waited for ...
+const PATIENCE: Duration = Duration::from_secs(1);
+/// ... and how long we wait in between.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Which version of a file was read: inode, time of the last change in nanoseconds, size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -86,12 +91,16 @@ impl Folder {
     /// As long as it is open, nobody else has it.
     ///
     /// # Errors
-    /// Somebody has.
+    /// Somebody has, for longer than those do that only look, or that were killed with a child that had not begun yet.
     pub fn lock(&self) -> Result<()> {
-        match rustix::fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(()),
-            Err(Errno::WOULDBLOCK) => Err(taken(&self.path, self.identity)),
-            Err(error) => Err(Error::io("lock", &self.path, &error.into())),
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match rustix::fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(()),
+                Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                Err(Errno::WOULDBLOCK) => return Err(taken(&self.path, self.identity)),
+                Err(error) => return Err(Error::io("lock", &self.path, &error.into())),
+            }
         }
     }
 
@@ -387,4 +396,26 @@ fn holder((_, inode): Identity) -> Option<u32> {
         let [_, "FLOCK", _, _, pid, file, ..] = fields[..] else { return None };
         (file.rsplit(':').next()?.parse() == Ok(inode)).then(|| pid.parse().ok())?
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_holds_it_for_a_moment_only_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Folder::claim(dir.path()).unwrap();
+        // What a child has between fork and exec.
+        let child = first.fd.try_clone().unwrap();
+        drop(first);
+        assert!(Folder::look_at(dir.path()).unwrap().is_taken());
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(5 * PAUSE);
+                drop(child);
+            });
+            Folder::claim(dir.path()).unwrap();
+        });
+    }
 }

@@ -5,8 +5,8 @@
 #[path = "guest.rs"]
 mod guest;
 
-use crate::netns::run;
 use crate::netns::wait::until;
+use crate::netns::{install, run};
 use guest::Guest;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -32,8 +32,7 @@ impl Network {
             fs::create_dir_all(&path).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        fs::write(network.path("told"), TOLD).unwrap();
-        fs::set_permissions(network.path("told"), fs::Permissions::from_mode(0o755)).unwrap();
+        install(&network.path("told"), TOLD);
         run("ip", &["link", "set", "lo", "up"]);
         run("ip", &["link", "add", "br0", "type", "bridge"]);
         run("ip", &["link", "set", "br0", "up"]);

@@ -9,6 +9,7 @@ pub mod wait;
 pub use needs::skipped;
 use nix::sched::{CloneFlags, unshare};
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// Runs `test` in a thread that lives in a new network namespace, whose processes inherit it. Where that is not allowed,
@@ -59,6 +60,15 @@ pub fn feed(program: &str, arguments: &[&str], input: &str) -> String {
     let Output { status, stdout, stderr } = output(program, arguments, input);
     assert!(status.success(), "{program} {arguments:?}: {status}\n{}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap()
+}
+
+/// Writes a program that everybody may run. A child does it: a file that is open to be written is not run (ETXTBSY), and the
+/// child of another test's thread has what we have open until it has begun.
+pub fn install(program: &Path, content: impl AsRef<[u8]>) {
+    let script = r#"cat >"$0.new" && chmod 755 "$0.new" && mv -f "$0.new" "$0""#;
+    let mut child = Command::new("/bin/sh").arg("-c").arg(script).arg(program).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(content.as_ref()).unwrap();
+    assert!(child.wait().unwrap().success(), "{}", program.display());
 }
 
 /// Runs nft on a script.

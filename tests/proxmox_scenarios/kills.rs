@@ -1,13 +1,13 @@
 //! Killed at any moment, and started again: names stay, and what was written in half is put right.
 
 use crate::lab::{HOST, Lab, in_lab};
+use crate::netns::install;
 use crate::proxmox::Cluster;
 use crate::scenarios::silent;
 use crate::wait::until;
 use crate::watching::{Watching, guests};
 use nix::unistd::Pid;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -117,8 +117,7 @@ fn slow_dnsmasq(lab: &mut Lab, at_test: &str) {
         lab.path("").display()
     );
     let program = lab.path("program");
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    install(&program, script);
     lab.variables.insert("INSTANCES_PROXMOX_DNSMASQ_PROGRAM", program.display().to_string());
     lab.start();
     until("dnsmasq is being started", || lab.path("slowly").exists());

@@ -1,13 +1,13 @@
 //! Who is answered by what is in the folder.
 
 use crate::lab::{Lab, STRANGER, WITNESS, all, answer, mac};
+use crate::netns::install;
 use crate::netns::needs::can;
 use crate::netns::wait::until;
 use crate::on_a_network;
 use instances::plan::pxe_access::{Access, Who};
 use instances::sink::dhcp_hostsdir::dnsmasq::{self, Dnsmasq, Finding};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use Access::{Allow, Deny};
 
@@ -92,8 +92,7 @@ fn a_dnsmasq_that_does_not_notice_files_is_named() {
         let place = program.windows(name.len()).position(|part| part == name).unwrap() + name.len();
         program[place..place + 2].copy_from_slice(b"72");
         lab.program = lab.path("dnsmasq");
-        fs::write(&lab.program, program).unwrap();
-        fs::set_permissions(&lab.program, fs::Permissions::from_mode(0o755)).unwrap();
+        install(&lab.program, program);
         lab.start();
         let findings = Dnsmasq::find(&lab.pid_file()).unwrap().findings(&lab.hostsdir());
         assert_eq!(findings, [Finding::TooOld(dnsmasq::Version(2, 72))]);

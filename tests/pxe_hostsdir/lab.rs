@@ -1,8 +1,8 @@
 //! dnsmasq at one end of a cable, those who ask at the other.
 
 use crate::frames::{BROADCAST, Wire};
-use crate::netns::run;
 use crate::netns::wait::{PATIENCE, until};
+use crate::netns::{install, run};
 use instances::error::Error;
 use instances::net::Mac;
 use instances::plan::pxe_access::changes::Changes;
@@ -212,8 +212,7 @@ impl Lab {
     pub fn lease(&self, number: u32) -> Option<String> {
         let (script, told) = (self.path("script"), self.path("told"));
         let _ = fs::remove_file(&told);
-        fs::write(&script, format!("#!/bin/sh\n[ $1 != bound ] || env >{}\n", told.display())).unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        install(&script, format!("#!/bin/sh\n[ $1 != bound ] || env >{}\n", told.display()));
         run("ip", &["link", "set", "client", "address", &mac(number).to_string()]);
         let status = Command::new("udhcpc")
             .args(["-i", "client", "-n", "-q", "-f", "-t", "3", "-T", "1", "-O", "bootfile", "-s"])
