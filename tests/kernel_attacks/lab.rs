@@ -3,7 +3,7 @@
 //! Everything that a test sends goes out from one thread on one processor. The kernel keeps such frames in order on their
 //! way over veths and the bridge, so whoever has seen a marker has seen, and judged, all that was sent before it.
 
-use crate::flows::within;
+use crate::flows::once_free;
 use crate::frames::Wire;
 use crate::kernel::Host;
 use crate::netns::run;
@@ -15,10 +15,8 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use std::cell::{Cell, RefCell};
 use std::fs;
-use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 /// UDP ports on which every machine listens: one that means nothing, DHCP, DHCPv6, VXLAN's.
 pub const LISTENING: [u16; 5] = [APPLICATION, 67, 68, 546, 547];
@@ -223,23 +221,14 @@ fn configure(who: Who, interface: &str) {
     }
 }
 
-/// Bound are they once they are free: a process that another thread has just forked holds what it inherited for a moment.
 fn listen() -> Vec<(u16, UdpSocket)> {
     let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
     let places = any.into_iter().flat_map(|address| LISTENING.map(|port| (address, port)));
-    let sockets: Vec<_> = places.map(|place| (place.1, bind(place))).collect();
+    let sockets: Vec<_> = places.map(|place| (place.1, once_free(|| UdpSocket::bind(place)))).collect();
     for (_, socket) in &sockets {
         socket.set_nonblocking(true).unwrap();
     }
     sockets
-}
-
-fn bind(place: (IpAddr, u16)) -> UdpSocket {
-    let bound = within(Duration::from_secs(20), || match UdpSocket::bind(place) {
-        Err(error) if error.kind() == ErrorKind::AddrInUse => None,
-        other => Some(other.unwrap()),
-    });
-    bound.unwrap_or_else(|| panic!("port {} does not become free", place.1))
 }
 
 /// The calling thread, and what it starts, stays on one processor; several labs at once on several.
