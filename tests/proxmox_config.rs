@@ -92,7 +92,8 @@ impl Lab {
                 }
             })
         };
-        let mut lowered = arguments.lower(&environment).map_err(|error| error.to_string().replace(&at, "@"))?;
+        let names = self.variables.iter().map(|(name, _)| name.into());
+        let mut lowered = arguments.lower(&environment, names).map_err(|error| error.to_string().replace(&at, "@"))?;
         for text in &mut lowered.notices {
             *text = text.replace(&at, "@");
         }
@@ -215,6 +216,12 @@ fn the_seeds_variables_have_its_defaults_and_both_spellings() {
     assert_eq!(sweep(&both), 15);
     let told = "variable ARP_SCAN_INTERVAL = 20 has no effect: ARP_CHECK_INTERVAL = 15 is stronger";
     assert_eq!(both.notices, [told]);
+    let misspelt = [("INSTANCES_PROXMOX_POLINTERVAL", "5")];
+    let told = "variable INSTANCES_PROXMOX_POLINTERVAL is unknown: INSTANCES_PROXMOX_POLL_INTERVAL is meant?";
+    assert_eq!(of(&misspelt).notices, [told]);
+    let missing = [misspelt[0], ("DNS_DOMAIN", "")];
+    let wrong = Lab::compose().with(&missing).lower(&[]).unwrap_err();
+    assert!(wrong.starts_with("[names] domain is missing") && wrong.ends_with(told), "{wrong}");
     let blind = of(&[("VERIFY_SSL", "False")]);
     assert!(blind.config.access.trust.is_blind);
     assert_eq!(of(&[("LOG_LEVEL", "info")]).config.log_level, LevelFilter::INFO);

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut out = BufWriter::new(stdout());
     let ended = arguments
-        .lower(&|variable| std::env::var_os(variable))
+        .lower(&|variable| std::env::var_os(variable), std::env::vars_os().map(|(name, _)| name))
         .and_then(|request| instances::daemon::proxmox::run(&request, &mut out, &mut stderr()));
     finish(PROGRAM, ended, &mut out)
 }

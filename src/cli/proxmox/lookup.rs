@@ -8,7 +8,7 @@ use crate::cli::Environment;
 use crate::net::Shown;
 
 /// How variables for options begin.
-const VARIABLES: &str = "INSTANCES_PROXMOX_";
+pub(super) const VARIABLES: &str = "INSTANCES_PROXMOX_";
 
 /// A key as it stands, for `--print-config`.
 #[derive(Debug, Clone, PartialEq, Eq)]

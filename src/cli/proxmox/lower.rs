@@ -6,7 +6,7 @@ use super::lookup::Lookup;
 use super::networks::{networks, records};
 use super::options as opt;
 use super::options::{Described, Opt};
-use super::unknown::unknown;
+use super::unknown::{unknown, unknown_variables};
 use super::values::Whose;
 use super::written::Source;
 use super::{Arguments, CONFIGURATION, Config, Dnsmasq, Hearing, Request};
@@ -19,6 +19,7 @@ use crate::plan::dnsmasq_conf::{Conf, Domain, Value};
 use crate::sink::dnsmasq_dir;
 use crate::source::neighbors::{Places, Sweeping};
 use ipnet::IpNet;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,11 +34,12 @@ const STATE: &str = "/var/lib/instances-proxmox";
 const LEASES: &str = "/var/lib/misc/dnsmasq.leases";
 
 impl Arguments {
-    /// Reads the file and the environment, and makes one configuration of all.
+    /// Reads the file and the environment, and makes one configuration of all. `variables` are the names of all there are: one that is
+    /// misspelt is told.
     ///
     /// # Errors
     /// Something is missing or wrong: all of it, a line each.
-    pub fn lower(&self, environment: Environment) -> Result<Request> {
+    pub fn lower(&self, environment: Environment, variables: impl IntoIterator<Item = OsString>) -> Result<Request> {
         let (document, wrong) = document(self.flags.config.as_deref())?;
         let mut lookup = Lookup::new(&self.flags, environment, &document);
         lookup.wrong.extend(unknown(&document));
@@ -46,13 +48,19 @@ impl Arguments {
         if !wrong.is_empty() {
             return Err(Error::new(wrong.join("\n")));
         }
-        let Lookup { said, blocks, wrong, notices, .. } = lookup;
+        let Lookup { said, blocks, mut wrong, mut notices, .. } = lookup;
+        let misspelt = unknown_variables(variables);
         match (config, secret) {
             (Some(config), Some(secret)) if wrong.is_empty() => {
                 let printed = super::print::text(said, &blocks, &secret);
+                notices.extend(misspelt);
                 Ok(Request { mode: self.mode(), config, printed, notices })
             }
-            _ => Err(Error::new(wrong.join("\n"))),
+            _ => {
+                // What is missing may be what they were to say.
+                wrong.extend(misspelt);
+                Err(Error::new(wrong.join("\n")))
+            }
         }
     }
 }

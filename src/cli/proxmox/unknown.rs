@@ -1,8 +1,10 @@
-//! What stands in a file and nobody here understands.
+//! What stands in a file or in the environment and nobody here understands.
 
 use super::document::{Document, Entry};
+use super::lookup::{VARIABLES, variable};
 use super::options::ALL;
 use crate::net::Shown;
+use std::ffi::OsString;
 
 /// Tables of which there may be many, and what stands in them.
 pub(super) const BLOCKS: [(&str, &[&str]); 2] =
@@ -11,7 +13,27 @@ const SECTIONS: [&str; 4] = ["proxmox", "names", "neighbors", "dnsmasq"];
 /// What somebody may write for the token's secret, which has no place in the file.
 const SECRETS: [&str; 6] = ["token", "token_secret", "api_token_secret", "secret", "password", "token_value"];
 
-/// All of it, a line each, with what may be meant.
+/// The unit's variable for flags.
+const OPTIONS: &str = "INSTANCES_PROXMOX_OPTIONS";
+
+/// Variables that are called as ours and are none, a line each. No more than a notice: container platforms set what is called
+/// as the service.
+pub(super) fn unknown_variables(names: impl IntoIterator<Item = OsString>) -> Vec<String> {
+    let known = || ALL.iter().map(|option| variable(option.about().flag));
+    let names = names.into_iter().filter_map(|name| name.into_string().ok());
+    let ours = names.filter(|name| name.starts_with(VARIABLES) && name != OPTIONS);
+    let mut unknown: Vec<_> = ours.filter(|name| known().all(|ours| ours != *name)).collect();
+    unknown.sort();
+    let told = unknown.into_iter().map(|name| {
+        let last = |name: &str| name[VARIABLES.len()..].to_owned();
+        let meant = nearest(&last(&name), known().map(|ours| (last(&ours).to_lowercase(), ours)));
+        let meant = meant.map_or_else(|| "--help says what there is".to_owned(), |ours| format!("{ours} is meant?"));
+        format!("variable {} is unknown: {meant}", Shown(&name))
+    });
+    told.collect()
+}
+
+/// All that stands in a file, a line each, with what may be meant.
 pub(super) fn unknown(document: &Document) -> Vec<String> {
     let path = &document.path;
     let mut wrong: Vec<(usize, String)> = Vec::new();
@@ -135,6 +157,22 @@ mod tests {
             };
             assert_eq!(unknown(&document), [format!("f:{line}: {why}")], "{text}");
         }
+    }
+
+    #[test]
+    fn a_variable_that_is_misspelt_is_told_with_what_may_be_meant() {
+        let names = ["PATH", "INSTANCES_PROXMOX_OPTIONS", "INSTANCES_PROXMOX_LISTEN", "INSTANCES_PROXMOX_POL_INTERVAL"];
+        let names = names.into_iter().chain(["INSTANCES_PROXMOX_", "INSTANCES_PROXMOX_CONFIG"]).map(OsString::from);
+        let told = [
+            "variable INSTANCES_PROXMOX_ is unknown: --help says what there is",
+            "variable INSTANCES_PROXMOX_CONFIG is unknown: --help says what there is",
+            "variable INSTANCES_PROXMOX_POL_INTERVAL is unknown: INSTANCES_PROXMOX_POLL_INTERVAL is meant?",
+        ];
+        assert_eq!(unknown_variables(names), told);
+    }
+
+    #[test]
+    fn a_secret_in_a_file_is_told_without_it() {
         let (document, _) = Document::read("f", "[proxmox]\ntoken_secret = \"5ecre7\"\n");
         let told = unknown(&document);
         assert!(told[0].contains("token_file") && !told[0].contains("5ecre7"), "{told:?}");
