@@ -39,6 +39,9 @@ demo-proxmox: packages-to-demo packages-to-man build ## the lab of Proxmox VE: t
 	@SCREENSHOT='$(SCREENSHOT)' lab/proxmox.sh
 
 test: packages-to-test openstack-if-possible ## all tests, here and on Debian's own kernel in a virtual machine
+	cargo test --workspace --locked --no-run
+# Nobody's fsync is to wait for all that was built.
+	sync
 	cargo test --workspace --locked
 	tests/stock-kernel/run.sh
 

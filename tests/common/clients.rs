@@ -112,12 +112,6 @@ impl Machine {
         panic!("ip {arguments}: never {wanted}: {text}; but {last}");
     }
 
-    /// Whether an answer to an echo request comes, which is waited for.
-    #[track_caller]
-    pub fn reaches(&self, address: &str) {
-        self.run("ping", &["-c", "1", "-W", "20", address]);
-    }
-
     /// Waits until duplicate address detection found that no address of its is taken.
     #[track_caller]
     pub fn has_link_local(&self) {

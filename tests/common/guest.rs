@@ -68,6 +68,13 @@ impl Guest {
         panic!("no lease: {said}");
     }
 
+    /// Waits until an answer to an echo request comes. The kernel gives up after three solicitations in as many seconds, which
+    /// who answers them may sleep through here.
+    #[track_caller]
+    pub fn reaches(&self, address: &str) {
+        until(&format!("{address} answers"), || self.try_run("ping", &["-c", "1", "-W", "5", address]).status.success());
+    }
+
     /// Whether one attempt gets a lease.
     pub fn gets_lease(&self) -> bool {
         let once = ["-n", "-q", "-f", "-t", "1", "-T", "1", "-i", "eth0", "-s", "/bin/true"];
