@@ -72,7 +72,9 @@ impl Guest {
     /// who answers them may sleep through here.
     #[track_caller]
     pub fn reaches(&self, address: &str) {
-        until(&format!("{address} answers"), || self.try_run("ping", &["-c", "1", "-W", "5", address]).status.success());
+        until(&format!("{address} answers"), || {
+            self.try_run("ping", &["-c", "1", "-W", "5", address]).status.success()
+        });
     }
 
     /// Whether one attempt gets a lease.
