@@ -373,9 +373,9 @@ fn a_fighter_costs_little_and_does_not_win() {
         let most = 9 + (start.elapsed().as_secs() / 5).checked_ilog2().map_or(0, |doublings| doublings + 1);
         assert!(repairs <= most, "{repairs} repairs, {fights} fights");
         until("peace", || table() == ours);
-        // Once per step.
+        // Once per step, and of the repair that made peace.
         until("it says who", || watch.times("was changed by nft") > 0);
-        assert!(watch.times("was changed by nft") <= most as usize, "{:?}", watch.said());
+        assert!(watch.times("was changed by nft") <= most as usize + 1, "{:?}", watch.said());
     });
 }
 
