@@ -5,6 +5,7 @@ use crate::cli::pxe_filter::Config;
 use crate::error::Result;
 use crate::net::Mac;
 use crate::plan::pxe_access::{Access, Who};
+use crate::sink::dhcp_hostsdir::dnsmasq::Finding;
 use crate::sink::dhcp_hostsdir::{self, Contents, HostsDir};
 use crate::sink::dnsmasq::Dnsmasq;
 use rustix::process::Pid;
@@ -41,8 +42,11 @@ impl Folder {
         match &self.known {
             Some((pid, findings)) if *pid == dnsmasq.pid() => findings.clone(),
             _ => {
-                let findings: BTreeSet<_> = dnsmasq.findings(&self.path).iter().map(ToString::to_string).collect();
-                self.known = Some((dnsmasq.pid(), findings.clone()));
+                let findings = dnsmasq.findings(&self.path);
+                // It watches no folder yet in its first moments, and the right one again once that is back.
+                let may_pass = findings.iter().any(|finding| matches!(finding, Finding::WatchesAnother(_)));
+                let findings: BTreeSet<_> = findings.iter().map(ToString::to_string).collect();
+                self.known = (!may_pass).then(|| (dnsmasq.pid(), findings.clone()));
                 findings
             }
         }
