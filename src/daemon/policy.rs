@@ -78,8 +78,9 @@ impl<'a> Policy<'a> {
         let mut progress = Progress { registry: Part::NotSeen, kernel: Part::NotSeen, problems: Vec::new() };
         match self.advance(work, follower, news, &mut progress) {
             Ok(()) => {}
-            Err(Failure::Stale) => {
-                return Attempt { outcome: Outcome::Overtaken, problems: Vec::new(), idle: self.idle.clone() };
+            Err(overtaken @ (Failure::Stale | Failure::Unread)) => {
+                let outcome = Outcome::Overtaken { loaded: matches!(overtaken, Failure::Unread) };
+                return Attempt { outcome, problems: Vec::new(), idle: self.idle.clone() };
             }
             Err(Failure::Final(error)) => {
                 progress.problems.push(error);
@@ -180,7 +181,8 @@ impl<'a> Policy<'a> {
             self.refuse_emptied()?;
         }
 
-        let held = self.accepted.as_ref().filter(|_| follower.held() == Some(generation) && !work.reload);
+        let held =
+            self.accepted.as_ref().filter(|_| follower.held() == Some(generation) && !work.reload && !work.insist);
         let parts = held.and_then(|held| parts::of(&held.registry, &registry, &request.wishes));
         let (ruleset, deltas) = match parts.as_ref().and_then(|parts| self.changes(parts)) {
             Some((ruleset, deltas)) => (ruleset, Some(deltas)),

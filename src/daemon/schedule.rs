@@ -54,8 +54,11 @@ pub struct Work {
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Somebody else committed meanwhile; nothing was done.
-    Overtaken,
+    /// Somebody else committed meanwhile, and it is to be begun anew.
+    Overtaken {
+        /// Whether ours was loaded all the same, but could not be read back.
+        loaded: bool,
+    },
     /// It came to its end.
     Ended {
         /// What became of the registry.
@@ -122,6 +125,8 @@ pub struct Schedule {
     /// The registry could not be processed.
     registry_again: bool,
     kernel: bool,
+    /// The policy was restored, but not read back yet.
+    unread: bool,
     repairs: Backoff,
     registry_failures: Backoff,
     kernel_failures: Backoff,
@@ -190,7 +195,10 @@ impl Schedule {
 
     /// Notes how an attempt ended that began at `began`.
     pub fn ended(&mut self, work: Work, outcome: Outcome, began: Moment, now: Moment) -> Verdict {
-        let Outcome::Ended { registry, kernel } = outcome else { return self.was_overtaken(work, now) };
+        let (registry, kernel) = match outcome {
+            Outcome::Ended { registry, kernel } => (registry, kernel),
+            Outcome::Overtaken { loaded } => return self.was_overtaken(work, loaded, now),
+        };
         self.overtaken = 0;
         let mut verdict = Verdict::default();
         match registry {
@@ -206,11 +214,15 @@ impl Schedule {
             Part::Held => {
                 self.kernel = false;
                 self.kernel_failures = Backoff::default();
+                if std::mem::take(&mut self.unread) {
+                    verdict.restored = Some(self.repairs.pause);
+                }
                 self.rest = now + now.saturating_sub(began).saturating_mul(REST).min(LONGEST_REST);
             }
             Part::Changed => {
                 let foreign = self.kernel && !work.reload;
                 self.kernel = false;
+                self.unread = false;
                 self.kernel_failures = Backoff::default();
                 if foreign && self.repairs.step(now) {
                     verdict.restored = Some(self.repairs.pause);
@@ -224,8 +236,9 @@ impl Schedule {
         verdict
     }
 
-    fn was_overtaken(&mut self, work: Work, now: Moment) -> Verdict {
+    fn was_overtaken(&mut self, work: Work, loaded: bool, now: Moment) -> Verdict {
         self.overtaken += 1;
+        self.unread |= loaded && work.kernel && !work.reload;
         let gave_up = self.overtaken >= TRIES;
         if gave_up {
             self.overtaken = 0;
@@ -358,9 +371,29 @@ mod tests {
             assert_eq!(schedule.next(ms(1)), Step::Work);
             let work = schedule.begin(ms(1));
             assert_eq!(work.insist, attempt > TRIES / 4);
-            assert_eq!(schedule.ended(work, Outcome::Overtaken, ms(1), ms(1)).gave_up, attempt == TRIES);
+            assert_eq!(
+                schedule.ended(work, Outcome::Overtaken { loaded: false }, ms(1), ms(1)).gave_up,
+                attempt == TRIES
+            );
         }
         assert_eq!(schedule.next(ms(1)), Step::Wait(Some(ms(11))));
+    }
+
+    #[test]
+    fn a_repair_that_was_overtaken_before_it_was_read_back_is_said_once_it_is() {
+        let mut schedule = settled();
+        let held = Outcome::Ended { registry: Part::NotSeen, kernel: Part::Held };
+        let mut ends = |from: u64, outcome| {
+            schedule.note(Event::Kernel);
+            let work = schedule.begin(ms(from));
+            assert!(work.kernel);
+            schedule.ended(work, outcome, ms(from), ms(from)).restored
+        };
+        assert_eq!(ends(1000, Outcome::Overtaken { loaded: true }), None);
+        assert_eq!(ends(2000, Outcome::Overtaken { loaded: false }), None);
+        assert_eq!(ends(3000, held), Some(SHORTEST * 2));
+        assert_eq!(ends(4000, Outcome::Overtaken { loaded: false }), None);
+        assert_eq!(ends(5000, held), None);
     }
 
     #[test]
@@ -384,7 +417,7 @@ mod tests {
     fn happens() -> impl Strategy<Value = Happens> {
         let part = prop_oneof![Just(Part::Held), Just(Part::Changed), Just(Part::Failed)];
         let outcome = prop_oneof![
-            1 => Just(Outcome::Overtaken),
+            1 => any::<bool>().prop_map(|loaded| Outcome::Overtaken { loaded }),
             4 => (part.clone(), part).prop_map(|(registry, kernel)| Outcome::Ended { registry, kernel }),
         ];
         prop_oneof![

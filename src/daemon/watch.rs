@@ -173,7 +173,7 @@ impl Watch<'_> {
         for problem in problems {
             self.say(problem, news);
         }
-        if outcome == Outcome::Overtaken && !verdict.gave_up {
+        if matches!(outcome, Outcome::Overtaken { .. }) && !verdict.gave_up {
             return;
         }
         let Outcome::Ended { registry, .. } = outcome else { return self.supervisor.reloaded() };

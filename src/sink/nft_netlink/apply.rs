@@ -27,14 +27,20 @@ pub struct Applied {
 /// Why an attempt did not end well.
 #[derive(Debug)]
 pub enum Failure {
-    /// Somebody else changed the kernel's ruleset meanwhile, or a second transaction has to follow: plan again from the
-    /// start.
+    /// Somebody else changed the kernel's ruleset meanwhile: plan again from the start.
     Stale,
+    /// The same, but ours was loaded: it was overtaken before it was read back, or a second transaction has to follow.
+    Unread,
     /// For good. The old policy is in force.
     Final(Error),
 }
 
 impl Failure {
+    /// After a commit.
+    fn unread(self) -> Self {
+        if matches!(self, Self::Stale) { Self::Unread } else { self }
+    }
+
     /// What a dump's failure means for who reads a table.
     pub(super) fn of_dump(table: &Table, error: DumpError) -> Self {
         match error {
@@ -111,9 +117,9 @@ fn load(ruleset: &Ruleset, generation: Option<u32>) -> Result<Applied, Failure> 
     commit(&mut socket, ruleset, &deltas, &batch, generation.is_some())?;
     drop(batch);
     if ruleset.tables.iter().zip(&deltas).any(|(table, delta)| delta.is_woken_later(table)) {
-        return Err(Failure::Stale);
+        return Err(Failure::Unread);
     }
-    let after = compare_all(&mut socket, ruleset, Depth::Bounded, Some(&deltas))?;
+    let after = compare_all(&mut socket, ruleset, Depth::Bounded, Some(&deltas)).map_err(Failure::unread)?;
     for (table, (_, comparison)) in ruleset.tables.iter().zip(&after) {
         if comparison.count > 0 {
             let differences = comparison.differences.join("; ");
@@ -186,7 +192,7 @@ pub fn check(ruleset: &Ruleset) -> Result<Checked> {
     for _ in 0..TRIES {
         let before = socket.generation().map_err(|error| no_nf_tables(&error))?;
         match compare_all(&mut socket, ruleset, Depth::Full, None) {
-            Err(Failure::Stale) => {}
+            Err(Failure::Stale | Failure::Unread) => {}
             Err(Failure::Final(error)) => return Err(error),
             // What was read before a commit does not go together with what was read after it.
             Ok(_) if socket.generation().map_err(|error| no_nf_tables(&error))? != before => {}
@@ -267,7 +273,7 @@ fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
 fn not_as_loaded(table: &Table, count: usize, differences: &str, generation: Option<u32>) -> Failure {
     // Our own commit is one step; what is more is somebody else's, who may well have changed our table.
     if self::generation().is_ok_and(|now| generation.is_none_or(|before| now != next(before))) {
-        return Failure::Stale;
+        return Failure::Unread;
     }
     let message = format!(
         "table {} {}: the kernel acknowledged the transaction but holds something else in {count} places: {differences}",
