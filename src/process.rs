@@ -65,7 +65,7 @@ pub fn run(request: &Request, out: &mut dyn Write, news: &mut dyn Write) -> Resu
     for _ in 0..TRIES {
         match attempt(request, news) {
             Ok(exit) => return Ok(exit),
-            Err(Failure::Stale | Failure::Unread) => {}
+            Err(Failure::Stale { .. }) => {}
             Err(Failure::Final(error)) => return Err(error),
         }
     }

@@ -315,7 +315,7 @@ fn a_plan_for_an_older_generation_is_stale() {
         let generation = apply::generation().unwrap();
         nft("add table ip somebody");
         let stale = apply::apply(&ruleset, generation);
-        assert!(matches!(stale, Err(Failure::Stale)), "{stale:?}");
+        assert!(matches!(stale, Err(Failure::Stale { loaded: false })), "{stale:?}");
         assert_eq!(run("nft", &["list", "ruleset"]), "table ip somebody {\n}\n");
     });
 }

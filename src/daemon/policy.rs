@@ -78,8 +78,8 @@ impl<'a> Policy<'a> {
         let mut progress = Progress { registry: Part::NotSeen, kernel: Part::NotSeen, problems: Vec::new() };
         match self.advance(work, follower, news, &mut progress) {
             Ok(()) => {}
-            Err(overtaken @ (Failure::Stale | Failure::Unread)) => {
-                let outcome = Outcome::Overtaken { loaded: matches!(overtaken, Failure::Unread) };
+            Err(Failure::Stale { loaded }) => {
+                let outcome = Outcome::Overtaken { loaded };
                 return Attempt { outcome, problems: Vec::new(), idle: self.idle.clone() };
             }
             Err(Failure::Final(error)) => {

@@ -173,10 +173,12 @@ impl Watch<'_> {
         for problem in problems {
             self.say(problem, news);
         }
-        if matches!(outcome, Outcome::Overtaken { .. }) && !verdict.gave_up {
+        let Outcome::Ended { registry, .. } = outcome else {
+            if verdict.gave_up {
+                self.supervisor.reloaded();
+            }
             return;
-        }
-        let Outcome::Ended { registry, .. } = outcome else { return self.supervisor.reloaded() };
+        };
         let instances = self.policy.instances();
         let status = match (instances, problems.first()) {
             (Some(instances), _) if let Some(why) = &self.idle => {

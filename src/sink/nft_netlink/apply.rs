@@ -27,26 +27,28 @@ pub struct Applied {
 /// Why an attempt did not end well.
 #[derive(Debug)]
 pub enum Failure {
-    /// Somebody else changed the kernel's ruleset meanwhile: plan again from the start.
-    Stale,
-    /// The same, but ours was loaded: it was overtaken before it was read back, or a second transaction has to follow.
-    Unread,
+    /// Somebody else changed the kernel's ruleset meanwhile, or a second transaction has to follow: plan again from the
+    /// start.
+    Stale {
+        /// Whether ours was loaded before.
+        loaded: bool,
+    },
     /// For good. The old policy is in force.
     Final(Error),
 }
 
 impl Failure {
-    /// After a commit.
-    fn unread(self) -> Self {
-        if matches!(self, Self::Stale) { Self::Unread } else { self }
+    /// The same after our commit.
+    fn after_commit(self) -> Self {
+        if matches!(self, Self::Stale { .. }) { Self::Stale { loaded: true } } else { self }
     }
 
     /// What a dump's failure means for who reads a table.
     pub(super) fn of_dump(table: &Table, error: DumpError) -> Self {
         match error {
-            DumpError::Interrupted => Self::Stale,
+            DumpError::Interrupted => Self::Stale { loaded: false },
             // The table, a chain or a set went away between two dumps.
-            DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => Self::Stale,
+            DumpError::Io(error) if error.raw_os_error() == Some(libc::ENOENT) => Self::Stale { loaded: false },
             DumpError::Io(error) => Self::Final(unreadable(table, &error)),
         }
     }
@@ -109,7 +111,7 @@ fn load(ruleset: &Ruleset, generation: Option<u32>) -> Result<Applied, Failure> 
     let Some(batch) = batch else {
         // Dumps are not marked where a commit has cut into them.
         if generation.is_some() && socket.generation().ok() != generation {
-            return Err(Failure::Stale);
+            return Err(Failure::Stale { loaded: false });
         }
         let idle = idle(ruleset, states.first(), comparisons.first());
         return Ok(Applied { loaded: false, created: Vec::new(), idle });
@@ -117,9 +119,9 @@ fn load(ruleset: &Ruleset, generation: Option<u32>) -> Result<Applied, Failure> 
     commit(&mut socket, ruleset, &deltas, &batch, generation.is_some())?;
     drop(batch);
     if ruleset.tables.iter().zip(&deltas).any(|(table, delta)| delta.is_woken_later(table)) {
-        return Err(Failure::Unread);
+        return Err(Failure::Stale { loaded: true });
     }
-    let after = compare_all(&mut socket, ruleset, Depth::Bounded, Some(&deltas)).map_err(Failure::unread)?;
+    let after = compare_all(&mut socket, ruleset, Depth::Bounded, Some(&deltas)).map_err(Failure::after_commit)?;
     for (table, (_, comparison)) in ruleset.tables.iter().zip(&after) {
         if comparison.count > 0 {
             let differences = comparison.differences.join("; ");
@@ -165,9 +167,9 @@ fn commit(
     is_certain: bool,
 ) -> Result<(), Failure> {
     socket.commit(batch).map_err(|refusal| match refusal {
-        Refusal::Stale => Failure::Stale,
+        Refusal::Stale => Failure::Stale { loaded: false },
         // Somebody else took away what was to be removed.
-        Refusal::Kernel(KernelError { code: libc::ENOENT, .. }) if !is_certain => Failure::Stale,
+        Refusal::Kernel(KernelError { code: libc::ENOENT, .. }) if !is_certain => Failure::Stale { loaded: false },
         Refusal::Kernel(error) => Failure::Final(refusal::explained(ruleset, deltas, &error)),
         Refusal::Unsent(error) => Failure::Final(unsent(batch.bytes.len(), &error)),
         Refusal::NoAnswer(error) => Failure::Final(unanswered(&error)),
@@ -192,7 +194,7 @@ pub fn check(ruleset: &Ruleset) -> Result<Checked> {
     for _ in 0..TRIES {
         let before = socket.generation().map_err(|error| no_nf_tables(&error))?;
         match compare_all(&mut socket, ruleset, Depth::Full, None) {
-            Err(Failure::Stale | Failure::Unread) => {}
+            Err(Failure::Stale { .. }) => {}
             Err(Failure::Final(error)) => return Err(error),
             // What was read before a commit does not go together with what was read after it.
             Ok(_) if socket.generation().map_err(|error| no_nf_tables(&error))? != before => {}
@@ -273,7 +275,7 @@ fn refuse_conflicts(table: &Table, state: &TableState) -> Result<()> {
 fn not_as_loaded(table: &Table, count: usize, differences: &str, generation: Option<u32>) -> Failure {
     // Our own commit is one step; what is more is somebody else's, who may well have changed our table.
     if self::generation().is_ok_and(|now| generation.is_none_or(|before| now != next(before))) {
-        return Failure::Unread;
+        return Failure::Stale { loaded: true };
     }
     let message = format!(
         "table {} {}: the kernel acknowledged the transaction but holds something else in {count} places: {differences}",

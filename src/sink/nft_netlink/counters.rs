@@ -46,7 +46,7 @@ pub fn read(name: &Identifier) -> Result<Option<Counters>> {
         });
         match counters.map_err(|error| Failure::of_dump(&table, error)) {
             Ok(counters) => return Ok(counters),
-            Err(Failure::Stale | Failure::Unread) => {}
+            Err(Failure::Stale { .. }) => {}
             Err(Failure::Final(error)) => return Err(error),
         }
     }

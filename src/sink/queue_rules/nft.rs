@@ -41,7 +41,7 @@ fn load(ruleset: &Ruleset) -> Result<bool> {
         let generation = apply::generation()?;
         match apply::apply(ruleset, generation) {
             Ok(applied) => return Ok(applied.loaded),
-            Err(Failure::Stale | Failure::Unread) => {}
+            Err(Failure::Stale { .. }) => {}
             Err(Failure::Final(error)) => return Err(error),
         }
     }
