@@ -18,7 +18,7 @@ pub struct Folder {
     path: PathBuf,
     pid_file: Option<PathBuf>,
     /// The last dnsmasq that was looked at, and what was found.
-    known: Option<(Pid, BTreeSet<String>)>,
+    known: Option<(Pid, Vec<Finding>)>,
 }
 
 impl Folder {
@@ -39,17 +39,14 @@ impl Folder {
     /// What keeps its filter from having an effect; each dnsmasq is looked at once.
     fn findings(&mut self) -> BTreeSet<String> {
         let Some(dnsmasq) = self.dnsmasq() else { return BTreeSet::new() };
-        match &self.known {
-            Some((pid, findings)) if *pid == dnsmasq.pid() => findings.clone(),
-            _ => {
-                let findings = dnsmasq.findings(&self.path);
-                // It watches no folder yet in its first moments, and the right one again once that is back.
-                let may_pass = findings.iter().any(|finding| matches!(finding, Finding::WatchesAnother(_)));
-                let findings: BTreeSet<_> = findings.iter().map(ToString::to_string).collect();
-                self.known = (!may_pass).then(|| (dnsmasq.pid(), findings.clone()));
-                findings
-            }
-        }
+        let known = self.known.take().filter(|(pid, _)| *pid == dnsmasq.pid());
+        let mut findings = known.map_or_else(|| dnsmasq.findings(&self.path), |(_, findings)| findings);
+        // It watches no folder yet in its first moments, and the right one again once that is back.
+        let watches = || dhcp_hostsdir::identity(&self.path).is_ok_and(|ours| dnsmasq.watches(ours) != Some(false));
+        findings.retain(|finding| !matches!(finding, Finding::WatchesAnother(_)) || !watches());
+        let told = findings.iter().map(ToString::to_string).collect();
+        self.known = Some((dnsmasq.pid(), findings));
+        told
     }
 }
 
