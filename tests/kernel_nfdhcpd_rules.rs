@@ -231,7 +231,7 @@ fn what_is_printed_is_what_is_installed() {
                 let installed = listing();
                 queue_rules::remove().unwrap();
                 let load = || match way {
-                    Way::Iptables => feed("sh", &[], &printed(Form::Iptables, bypass)),
+                    Way::Iptables => feed("sh", &[], printed(Form::Iptables, bypass)),
                     Way::Nft => nft(&printed(Form::Nft, bypass)),
                 };
                 load();

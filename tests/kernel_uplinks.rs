@@ -53,7 +53,7 @@ fn more_ports_than_one_answer_holds_are_all_read() {
     in_new_netns(|| {
         bridge_with_guests("br0", ["web", "db"]);
         let line = |number: u32| format!("link add v{number} master br0 type veth peer name p{number}\n");
-        feed("ip", &["-batch", "-"], &(0..60).map(line).collect::<String>());
+        feed("ip", &["-batch", "-"], (0..60).map(line).collect::<String>());
         assert_eq!(bridge_ports::read().unwrap().len(), 62);
     });
 }

@@ -31,7 +31,7 @@ pub fn on_stock_kernel() -> bool {
 }
 
 /// Runs a program on this standard input.
-pub fn output(program: &str, arguments: &[&str], input: &str) -> Output {
+pub fn output(program: &str, arguments: &[&str], input: impl AsRef<[u8]>) -> Output {
     let mut child = Command::new(program)
         .args(arguments)
         .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
@@ -40,11 +40,11 @@ pub fn output(program: &str, arguments: &[&str], input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{program}: {error}"));
-    let mut stdin = child.stdin.take().unwrap();
+    let (mut stdin, input) = (child.stdin.take().unwrap(), input.as_ref());
     std::thread::scope(|scope| {
         scope.spawn(move || {
             // A program that does not read it is no failure.
-            let _ = stdin.write_all(input.as_bytes());
+            let _ = stdin.write_all(input);
         });
         child.wait_with_output().unwrap()
     })
@@ -56,7 +56,7 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
 }
 
 /// Runs a program that must succeed on this standard input; its standard output.
-pub fn feed(program: &str, arguments: &[&str], input: &str) -> String {
+pub fn feed(program: &str, arguments: &[&str], input: impl AsRef<[u8]>) -> String {
     let Output { status, stdout, stderr } = output(program, arguments, input);
     assert!(status.success(), "{program} {arguments:?}: {status}\n{}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap()
@@ -66,9 +66,7 @@ pub fn feed(program: &str, arguments: &[&str], input: &str) -> String {
 /// child of another test's thread has what we have open until it has begun.
 pub fn install(program: &Path, content: impl AsRef<[u8]>) {
     let script = r#"cat >"$0.new" && chmod 755 "$0.new" && mv -f "$0.new" "$0""#;
-    let mut child = Command::new("/bin/sh").arg("-c").arg(script).arg(program).stdin(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(content.as_ref()).unwrap();
-    assert!(child.wait().unwrap().success(), "{}", program.display());
+    feed("sh", &["-c", script, program.to_str().unwrap()], content);
 }
 
 /// Runs nft on a script.

@@ -13,10 +13,12 @@
 pub mod certificates;
 #[path = "http.rs"]
 pub mod http;
+#[path = "ports.rs"]
+mod ports;
 
 use http::{Request, Seen};
 use std::collections::{HashMap, VecDeque};
-use std::io::{BufReader, ErrorKind, Write};
+use std::io::{BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -127,17 +129,7 @@ impl<S: Serve> Host<S> {
     /// Comes back at the same place.
     pub fn up(&mut self) {
         if self.listening.is_none() {
-            let start = Instant::now();
-            let listener = loop {
-                match TcpListener::bind(self.address) {
-                    // The child of another thread has the last one until it has begun.
-                    Err(error) if error.kind() == ErrorKind::AddrInUse && start.elapsed() < Duration::from_secs(10) => {
-                        thread::sleep(Duration::from_millis(2));
-                    }
-                    bound => break bound.expect("nobody else has this address"),
-                }
-            };
-            self.listen(listener);
+            self.listen(ports::once_free(|| TcpListener::bind(self.address)).expect("nobody else has this address"));
         }
     }
 

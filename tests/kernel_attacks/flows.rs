@@ -4,8 +4,9 @@ use crate::column::Outcome;
 use crate::lab::Lab;
 use crate::leases;
 use crate::netns::needs::can;
+use crate::ports::once_free;
 use crate::who::{HOST, NEIGHBOUR, NEWCOMER, PREFIX_V6, ROUTER, VICTIM, Who};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -106,7 +107,7 @@ fn ping(lab: &Lab, address: &str) -> bool {
 }
 
 fn tcp(lab: &Lab, to: Who, address: SocketAddr) -> bool {
-    let listener = lab.machine(to).space.enter(|| once_free(|| TcpListener::bind(address)));
+    let listener = lab.machine(to).space.enter(|| once_free(|| TcpListener::bind(address)).unwrap());
     let connect = || TcpStream::connect_timeout(&address, PATIENCE);
     let Ok(mut client) = lab.machine(NEIGHBOUR).space.enter(connect) else { return false };
     let (mut server, _) = listener.accept().unwrap();
@@ -119,7 +120,7 @@ fn tcp(lab: &Lab, to: Who, address: SocketAddr) -> bool {
 }
 
 fn large_datagram(lab: &Lab, to: Who, address: SocketAddr) -> bool {
-    let server = lab.machine(to).space.enter(|| once_free(|| UdpSocket::bind(address)));
+    let server = lab.machine(to).space.enter(|| once_free(|| UdpSocket::bind(address)).unwrap());
     server.set_read_timeout(Some(PATIENCE)).unwrap();
     let any: SocketAddr = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }.parse().unwrap();
     let client = lab.machine(NEIGHBOUR).space.enter(|| UdpSocket::bind(any).unwrap());
@@ -151,16 +152,6 @@ fn finds_duplicate(lab: &Lab) -> bool {
     machine.run("ip", &["address", "del", &address, "dev", "eth0"]);
     detect("0");
     state.expect("detection ends").contains("dadfailed")
-}
-
-/// A socket once its port is free: a process that another thread has just forked holds what it inherited for a moment.
-#[track_caller]
-pub fn once_free<T>(bind: impl Fn() -> io::Result<T>) -> T {
-    let bound = within(Duration::from_secs(20), || match bind() {
-        Err(error) if error.kind() == ErrorKind::AddrInUse => None,
-        other => Some(other.unwrap()),
-    });
-    bound.expect("the port becomes free")
 }
 
 /// What `look` finds, as soon as it does.

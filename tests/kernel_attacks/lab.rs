@@ -3,10 +3,10 @@
 //! Everything that a test sends goes out from one thread on one processor. The kernel keeps such frames in order on their
 //! way over veths and the bridge, so whoever has seen a marker has seen, and judged, all that was sent before it.
 
-use crate::flows::once_free;
 use crate::frames::Wire;
 use crate::kernel::Host;
 use crate::netns::run;
+use crate::ports::once_free;
 use crate::rtnl::Rtnl;
 use crate::space::Space;
 use crate::who::{self, ATTACKER, HOST, NEIGHBOUR, NEWCOMER, ROUTER, STRANGER, VICTIM, Who};
@@ -224,7 +224,7 @@ fn configure(who: Who, interface: &str) {
 fn listen() -> Vec<(u16, UdpSocket)> {
     let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
     let places = any.into_iter().flat_map(|address| LISTENING.map(|port| (address, port)));
-    let sockets: Vec<_> = places.map(|place| (place.1, once_free(|| UdpSocket::bind(place)))).collect();
+    let sockets: Vec<_> = places.map(|place| (place.1, once_free(|| UdpSocket::bind(place)).unwrap())).collect();
     for (_, socket) in &sockets {
         socket.set_nonblocking(true).unwrap();
     }

@@ -21,6 +21,8 @@ mod matrix;
 mod mutant;
 #[path = "../common/netns.rs"]
 mod netns;
+#[path = "../common/ports.rs"]
+mod ports;
 mod rtnl;
 mod space;
 mod who;

@@ -93,7 +93,7 @@ fn after(half: u32) -> Vec<(Who, Access)> {
 
 /// What is killed.
 #[test]
-#[ignore = "run by others"]
+#[ignore = "the process that the tests before kill, run by them"]
 fn writer() {
     let Some(folder) = std::env::var_os(HOSTSDIR) else { return };
     let half = std::env::var(CHANGES).unwrap().parse().unwrap();
